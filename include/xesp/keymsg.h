@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * keymsg.h - messages between xesp-keyd and xespd.
+ *
+ * Over a SOCK_SEQPACKET Unix socket (<run>/keymsg.sock) on which keyd listens and xespd
+ * connects; each side checks the other's SO_PEERCRED. One message is one packet and starts with
+ * struct xesp_keymsg. Host byte order, but addresses, ports and SPIs, which are as on the wire.
+ * This is the only way a key travels; both ends wipe the buffer after use.
+ *
+ * On connect: xespd sends HELLO; keyd answers HELLO, then SYNC_BEGIN, all TUNNEL_SET and SA_ADD,
+ * and SYNC_END: xespd deletes every SA and tunnel that was not named in between, so that no key
+ * outlives keyd's deletion of it. Later changes come one by one. xespd answers SA_ADD, SA_DEL,
+ * TUNNEL_SET and LEASE_GRANT with ACK. A message that is malformed ends the connection.
+ */
+#ifndef XESP_KEYMSG_H
+#define XESP_KEYMSG_H
+
+#include <linux/types.h>
+#include "xesp/steer.h"
+
+#define XESP_KEYMSG_VERSION 1
+#define XESP_KEYMSG_MAX 16384 /* bytes of the largest message */
+
+enum xesp_keymsg_type {
+	XESP_KEYMSG_HELLO = 1,     /* both: struct xesp_keymsg_hello */
+	XESP_KEYMSG_SYNC_BEGIN,    /* keyd: header only */
+	XESP_KEYMSG_SYNC_END,      /* keyd: header only */
+	XESP_KEYMSG_TUNNEL_SET,    /* keyd: struct xesp_keymsg_tunnel: add or replace */
+	XESP_KEYMSG_TUNNEL_DEL,    /* keyd: struct xesp_keymsg_id */
+	XESP_KEYMSG_SELECTORS,     /* keyd: struct xesp_keymsg_selectors */
+	XESP_KEYMSG_SA_ADD,        /* keyd: struct xesp_keymsg_sa: add or replace by id */
+	XESP_KEYMSG_SA_DEL,        /* keyd: struct xesp_keymsg_id */
+	XESP_KEYMSG_LEASE_GRANT,   /* keyd: struct xesp_keymsg_lease */
+	XESP_KEYMSG_LEASE_REFUSED, /* keyd: struct xesp_keymsg_id: number space spent, or disk error */
+	XESP_KEYMSG_LEASE_REQUEST, /* xespd: struct xesp_keymsg_id: grant the next block */
+	XESP_KEYMSG_ACK,           /* xespd: struct xesp_keymsg_ack */
+};
+
+struct xesp_keymsg {
+	__u32 len;  /* of the whole message, this header included */
+	__u16 type; /* enum xesp_keymsg_type */
+	__u16 version;
+	__u32 seq; /* counts up per sender; ACK names it */
+	__u32 pad;
+};
+
+struct xesp_keymsg_hello {
+	struct xesp_keymsg h;
+	__u32 steer_abi;
+	__u32 pid;
+};
+
+struct xesp_keymsg_id {
+	struct xesp_keymsg h;
+	__u32 id; /* SA id or tunnel id, as the type says */
+	__u32 pad;
+};
+
+enum xesp_df { XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
+enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET };
+enum xesp_ecn { XESP_ECN_NORMAL, XESP_ECN_COMPATIBILITY }; /* RFC 6040 section 4.1 */
+
+/* A tunnel: RFC 4301 section 5.1.2, how the outer header is made. */
+struct xesp_keymsg_tunnel {
+	struct xesp_keymsg h;
+	__u32 id;
+	__u32 sa_out; /* outbound SA to use from now on; 0 none. The switch of make-before-break */
+	char name[XESP_NAME_MAX];
+	struct xesp_addr local;
+	struct xesp_addr remote;
+	__u32 mtu;  /* of the outer path in bytes; 0: that of the outgoing interface */
+	__u8 ttl;   /* outer TTL or hop limit */
+	__u8 df;    /* enum xesp_df */
+	__u8 dscp;  /* enum xesp_dscp */
+	__u8 dscp_value; /* 0 to 63, with XESP_DSCP_SET */
+	__u8 ecn;   /* enum xesp_ecn */
+	__u8 pad[7];
+};
+
+/* One row of what a tunnel may carry inbound, RFC 4301 section 5.2. Ranges are inclusive. */
+struct xesp_selector {
+	struct xesp_addr local_first, local_last;
+	struct xesp_addr remote_first, remote_last;
+	__u16 local_port_first, local_port_last;   /* HOST byte order; 0..65535 any */
+	__u16 remote_port_first, remote_port_last; /* HOST byte order */
+	__u8 proto;                                /* 0 any */
+	__u8 pad[7];
+};
+
+#define XESP_KEYMSG_SELECTORS_MAX 128 /* in one message */
+
+/* Replaces (first = 1) or continues (first = 0) the selectors of a tunnel; last = 1 commits. */
+struct xesp_keymsg_selectors {
+	struct xesp_keymsg h;
+	__u32 tunnel;
+	__u16 n;
+	__u8 first;
+	__u8 last;
+	struct xesp_selector sel[];
+};
+
+enum xesp_alg { /* the key length is in key_len */
+	XESP_ALG_NONE,
+	XESP_ALG_AES_GCM_16, /* RFC 4106, 16-byte ICV: IANA ESP transform 20 */
+	XESP_ALG_MAX
+};
+
+#define XESP_KEY_MAX 64
+
+struct xesp_keymsg_sa {
+	struct xesp_keymsg h;
+	__u32 id; /* index into xesp_sa_state, where the identity is already written */
+	__u32 tunnel;
+	__be32 spi;
+	__u8 dir; /* enum xesp_dir */
+	__u8 esn; /* 1: 64-bit sequence numbers */
+	__u8 alg; /* enum xesp_alg */
+	__u8 key_len;  /* bytes of key[] without the salt */
+	__u8 salt_len; /* bytes of salt[] */
+	__u8 pad[3];
+	__u32 window; /* inbound: packets */
+	__u64 lease_first; /* outbound: the first block, see struct xesp_keymsg_lease */
+	__u64 lease_last;
+	__u8 key[XESP_KEY_MAX];
+	__u8 salt[8];
+};
+
+/*
+ * Numbers first .. last, both included, are on disk as spent and are xespd's to use. When first
+ * follows the SA's lease_end directly the lease grows; otherwise what is left of the old one is
+ * abandoned. Never overlaps with an earlier grant under the same key.
+ */
+struct xesp_keymsg_lease {
+	struct xesp_keymsg h;
+	__u32 id;
+	__u32 pad;
+	__u64 first;
+	__u64 last;
+};
+
+struct xesp_keymsg_ack {
+	struct xesp_keymsg h;
+	__u32 acked_seq; /* h.seq of the message answered */
+	__s32 error;     /* 0 or -errno */
+	char text[120];  /* what was wrong, with error */
+};
+
+_Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16, "layout");
+_Static_assert(sizeof(struct xesp_selector) == 80, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 72, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_ack) == 144, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_selectors) +
+		       XESP_KEYMSG_SELECTORS_MAX * sizeof(struct xesp_selector) <=
+	       XESP_KEYMSG_MAX, "the largest message fits");
+
+#endif /* XESP_KEYMSG_H */

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * steer.h - layout of the maps pinned under /sys/fs/bpf/xesp.
+ *
+ * bpf/ reads them; keyd writes policies and SAs; xesp writes interfaces; xespd
+ * writes sockets, sequence state and counters. All sides include this file and
+ * nothing of each other. Only types of <linux/types.h>: it compiles for the BPF
+ * target and for the host. Addresses, ports and SPIs are in network byte order,
+ * as they stand on the wire; everything else is in host byte order.
+ * No field may hold key material. Map names have at most 15 characters (the kernel's limit).
+ */
+#ifndef XESP_STEER_H
+#define XESP_STEER_H
+
+#include <linux/types.h>
+#include "xesp/drop.h"
+
+/* Goes up by one with any change below; attach and the daemons refuse pins of another value. */
+#define XESP_STEER_ABI 1
+
+#define XESP_PIN_DIR "/sys/fs/bpf/xesp"
+
+#define XESP_PORTS_MAX 64   /* attached interfaces */
+#define XESP_QUEUES_MAX 64  /* receive queues of one interface */
+#define XESP_TUPLES_MAX 256 /* distinct mask combinations among the policies of one direction */
+#define XESP_WORKERS_MAX 65 /* one per queue, and the slow path (the last) */
+#define XESP_NAME_MAX 32    /* with the terminating zero */
+
+/* IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2): one key serves both. */
+struct xesp_addr {
+	__be32 w[4];
+};
+
+enum xesp_role {
+	XESP_ROLE_INNER = 1, /* cleartext side */
+	XESP_ROLE_OUTER = 2, /* ciphertext side */
+	XESP_ROLE_BOTH = 3,  /* one-armed gateway */
+};
+
+enum xesp_action {
+	XESP_ACTION_NONE,
+	XESP_ACTION_DISCARD,
+	XESP_ACTION_BYPASS,
+	XESP_ACTION_PROTECT,
+};
+
+enum xesp_dir {
+	XESP_DIR_OUT, /* cleartext side to tunnel: RFC 4301's SPD-S and SPD-O */
+	XESP_DIR_IN,  /* tunnel side to cleartext: RFC 4301's SPD-I and the check of SPD-S */
+	XESP_DIR_MAX
+};
+
+/*
+ * Map xesp_conf, ARRAY of 1. `generation` is what keyd commits a whole new SPD with: one
+ * aligned store. 0 means that no policies were ever loaded: fail closed.
+ */
+struct xesp_conf {
+	__u32 abi; /* XESP_STEER_ABI, written once by `xesp attach` */
+	__u32 generation;
+	__u32 max_sas; /* entries of xesp_sa_state: SA ids are 1 .. max_sas - 1 */
+	__u32 max_policies; /* entries of xesp_policies: policy ids are 1 .. max_policies - 1 */
+	__u32 replay_words; /* entries of xesp_replay */
+	__u32 pad[3];
+};
+
+/* Map xesp_ifaces, HASH by ifindex (__u32). Written by `xesp attach` and `xesp detach`. */
+struct xesp_iface {
+	__u32 port; /* 0 .. XESP_PORTS_MAX - 1, this interface's row in xesp_xsks */
+	__u32 role; /* enum xesp_role */
+};
+
+/* Map xesp_xsks, XSKMAP: key = port * XESP_QUEUES_MAX + queue. Written by xespd. */
+
+/* Map xesp_local, HASH: key struct xesp_addr, an address of this machine (broadcast ones too);
+ * value __u32, its ifindex. Written by `xesp attach` at first and kept current by keyd. */
+
+/* Map xesp_endpoints, HASH: key struct xesp_addr, a tunnel's local address; value __u32 tunnel id
+ * (any one of them). ESP to such an address is for us: an unknown SPI there is dropped. */
+
+/*
+ * Map xesp_spd_head, ARRAY of 2, index generation & 1: what changes with the generation.
+ * A head whose generation is not xesp_conf's is stale: drop and count.
+ */
+struct xesp_spd_head {
+	__u32 generation;
+	__u32 tuples_n[XESP_DIR_MAX];
+	__u32 default_action; /* enum xesp_action: DISCARD or BYPASS, when no policy matches */
+};
+
+/*
+ * Map xesp_spd_tuple, ARRAY, index ((generation & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX + i.
+ * One combination of masks that occurs among the policies of a direction (tuple-space search).
+ * A policy with ranges is cut into prefixes, so a packet matches at most one entry per tuple,
+ * and that entry holds the first of the policies that share its key: exact first match.
+ * Sorted by best_rank: the search ends at the first tuple that cannot beat what was found.
+ */
+struct xesp_spd_tuple {
+	__u32 generation;
+	__u32 best_rank; /* lowest rank of any entry of this tuple */
+	struct xesp_addr local_mask;
+	struct xesp_addr remote_mask;
+	__be16 local_port_mask; /* nonzero: never matches a packet whose ports are not known */
+	__be16 remote_port_mask;
+	__u8 proto_mask; /* 0 any, 0xff exact */
+	__u8 family;     /* 4 or 6: addresses of the other family never match; 0 both */
+	__u8 pad[2];
+};
+
+/* Map xesp_spd, HASH (not preallocated). Key bytes outside the tuple's masks are zero. */
+struct xesp_spd_key {
+	__u32 generation;
+	__u16 tuple; /* i of xesp_spd_tuple */
+	__u8 dir;    /* enum xesp_dir */
+	__u8 proto;  /* inner protocol, RFC 4301 section 4.4.1.1; 0 when not looked at */
+	struct xesp_addr local;
+	struct xesp_addr remote;
+	__be16 local_port;
+	__be16 remote_port;
+};
+
+struct xesp_spd_val {
+	__u32 rank;   /* position in the ordered SPD, 0 first */
+	__u32 policy; /* policy id: index into xesp_policies */
+	__u32 tunnel; /* tunnel id with PROTECT, else 0 */
+	__u32 action; /* enum xesp_action */
+};
+
+/* Map xesp_policies, ARRAY by policy id: who a policy is, for people with bpftool. */
+struct xesp_policy {
+	char name[XESP_NAME_MAX];
+	__u32 rank;
+	__u32 tunnel;
+	__u8 action; /* enum xesp_action; NONE: the slot is free */
+	__u8 dirs;   /* bit 1 << enum xesp_dir */
+	__u8 pad[6];
+};
+
+/* Map xesp_pol_hits, PERCPU_ARRAY by policy id: packets that matched, counted by XDP. */
+struct xesp_policy_hits {
+	__u64 packets;
+	__u64 bytes; /* IP length */
+};
+
+/* Map xesp_pol_drops, ARRAY (mmapable) by policy id; atomic adds by XDP and workers. */
+struct xesp_policy_drops {
+	__u64 by_reason[XESP_DROP_SLOTS]; /* index enum xesp_drop */
+};
+
+/* Map xesp_tunnels, ARRAY by tunnel id: who a tunnel is. */
+struct xesp_tunnel {
+	char name[XESP_NAME_MAX];
+	struct xesp_addr local;
+	struct xesp_addr remote;
+	__u32 sa_out; /* SA id that outbound packets take now, 0 none */
+	__u32 pad;
+};
+
+/* Map xesp_sa_in, HASH: inbound SAs, RFC 4301 section 4.1. */
+struct xesp_sa_in_key {
+	struct xesp_addr dst; /* outer destination: an address of this gateway */
+	__be32 spi;
+	__u8 proto;  /* IPPROTO_ESP or IPPROTO_AH */
+	__u8 pad[3]; /* zero: the key is hashed and compared as bytes */
+};
+
+struct xesp_sa_in_val {
+	__u32 sa_id; /* index into xesp_sa_state; 0 is never valid */
+	__u32 tunnel;
+};
+
+/*
+ * Map xesp_sa_state, ARRAY (mmapable) by SA id: what must outlive xespd. keyd clears an element
+ * and sets the identity when it gives the id to another SA; after that only xespd's workers
+ * write, with atomic operations, for they may share an SA.
+ */
+struct xesp_sa_state {
+	/* identity, by keyd */
+	char name[XESP_NAME_MAX];
+	__u64 fingerprint; /* of the key, not the key: two SAs with one fingerprint share a key */
+	__be32 spi;
+	__u8 dir;     /* enum xesp_dir */
+	__u8 in_use;
+	__u8 esn;
+	__u8 pad0;
+	__u32 replay_off;   /* inbound: first word of its window in xesp_replay */
+	__u32 replay_words; /* inbound: words, a power of two; the window is 64 * (words - 1) at most */
+	__u32 window;       /* inbound: packets, 0 no anti-replay */
+	__u32 pad1;
+	/* outbound: numbers seq_next .. lease_end may be used, RFC 4303 section 3.3.3 */
+	__u64 seq_next;
+	__u64 lease_end;
+	/* inbound: highest number accepted, RFC 4303 section 3.4.3 */
+	__u64 replay_top;
+	/* counters: authenticated packets in, sent packets out; bytes are inner IP bytes */
+	__u64 packets;
+	__u64 bytes;
+	__u64 lost;         /* inbound: numbers that left the window unseen */
+	__u64 last_used_ns; /* CLOCK_BOOTTIME */
+	__u64 drops[XESP_DROP_SLOTS];
+};
+
+/* Map xesp_replay, ARRAY (mmapable) of __u64: the bits of all replay windows, see esp/replay.h. */
+
+/* Map xesp_drops, PERCPU_ARRAY of __u64 by enum xesp_drop: what XDP dropped. */
+
+/* Map xesp_wkr_stats, ARRAY (mmapable) by worker: what each worker did; only it writes. */
+struct xesp_worker_stats {
+	__u64 rx_packets;
+	__u64 rx_bytes;
+	__u64 tx_packets;
+	__u64 tx_bytes;
+	__u64 encap_packets;
+	__u64 decap_packets;
+	__u64 slow_packets; /* handed to the kernel, through xesp0 or a raw socket */
+	__u64 batches;
+	__u64 drops[XESP_DROP_SLOTS];
+};
+
+/* What XDP found, laid before the frame with bpf_xdp_adjust_meta(). The worker checks it. */
+#define XESP_META_MAGIC 0x78657370 /* "xesp" */
+
+enum xesp_kind {
+	XESP_KIND_CLEAR = 1, /* cleartext that a policy protects: encapsulate */
+	XESP_KIND_ESP,       /* ESP for us: decapsulate */
+};
+
+struct xesp_meta {
+	__u32 magic;
+	__u32 id;     /* KIND_CLEAR: tunnel id. KIND_ESP: SA id */
+	__u32 policy; /* KIND_CLEAR: policy id. KIND_ESP: 0 */
+	__u16 l3_off; /* bytes from the start of the frame to the IP header */
+	__u8 kind;    /* enum xesp_kind */
+	__u8 l4_off;  /* KIND_ESP: in 4-byte units from the IP header to the ESP header; else 0 */
+};
+
+_Static_assert(sizeof(struct xesp_addr) == 16, "layout");
+_Static_assert(sizeof(struct xesp_conf) == 32, "layout");
+_Static_assert(sizeof(struct xesp_iface) == 8, "layout");
+_Static_assert(sizeof(struct xesp_spd_head) == 16, "layout");
+_Static_assert(sizeof(struct xesp_spd_tuple) == 48, "layout");
+_Static_assert(sizeof(struct xesp_spd_key) == 44, "map key has implicit padding");
+_Static_assert(sizeof(struct xesp_spd_val) == 16, "layout");
+_Static_assert(sizeof(struct xesp_policy) == 48, "layout");
+_Static_assert(sizeof(struct xesp_tunnel) == 72, "layout");
+_Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
+_Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
+_Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8, "layout");
+_Static_assert(sizeof(struct xesp_worker_stats) == 64 + XESP_DROP_SLOTS * 8, "layout");
+_Static_assert(sizeof(struct xesp_meta) == 16, "metadata must be a multiple of 4");
+
+#endif /* XESP_STEER_H */

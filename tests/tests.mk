@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Test programs print "PASS name", "FAIL name" or "SKIP name: reason" a line; scripts are one test
+# each by their exit status (0, 77 skipped with a line "SKIP: reason", anything else failed).
+# tests/run counts both and ends with "N passed, N failed, N skipped".
+
+# ONLY="esp replay" builds the suites of these modules alone (with ROOMS= of user.mk, for work on one room).
+suite_files = $(if $(ONLY),$(wildcard $(ONLY:%=$(1)/test_%.c)),$(wildcard $(1)/test_*.c))
+
+# One suite per file: test_<module>.c defines `CU_TestInfo <module>_tests[]`.
+define suite_program # $(1) name, $(2) folder, $(3) objects, $(4) libraries
+TESTS_$(1) := $$(call suite_files,$(2))
+$$(B)/tests/$(1)-suites.c: $$(TESTS_$(1)) tests/tests.mk
+	$$(call say,GEN)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q){ echo '#include <CUnit/CUnit.h>'; \
+	  for m in $$(patsubst test_%.c,%,$$(notdir $$(TESTS_$(1)))); do echo "extern CU_TestInfo $$$${m}_tests[];"; done; \
+	  echo 'CU_SuiteInfo suites[] = {'; \
+	  for m in $$(patsubst test_%.c,%,$$(notdir $$(TESTS_$(1)))); do \
+	    echo "	{ \"$$$${m}\", NULL, NULL, NULL, NULL, $$$${m}_tests },"; done; \
+	  echo '	CU_SUITE_INFO_NULL'; echo '};'; } >$$@
+$$(B)/tests/$(1)-suites.o: $$(B)/tests/$(1)-suites.c
+	$$(call say,CC)
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) -c $$< -o $$@
+$$(B)/tests/$(1): $$(patsubst %.c,$$(B)/%.o,$$(TESTS_$(1)) $$(filter-out $(2)/test_%,$$(wildcard $(2)/*.c)) tests/unit/runner.c) \
+		$$(B)/tests/$(1)-suites.o $(3)
+	$$(call say,LD)
+	$$(Q)$$(CC) $$(LDFLAGS) $$^ -o $$@ -lcunit $(4)
+endef
+
+$(eval $(call suite_program,unit-user,tests/unit/user,$$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
+$(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(LIBXESP_OBJS),$$(KEYD_LIBS)))
+$(eval $(call suite_program,bpf-tests,tests/bpf,$$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
+
+UNIT_PROGRAMS := $(B)/tests/unit-user $(B)/tests/unit-keyd
+NETNS_TESTS := $(sort $(wildcard tests/netns/test_*.sh))
+PEER_TESTS := $(sort $(wildcard tests/peer/test_*.sh))
+
+unit: $(UNIT_PROGRAMS) ## unit tests (CONFIG=asan to sanitise)
+	@tests/run $(UNIT_PROGRAMS)
+
+bpf-test: $(B)/tests/bpf-tests ## the XDP programs by BPF_PROG_TEST_RUN
+	@tests/run $(B)/tests/bpf-tests
+
+netns: programs ## network-namespace tests with real daemons
+	@XESP_BUILD=$(B) tests/run $(NETNS_TESTS) $(PEER_TESTS)
+
+# What `make test` runs once the ground is there: gcc and clang, sanitised, BPF, namespaces, peers.
+test-run:
+	@$(MAKE) programs $(UNIT_PROGRAMS) $(B)/tests/bpf-tests
+	@$(MAKE) CONFIG=clang programs
+	@$(MAKE) CONFIG=asan build/asan/tests/unit-user build/asan/tests/unit-keyd
+	@XESP_BUILD=$(B) tests/run build/asan/tests/unit-user build/asan/tests/unit-keyd \
+		$(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS)
+
+.PHONY: unit bpf-test netns test-run

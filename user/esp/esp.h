@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * esp.h - the door of ESP: RFC 4303 tunnel mode with the transforms of crypto/.
+ *
+ * Both calls transform a batch in place: outer header, ESP header and IV go into the room before
+ * the packet, padding and ICV behind it. On return a packet with drop == XESP_DROP_NONE is ready
+ * to be routed; any other is counted already, in its SA, its policy and the worker's statistics.
+ * One struct esp_worker per worker; no call takes a lock for longer than a replay window's commit.
+ */
+#ifndef XESP_ESP_H
+#define XESP_ESP_H
+
+#include <stdint.h>
+#include "esp/pkt.h"
+#include "xesp/steer.h"
+
+struct fault;
+struct sad;
+struct esp_worker;
+
+/* `worker` is below the count given to sad_open(). Ended by esp_worker_close(). -ENOMEM */
+int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, struct fault *f);
+void esp_worker_close(struct esp_worker *w);
+
+/*
+ * Cleartext -> ESP, RFC 4303 section 3.3. Before: pkt.l3, len, head, end, id (tunnel), policy.
+ * Decrements the inner TTL (RFC 4301 section 5.1.2.1) before it builds the outer header.
+ * Drops: NO_SA_OUT, MALFORMED_IP, TTL_EXPIRED, TOO_BIG (mtu set), NO_LEASE, SEQ_EXHAUSTED,
+ * NO_TAILROOM, CRYPTO_FAILED. With TTL_EXPIRED and TOO_BIG the packet is untouched, so that the
+ * slow path can quote it to its sender; TOO_BIG with `fragment` set is not counted as a drop, for
+ * the slow path fragments it and encapsulates the pieces.
+ */
+void esp_encap(struct esp_worker *w, struct batch *b);
+
+/*
+ * ESP -> cleartext, RFC 4303 section 3.4. Before: pkt.l3, len, l4_off, head, end, id (SA).
+ * The SA must fit the packet: its SPI, and its outer addresses, are compared again here.
+ * Drops: NO_SA, ESP_SHORT, REPLAY_DUPLICATE, REPLAY_OLD, BAD_ICV, BAD_PADDING, BAD_INNER,
+ * SELECTOR_MISMATCH, ECN_INVALID, DUMMY. The inner TTL is not yet decremented: that is forwarding.
+ */
+void esp_decap(struct esp_worker *w, struct batch *b);
+
+/* Counts one more drop that happened to this packet outside esp_*(), where the others stand. */
+void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
+
+/* The worker's own row of xesp_wkr_stats, for what ports and routes count. */
+struct xesp_worker_stats *esp_worker_stats(struct esp_worker *w);
+
+#endif /* XESP_ESP_H */

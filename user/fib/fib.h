@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fib.h - where a packet goes next: the kernel's routes and neighbours, mirrored live.
+ *
+ * Why it exists: the fast path writes Ethernet frames itself, and asking the kernel per packet
+ * would cost more than the encryption. The main thread follows rtnetlink (links, addresses,
+ * routes, rules, neighbours) and publishes immutable snapshots; workers look up without locks.
+ * What the mirror cannot decide (policy rules beyond the default ones, routes of types it does
+ * not know, no neighbour yet, an interface that is not attached) it gives to the slow path, where
+ * the kernel decides. VLAN interfaces above an attached one are resolved to it and their tags.
+ */
+#ifndef XESP_FIB_H
+#define XESP_FIB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "xesp/steer.h"
+
+struct event_base;
+struct fault;
+struct fib;
+
+#define FIB_L2_MAX 22 /* Ethernet and two VLAN tags */
+
+enum fib_verdict {
+	FIB_SEND,    /* the next hop is known: write l2 before the packet, send on port */
+	FIB_SLOW,    /* the kernel knows better: no neighbour yet, or not an attached interface */
+	FIB_LOCAL,   /* an address of this machine, multicast or broadcast: through xesp0 */
+	FIB_NO_ROUTE /* none, or unreachable, blackhole, prohibit */
+};
+
+struct fib_hop {
+	uint32_t port;   /* struct xesp_iface.port */
+	uint32_t mtu;    /* of the route or its interface, IP bytes */
+	uint8_t l2_len;  /* 14, 18 or 22 */
+	uint8_t l2[FIB_L2_MAX]; /* destination, source, tags, EtherType (of the packet's family) */
+};
+
+/*
+ * Starts the mirror in the caller's network namespace and event loop. `workers_n` as in sad_open().
+ * -errno of the netlink sockets.
+ */
+int fib_open(struct fib **out, struct event_base *base, uint32_t workers_n, struct fault *f);
+void fib_close(struct fib *f);
+
+/* Main thread: interface `ifindex` is attached as `port`; port -1: no longer. */
+int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fault);
+
+/*
+ * Any worker, packet path. Answers for the address alone (source and marks are not looked at; with
+ * policy rules the answer is FIB_SLOW). *hop is written with FIB_SEND only.
+ * A FIB_SLOW for want of a neighbour, and a neighbour that has gone stale, are noted, and the main
+ * thread asks the kernel to resolve it (NTF_USE), at most once a second per neighbour.
+ */
+enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_addr *dst,
+			    struct fib_hop *hop);
+
+/* As sad_quiescent() and sad_idle(). */
+void fib_quiescent(struct fib *f, uint32_t worker);
+void fib_idle(struct fib *f, uint32_t worker, bool idle);
+
+/* Main thread: resolve this next hop before traffic needs it (a tunnel's remote address). */
+void fib_want(struct fib *f, const struct xesp_addr *dst);
+
+/* For `xesp status`. */
+struct fib_counts { uint32_t routes, neighbours, rebuilds; bool policy_rules; };
+void fib_count(const struct fib *f, struct fib_counts *out);
+
+/* Main thread: the address this machine would send from towards dst, for ICMP; false: none. */
+bool fib_source(const struct fib *f, const struct xesp_addr *dst, struct xesp_addr *src);
+
+#endif /* XESP_FIB_H */

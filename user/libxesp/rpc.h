@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rpc.h - JSON requests over a daemon's control socket: both ends.
+ *
+ * A SOCK_STREAM Unix socket; one JSON object per line. A request is
+ *   {"id": N, "request": "NAME", "params": {...}}         id and params are optional
+ * and its answer
+ *   {"id": N, "ok": true, "result": {...}}   or
+ *   {"id": N, "ok": false, "error": "sentence", "errno": "ENOENT"}
+ * A line over RPC_LINE_MAX bytes, or one that is not a JSON object, is answered with an error and
+ * the connection is closed. The server serves each client from the daemon's event loop and never
+ * blocks on one: a client that does not read is closed once RPC_BACKLOG_MAX bytes wait for it.
+ * Only uid 0 and the daemon's own uid may connect (SO_PEERCRED).
+ */
+#ifndef XESP_RPC_H
+#define XESP_RPC_H
+
+#include <json-c/json.h>
+
+#define RPC_LINE_MAX 65536
+#define RPC_BACKLOG_MAX (64u << 20)
+#define RPC_CLIENTS_MAX 64
+
+struct event_base;
+struct fault;
+struct rpc_server;
+
+/*
+ * Answers one request. `params` is borrowed and may be NULL. On success *result is a new object,
+ * owned by the server from then on (NULL stands for an empty object).
+ */
+typedef int (*rpc_handler)(void *ctx, struct json_object *params, struct json_object **result,
+			   struct fault *f);
+
+struct rpc_method {
+	const char *name;
+	rpc_handler handle;
+};
+
+/*
+ * Listens at `path` (mode 0600, an old socket that nobody serves is replaced) and answers the
+ * methods in `table`, which ends with a NULL name and stays the caller's.
+ * -EADDRINUSE  another process serves this socket
+ * -errno       of socket(), bind(), listen()
+ */
+int rpc_server_open(struct rpc_server **out, struct event_base *base, const char *path,
+		    const struct rpc_method *table, void *ctx, struct fault *f);
+
+/* Closes all clients, removes the socket. NULL is allowed. */
+void rpc_server_close(struct rpc_server *s);
+
+/*
+ * One request and its answer, for the command line; waits at most `timeout_ms`.
+ * On success *result is owned by the caller (json_object_put()).
+ * -ENOENT, -ECONNREFUSED  the daemon is not running
+ * -ETIMEDOUT              it did not answer
+ * -EREMOTEIO              it refused; the sentence is the daemon's
+ */
+int rpc_call(const char *path, const char *request, struct json_object *params, int timeout_ms,
+	     struct json_object **result, struct fault *f);
+
+#endif /* XESP_RPC_H */

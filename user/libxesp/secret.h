@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * secret.h - memory for key material: locked, left out of cores, wiped.
+ *
+ * Any thread. There is no printer on purpose.
+ */
+#ifndef XESP_SECRET_H
+#define XESP_SECRET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fault;
+
+/*
+ * Call first in main() of a program that will hold keys: locks all present and future memory
+ * (so nothing is swapped), forbids core dumps and ptrace by others (PR_SET_DUMPABLE), and makes
+ * free() overwrite what it frees, for the copies that parsers make.
+ * -EPERM, -ENOMEM  memory cannot be locked: raise RLIMIT_MEMLOCK or run with CAP_IPC_LOCK
+ */
+int secret_lock_process(struct fault *f);
+
+/* Zeroed, locked memory outside core dumps; NULL when there is none. Owned by the caller. */
+void *secret_alloc(size_t len);
+
+/* Wipes and frees; len as allocated. NULL is allowed. */
+void secret_free(void *p, size_t len);
+
+/* Wipes memory that is not ours to free, a message buffer for example. */
+void secret_wipe(void *p, size_t len);
+
+#define SECRET_FINGERPRINT_LEN 8
+
+/*
+ * A name for a key that two ends can compare: the first 8 bytes of
+ * SHA-256("xesp fingerprint" || key || salt). It says nothing about the key's bytes.
+ * -EIO  libcrypto refused
+ */
+int secret_fingerprint(uint8_t out[SECRET_FINGERPRINT_LEN], const void *key, size_t key_len,
+		       const void *salt, size_t salt_len);
+
+#endif /* XESP_SECRET_H */

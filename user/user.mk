@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The worker pool xespd and its rooms, the command xesp, and libxesp, which all programs link.
+
+LIBXESP_SRCS := $(wildcard user/libxesp/*.c)
+# What xespd is made of, without its main(): the unit tests link it too.
+ROOMS        ?= port worker sad esp crypto fib slow xespd
+ROOMS_SRCS   := $(filter-out user/xespd/main.c,$(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c)))
+XESP_SRCS    := $(wildcard user/xesp/*.c)
+
+LIBXESP_OBJS := $(LIBXESP_SRCS:%.c=$(B)/%.o)
+ROOMS_OBJS   := $(ROOMS_SRCS:%.c=$(B)/%.o)
+XESP_OBJS    := $(XESP_SRCS:%.c=$(B)/%.o)
+
+LIBXESP_LIBS := -ljson-c -levent -lbpf -lcrypto
+XESPD_LIBS   := $(LIBXESP_LIBS) -lxdp -lnl-route-3 -lnl-3 -lcap-ng -lseccomp
+
+$(B)/xespd: $(B)/user/xespd/main.o $(ROOMS_OBJS) $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
+
+$(B)/xesp: $(XESP_OBJS) $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIBXESP_LIBS) -lxdp -lcap-ng
