@@ -4,6 +4,7 @@
 #define XESP_DROPS_H
 
 #include <json-c/json.h>
+#include <linux/types.h>
 #include "xesp/drop.h"
 
 /* "bad-icv", ...; NULL for XESP_DROP_NONE and values out of range. */
