@@ -54,3 +54,8 @@ test-run:
 		$(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS)
 
 .PHONY: unit bpf-test netns test-run
+
+lint: ## house style: scripts, man pages, includes, lengths, docs against sources
+	@tests/run tests/lint
+
+.PHONY: lint
