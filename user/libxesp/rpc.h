@@ -39,7 +39,8 @@ struct rpc_method {
 
 /*
  * Listens at `path` (mode 0600, an old socket that nobody serves is replaced) and answers the
- * methods in `table`, which ends with a NULL name and stays the caller's.
+ * methods in `table`, which ends with a NULL name and stays the caller's. The process ignores
+ * SIGPIPE from then on. When RPC_CLIENTS_MAX are connected, the one silent longest makes room.
  * -EADDRINUSE  another process serves this socket
  * -errno       of socket(), bind(), listen()
  */
