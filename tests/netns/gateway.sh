@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# gateway.sh - xesp on gw1 and gw2 of topology.sh: configurations, daemons, counters; sourced after it.
+#
+# Each gateway has its own pins, sockets and state directory. The standard configuration has four
+# policies, so that all four combinations of IP in IP are there at once, by the hosts' addresses:
+#
+#   10.1.0.3 <-> 10.2.0.3                  tunnel t6 (IPv4 in IPv6)
+#   2001:db8:1::3 <-> 2001:db8:2::3        tunnel t4 (IPv6 in IPv4)
+#   10.1.0.0/24 <-> 10.2.0.0/24            tunnel t4 (IPv4 in IPv4)
+#   2001:db8:1::/64 <-> 2001:db8:2::/64    tunnel t6 (IPv6 in IPv6)
+#
+# What a test wants otherwise it sets before write_config: ALGORITHM, ESN, WINDOW, DEFAULT, ROUTES,
+# or a function policies() of its own.
+
+XESP_BUILD=$(cd "$HERE/../.." && cd "${XESP_BUILD:-build/release}" && pwd) ||
+	{ echo "no build in ${XESP_BUILD:-build/release}: run make"; exit 1; }
+for program in xesp xespd xesp-keyd; do
+	[ -x "$XESP_BUILD/$program" ] || { echo "no $XESP_BUILD/$program: run make"; exit 1; }
+done
+
+ALGORITHM=aes-gcm-128 # or aes-gcm-256
+ESN=yes
+WINDOW=64
+DEFAULT=discard
+ROUTES=install
+INNER=in0 # interfaces by role; equal for a one-armed gateway
+OUTER=out0
+# Tunnel and sender to SPI; no two differ in one bit only.
+declare -rA SPI=([t4-gw1]=0x00041012 [t4-gw2]=0x00042021 [t6-gw1]=0x00061612 [t6-gw2]=0x00062621)
+
+# One random key a direction and tunnel, new in each run; the longest size, cut to the algorithm's.
+declare -A KEY=()
+for sa in t4-gw1 t4-gw2 t6-gw1 t6-gw2; do KEY[$sa]=$(xxd -p -c 64 -l 36 /dev/urandom); done
+
+# Key and salt of the SA that this gateway sends on: key_of t4 gw1
+key_of() {
+	case $ALGORITHM in
+	aes-gcm-128) printf '%.40s' "${KEY[$1-$2]}" ;;
+	aes-gcm-256) printf '%s' "${KEY[$1-$2]}" ;;
+	esac
+}
+
+peer_of() { case $1 in gw1) echo gw2 ;; gw2) echo gw1 ;; esac; }
+
+# 10.1.0 and so on: what a gateway's own side and the other's are called in selectors.
+net4() { case $1 in gw1) echo 10.1.0 ;; gw2) echo 10.2.0 ;; esac; }
+net6() { case $1 in gw1) echo 2001:db8:1: ;; gw2) echo 2001:db8:2: ;; esac; }
+outer4() { case $1 in gw1) echo 192.0.2.1 ;; gw2) echo 192.0.2.2 ;; esac; }
+outer6() { case $1 in gw1) echo 2001:db8:ffff::1 ;; gw2) echo 2001:db8:ffff::2 ;; esac; }
+
+policy() { # policy <name> <action> [key value]...
+	printf '  - name: %s\n    action: %s\n' "$1" "$2"; shift 2
+	while [ $# -gt 0 ]; do printf '    %s: %s\n' "$1" "$2"; shift 2; done
+}
+
+policies() { # policies <gateway>: the default ones, see above
+	local me=$1 peer; peer=$(peer_of "$1")
+	policy v4-in-v6 protect tunnel t6 local "$(net4 "$me").3/32" remote "$(net4 "$peer").3/32"
+	policy v6-in-v4 protect tunnel t4 local "$(net6 "$me"):3/128" remote "$(net6 "$peer"):3/128"
+	policy v4-in-v4 protect tunnel t4 local "$(net4 "$me").0/24" remote "$(net4 "$peer").0/24"
+	policy v6-in-v6 protect tunnel t6 local "$(net6 "$me"):/64" remote "$(net6 "$peer"):/64"
+}
+
+interfaces() {
+	if [ "$INNER" = "$OUTER" ]; then
+		printf '  - name: %s\n    role: both\n' "$INNER"
+	else
+		printf '  - name: %s\n    role: inner\n  - name: %s\n    role: outer\n' "$INNER" "$OUTER"
+	fi
+}
+
+sa() { # sa <tunnel> <sender> <direction>
+	printf '  - name: %s-%s\n    tunnel: %s\n    direction: %s\n    spi: %s\n    algorithm: %s\n' \
+		"$1" "$3" "$1" "$3" "${SPI[$1-$2]}" "$ALGORITHM"
+	printf '    key: %s\n    esn: %s\n' "$(key_of "$1" "$2")" "$ESN"
+	[ "$3" = out ] || printf '    replay_window: %s\n' "$WINDOW"
+}
+
+write_config() { # write_config <gateway> [file]
+	local me=$1 peer t; peer=$(peer_of "$1")
+	{
+		printf 'version: 1\ndefault: %s\nroutes: %s\ninterfaces:\n' "$DEFAULT" "$ROUTES"
+		interfaces
+		printf 'tunnels:\n'
+		printf '  - name: t4\n    local: %s\n    remote: %s\n' "$(outer4 "$me")" "$(outer4 "$peer")"
+		printf '  - name: t6\n    local: %s\n    remote: %s\n' "$(outer6 "$me")" "$(outer6 "$peer")"
+		printf 'sas:\n'
+		for t in t4 t6; do sa "$t" "$me" out; sa "$t" "$peer" in; done
+		printf 'policies:\n'
+		policies "$me"
+	} >"${2:-$TMP/$me.yaml}"
+	chmod 600 "${2:-$TMP/$me.yaml}"
+}
+
+# --- programs -------------------------------------------------------------------------------------
+
+pins_of() { echo "/sys/fs/bpf/$NS-$1"; }
+
+xesp() { # xesp <gateway> <arguments of the command>...
+	local ns=$1; shift
+	run "$ns" "$XESP_BUILD/xesp" --pins "$(pins_of "$ns")" --run "$TMP/$ns-run" "$@"
+}
+
+mount_bpffs() {
+	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+}
+
+attach() { # attach <gateway>
+	mount_bpffs
+	mkdir -p "$TMP/$1-run"
+	xesp "$1" attach --inner "$INNER" --outer "$OUTER" >>"$TMP/$1-attach.log" 2>&1 ||
+		die "attach on $1: $(cat "$TMP/$1-attach.log")"
+}
+
+declare -A DAEMON=()
+pid_of() { echo "${DAEMON[$1/$2]}"; } # pid_of <gateway> xespd|xesp-keyd
+
+keyd_arguments() { # keyd_arguments <gateway>
+	printf '%s\n' --config "$TMP/$1.yaml" --pins "$(pins_of "$1")" --run "$TMP/$1-run" \
+		--state "$TMP/$1-state"
+}
+
+new_state() { # new_state <gateway>: declares that its keys were never used
+	local arguments
+	mapfile -t arguments < <(keyd_arguments "$1")
+	run "$1" timeout 20 "$XESP_BUILD/xesp-keyd" "${arguments[@]}" --new-state \
+		>>"$TMP/$1-xesp-keyd.log" 2>&1 || die "new state on $1: $(tail -n 5 "$TMP/$1-xesp-keyd.log")"
+}
+
+start_keyd() { # start_keyd <gateway>
+	local arguments
+	mapfile -t arguments < <(keyd_arguments "$1")
+	start "$1-xesp-keyd.log" "$1" "$XESP_BUILD/xesp-keyd" "${arguments[@]}"
+	DAEMON[$1/xesp-keyd]=$STARTED
+}
+
+start_xespd() { # start_xespd <gateway> [options]
+	local ns=$1; shift
+	start "$ns-xespd.log" "$ns" "$XESP_BUILD/xespd" --pins "$(pins_of "$ns")" --run "$TMP/$ns-run" "$@"
+	DAEMON[$ns/xespd]=$STARTED
+}
+
+sas_active() { xesp "$1" sa --json | jq -e '(.sas | length) > 0 and all(.sas[]; .state == "active")'; }
+worker_serves() { xesp "$1" status --json | jq -e '.worker.connected and (.ports | length) > 0'; }
+
+gateway_ready() { # gateway_ready <gateway>: until both daemons are up and every SA can be used
+	until_ready "$1" sas_active
+	until_ready "$1" worker_serves
+	forward_from_tun "$1"
+}
+
+until_ready() { # as until_ok, but shows what the daemons said
+	local deadline=$((SECONDS + 15)) program
+	until "$2" "$1" >/dev/null 2>&1; do
+		for program in xesp-keyd xespd; do
+			! gone "$(pid_of "$1" "$program")" ||
+				die "$1: $program ended: $(tail -n 5 "$TMP/$1-$program.log")"
+		done
+		[ "$SECONDS" -lt "$deadline" ] || {
+			show_logs
+			die "$1 is not ready: $2"
+		}
+		pause 0.05
+	done
+}
+
+# xesp0 may forward what the slow path hands to the kernel; the other interfaces may not, so a frame
+# that the XDP programs did not take goes nowhere instead of around them.
+forward_from_tun() { # forward_from_tun <gateway>
+	run "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/xesp0/forwarding'
+	[ ! -e /proc/sys/net/ipv6/conf/lo/force_forwarding ] ||
+		run "$1" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/xesp0/force_forwarding'
+}
+
+gateway_up() { # gateway_up <gateway>
+	[ -e "$TMP/$1.yaml" ] || write_config "$1"
+	attach "$1"
+	new_state "$1"
+	start_keyd "$1"
+	start_xespd "$1"
+	gateway_ready "$1"
+}
+
+gateways_up() { gateway_up gw1; gateway_up gw2; }
+
+kill_daemon() { # kill_daemon <gateway> <program> [signal]
+	stop "$(pid_of "$1" "$2")" "${3:-KILL}"
+}
+
+gateway_down() { # gateway_down <gateway>: daemons ended, interfaces as they were, no pins
+	kill_daemon "$1" xespd TERM
+	kill_daemon "$1" xesp-keyd TERM
+	xesp "$1" detach --purge >>"$TMP/$1-attach.log" 2>&1 || die "detach on $1: $(tail -n 3 "$TMP/$1-attach.log")"
+}
+
+# Programs must not outlive the test, whatever `xesp detach` can or cannot do by then.
+remove_pins() { # called by cleanup with the exit status
+	local ns
+	[ "$1" -eq 0 ] || [ "$1" -eq 77 ] || show_logs >&2
+	for ns in gw1 gw2; do
+		[ -e "$(pins_of "$ns")" ] || continue
+		xesp "$ns" detach --purge >/dev/null 2>&1
+		rm -rf "$(pins_of "$ns")"
+	done
+}
+CLEANERS+=(remove_pins)
+
+show_logs() {
+	local log
+	for log in "$TMP"/gw?-*.log; do
+		[ -s "$log" ] || continue
+		echo "--- $(basename "$log")"
+		tail -n 20 "$log"
+	done
+}
+
+# --- figures --------------------------------------------------------------------------------------
+
+counter() { xesp "$1" counters --json | jq ".drops[\"$2\"] // 0"; } # counter <gateway> <reason>
+all_drops() { xesp "$1" counters --json | jq '[.drops[]] | add // 0'; }
+sa_field() { # sa_field <gateway> <sa> <jq path>
+	xesp "$1" sa --json | jq -r ".sas[] | select(.name == \"$2\") | $3"
+}
+sa_drops() { sa_field "$1" "$2" ".drops[\"$3\"] // 0"; }
+policy_field() { # policy_field <gateway> <policy> <jq path>
+	xesp "$1" policy --json | jq -r ".policies[] | select(.name == \"$2\") | $3"
+}
+
+# Waits until a counter has its value, and shows the others when it does not get there.
+expect_counter() { # expect_counter <gateway> <reason> <value>
+	local deadline=$((SECONDS + 5))
+	until [ "$(counter "$1" "$2")" -eq "$3" ]; do
+		[ "$SECONDS" -lt "$deadline" ] ||
+			die "$1 counts $(counter "$1" "$2") as $2, expected $3; $(xesp "$1" counters --json | jq -c .drops)"
+		pause 0.05
+	done
+}
+
+expect_equal() { # expect_equal <what> <got> <expected>
+	[ "$2" = "$3" ] || die "$1: $2, expected $3"
+}
