@@ -53,7 +53,8 @@
 	X(NO_FRAME, "no-frame", "no free UMEM frame")                                              \
 	X(SLOW_PATH_FULL, "slow-path-full", "xesp0 or the queue to the slow path is full")         \
 	X(BAD_META, "bad-meta", "frame without valid steering metadata: other XDP program?")       \
-	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")
+	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")               \
+	X(RX_FULL, "rx-full", "receive ring full: a worker is slower than the traffic")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */
