@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control sockets: what a server answers to good and bad lines, and that no client can disturb
+ * another. The server runs on a thread of its own; the request "stop" ends it.
+ */
+#include <CUnit/CUnit.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "libxesp/rpc.h"
+#include "xesp/fault.h"
+
+#define LEN(a)      (sizeof(a) / sizeof((a)[0]))
+#define PATIENCE_MS 10000
+
+static struct {
+	char dir[64];
+	char path[96];
+	struct event_base *base;
+	struct rpc_server *server;
+	pthread_t thread;
+} t;
+
+static int echo(void *ctx, struct json_object *params, struct json_object **result, struct fault *f)
+{
+	(void)ctx;
+	(void)f;
+	*result = params ? json_object_get(params) : NULL;
+	return 0;
+}
+
+static int refuse(void *ctx, struct json_object *params, struct json_object **result,
+		  struct fault *f)
+{
+	(void)ctx;
+	(void)params;
+	(void)result;
+	return fault_set(f, -EINVAL, "tunnel \"a\" has no SA");
+}
+
+static int big(void *ctx, struct json_object *params, struct json_object **result, struct fault *f)
+{
+	size_t len = 4u << 20;
+	char *text = malloc(len);
+
+	(void)ctx;
+	(void)params;
+	(void)f;
+	memset(text, 'x', len);
+	*result = json_object_new_object();
+	json_object_object_add(*result, "text", json_object_new_string_len(text, (int)len));
+	free(text);
+	return 0;
+}
+
+static int stop(void *ctx, struct json_object *params, struct json_object **result, struct fault *f)
+{
+	(void)ctx;
+	(void)params;
+	(void)result;
+	(void)f;
+	event_base_loopexit(t.base, NULL);
+	return 0;
+}
+
+static const struct rpc_method methods[] = {
+	{ "echo", echo }, { "refuse", refuse }, { "big", big }, { "stop", stop }, { NULL, NULL }
+};
+
+static void *serve(void *arg)
+{
+	event_base_dispatch(t.base);
+	return arg;
+}
+
+static void make_dir(void)
+{
+	snprintf(t.dir, sizeof(t.dir), "/tmp/xesp-rpc-XXXXXX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(t.dir));
+	snprintf(t.path, sizeof(t.path), "%s/s.sock", t.dir);
+}
+
+static int open_server(struct fault *f)
+{
+	return rpc_server_open(&t.server, t.base, t.path, methods, NULL, f);
+}
+
+static void server_up(void)
+{
+	struct fault f = { "" };
+	int err;
+
+	t.base = event_base_new();
+	err = open_server(&f);
+	if (err)
+		fprintf(stderr, "%s\n", f.text);
+	CU_ASSERT_EQUAL_FATAL(err, 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&t.thread, NULL, serve, NULL), 0);
+}
+
+static int connect_raw(void)
+{
+	const struct timeval tv = { .tv_sec = PATIENCE_MS / 1000 };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", t.path);
+	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	return fd;
+}
+
+static void server_down(void)
+{
+	int fd;
+
+	/* The loop ends before the answer is written, so nobody waits for it. */
+	fd = connect_raw();
+	CU_ASSERT_EQUAL(send(fd, "{\"request\":\"stop\"}\n", 19, 0), 19);
+	close(fd);
+	pthread_join(t.thread, NULL);
+	rpc_server_close(t.server);
+	event_base_free(t.base);
+	CU_ASSERT_NOT_EQUAL(access(t.path, F_OK), 0);
+}
+
+static void remove_dir(void)
+{
+	unlink(t.path);
+	CU_ASSERT_EQUAL(rmdir(t.dir), 0);
+}
+
+/* One line into buf, without its end; false when the server hung up (or said nothing in time). */
+static bool read_line(int fd, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	while (used < size - 1 && recv(fd, buf + used, 1, 0) == 1) {
+		if (buf[used] == '\n') {
+			buf[used] = '\0';
+			return true;
+		}
+		used++;
+	}
+	buf[used] = '\0';
+	return false;
+}
+
+static void round_trip(void)
+{
+	struct json_object *params = json_object_new_object(), *result = NULL;
+	struct fault f = { "" };
+	struct stat st;
+
+	make_dir();
+	server_up();
+	CU_ASSERT_EQUAL(stat(t.path, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 0777, 0600);
+
+	json_object_object_add(params, "text", json_object_new_string("a/b\n\"c\""));
+	CU_ASSERT_EQUAL_FATAL(rpc_call(t.path, "echo", params, PATIENCE_MS, &result, &f), 0);
+	CU_ASSERT_TRUE(json_object_equal(params, result));
+	json_object_put(result);
+	json_object_put(params);
+
+	CU_ASSERT_EQUAL_FATAL(rpc_call(t.path, "echo", NULL, PATIENCE_MS, &result, &f), 0);
+	CU_ASSERT_EQUAL(json_object_object_length(result), 0);
+	json_object_put(result);
+
+	CU_ASSERT_EQUAL_FATAL(rpc_call(t.path, "big", NULL, PATIENCE_MS, &result, &f), 0);
+	CU_ASSERT_EQUAL(json_object_get_string_len(json_object_object_get(result, "text")),
+			4 << 20);
+	json_object_put(result);
+	server_down();
+	remove_dir();
+}
+
+static const struct {
+	const char *what;
+	const char *line;
+	size_t len;           /* 0: that of the string */
+	const char *parts[3]; /* what the answer must contain */
+	bool hangs_up;
+} lines[] = {
+	{ "id comes back",
+	  "{\"id\": 7, \"request\": \"echo\"}\n",
+	  0,
+	  { "\"id\":7", "\"ok\":true", "\"result\":{}" },
+	  false },
+	{ "id may be any value",
+	  "{\"id\":\"x\",\"request\":\"echo\"}\n",
+	  0,
+	  { "\"id\":\"x\"", "\"ok\":true" },
+	  false },
+	{ "no id, none in the answer", "{\"request\":\"echo\"}\r\n", 0, { "{\"ok\":true" }, false },
+	{ "the handler's sentence and errno",
+	  "{\"request\":\"refuse\"}\n",
+	  0,
+	  { "\"ok\":false", "\"error\":\"tunnel \\\"a\\\" has no SA\"", "\"errno\":\"EINVAL\"" },
+	  false },
+	{ "unknown request",
+	  "{\"id\":1,\"request\":\"nope\"}\n",
+	  0,
+	  { "\"id\":1", "'nope'", "\"EOPNOTSUPP\"" },
+	  false },
+	{ "no request at all", "{}\n", 0, { "'request' is missing", "\"EINVAL\"" }, false },
+	{ "request of another type", "{\"request\":[]}\n", 0, { "not a string" }, false },
+	{ "params of another type",
+	  "{\"request\":\"echo\",\"params\":[1]}\n",
+	  0,
+	  { "'params' is not an object" },
+	  false },
+	{ "null params are none",
+	  "{\"request\":\"echo\",\"params\":null}\n",
+	  0,
+	  { "\"ok\":true" },
+	  false },
+	{ "malformed", "{\"request\":\n", 0, { "not a JSON object", "\"EBADMSG\"" }, true },
+	{ "empty line", "\n", 0, { "not a JSON object" }, true },
+	{ "an array", "[1]\n", 0, { "not a JSON object" }, true },
+	{ "a bare word", "echo\n", 0, { "not a JSON object" }, true },
+	{ "something after the object",
+	  "{\"request\":\"echo\"} x\n",
+	  0,
+	  { "not a JSON object" },
+	  true },
+	{ "a zero byte hides nothing",
+	  "{\"request\":\"echo\"}\0{}\n",
+	  22,
+	  { "not a JSON object" },
+	  true },
+	{ "deeper than 16",
+	  "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":"
+	  "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}\n",
+	  0,
+	  { "not a JSON object" },
+	  true },
+};
+
+static void line_rows(void)
+{
+	char buf[1024];
+
+	make_dir();
+	server_up();
+	for (size_t i = 0; i < LEN(lines); i++) {
+		size_t len = lines[i].len ? lines[i].len : strlen(lines[i].line);
+		int fd = connect_raw();
+		bool good = true;
+
+		CU_ASSERT_EQUAL(send(fd, lines[i].line, len, 0), (ssize_t)len);
+		good = read_line(fd, buf, sizeof(buf));
+		for (size_t k = 0; k < LEN(lines[i].parts) && lines[i].parts[k]; k++)
+			good = good && strstr(buf, lines[i].parts[k]);
+		if (!good)
+			fprintf(stderr, "rpc: %s: answered '%s'\n", lines[i].what, buf);
+		CU_ASSERT_TRUE(good);
+
+		if (lines[i].hangs_up) {
+			CU_ASSERT_FALSE(read_line(fd, buf, sizeof(buf)));
+			CU_ASSERT_EQUAL(buf[0], '\0');
+		} else {
+			CU_ASSERT_EQUAL(send(fd, "{\"request\":\"echo\"}\n", 19, 0), 19);
+			CU_ASSERT_TRUE(read_line(fd, buf, sizeof(buf)));
+		}
+		close(fd);
+	}
+	server_down();
+	remove_dir();
+}
+
+/* A line of `len` bytes, its end not counted, that is a good request but for its length. */
+static char *long_line(size_t len)
+{
+	static const char head[] = "{\"request\":\"echo\",\"params\":{\"a\":\"";
+	static const char tail[] = "\"}}";
+	char *line = malloc(len + 1);
+
+	memset(line, 'x', len);
+	memcpy(line, head, sizeof(head) - 1);
+	memcpy(line + len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+	line[len] = '\n';
+	return line;
+}
+
+static void line_lengths(void)
+{
+	size_t size = RPC_LINE_MAX + 256;
+	char *buf = malloc(size);
+
+	make_dir();
+	server_up();
+	for (size_t over = 0; over < 3; over++) {
+		size_t len = RPC_LINE_MAX + over;
+		char *line = long_line(len);
+		int fd = connect_raw();
+
+		/* The server may hang up before it has taken all of a long line. */
+		CU_ASSERT_TRUE(send(fd, line, len + 1, MSG_NOSIGNAL) > 0);
+		CU_ASSERT_TRUE(read_line(fd, buf, size));
+		CU_ASSERT_PTR_NOT_NULL(strstr(buf, over ? "longer than 65536" : "\"ok\":true"));
+		CU_ASSERT(!over == !strstr(buf, "EMSGSIZE"));
+		if (over)
+			CU_ASSERT_FALSE(read_line(fd, buf, size));
+		close(fd);
+		free(line);
+	}
+	server_down();
+	remove_dir();
+	free(buf);
+}
+
+/* More hung clients than the server has places for: the next one is served all the same. */
+static void hung_clients_disturb_nobody(void)
+{
+	struct json_object *result = NULL;
+	int fds[RPC_CLIENTS_MAX + 8];
+	struct fault f = { "" };
+
+	make_dir();
+	server_up();
+	for (size_t i = 0; i < LEN(fds); i++) {
+		fds[i] = connect_raw();
+		CU_ASSERT_EQUAL(send(fds[i], "{\"request\":", 11, MSG_NOSIGNAL), 11);
+		if (i % 16)
+			continue;
+		CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, PATIENCE_MS, &result, &f), 0);
+		json_object_put(result);
+	}
+	CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, PATIENCE_MS, &result, &f), 0);
+	json_object_put(result);
+
+	/* One that asks for much and reads nothing is cut off, and the others never wait. */
+	for (int i = 0; i < 64; i++)
+		if (send(fds[LEN(fds) - 1], i ? "{\"request\":\"big\"}\n" : "\"big\"}\n",
+			 i ? 18 : 7, MSG_NOSIGNAL) < 0)
+			break;
+	CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, PATIENCE_MS, &result, &f), 0);
+	json_object_put(result);
+
+	for (size_t i = 0; i < LEN(fds); i++)
+		close(fds[i]);
+	server_down();
+	remove_dir();
+}
+
+static void answer_after_half_close(void)
+{
+	char buf[256];
+	int fd;
+
+	make_dir();
+	server_up();
+	fd = connect_raw();
+	CU_ASSERT_EQUAL(send(fd, "{\"request\":\"refuse\"}\n", 21, 0), 21);
+	CU_ASSERT_EQUAL(shutdown(fd, SHUT_WR), 0);
+	CU_ASSERT_TRUE(read_line(fd, buf, sizeof(buf)));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "EINVAL"));
+	close(fd);
+	server_down();
+	remove_dir();
+}
+
+static void sockets_of_others(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct rpc_server *second = NULL;
+	struct fault f = { "" };
+	FILE *file;
+	int fd;
+
+	make_dir();
+	/* Bound and left behind, as after kill -9. */
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", t.path);
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	server_up();
+
+	CU_ASSERT_EQUAL(rpc_server_open(&second, t.base, t.path, methods, NULL, &f), -EADDRINUSE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.text, t.path));
+	CU_ASSERT_EQUAL(access(t.path, F_OK), 0);
+	server_down();
+
+	file = fopen(t.path, "w");
+	fclose(file);
+	t.base = event_base_new();
+	CU_ASSERT_EQUAL(open_server(&f), -EEXIST);
+	CU_ASSERT_EQUAL(access(t.path, F_OK), 0);
+	event_base_free(t.base);
+	remove_dir();
+}
+
+static void client_faults(void)
+{
+	struct json_object *result = NULL;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char longer[200];
+	struct fault f = { "" };
+	int fd;
+
+	make_dir();
+	CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, 100, &result, &f), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.text, t.path));
+
+	/* Bound but not listening; then listening, but nobody answers. */
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", t.path);
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, 100, &result, &f), -ECONNREFUSED);
+	CU_ASSERT_EQUAL(listen(fd, 1), 0);
+	CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, 100, &result, &f), -ETIMEDOUT);
+	close(fd);
+	unlink(t.path);
+
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	CU_ASSERT_EQUAL(rpc_call(longer, "echo", NULL, 100, &result, &f), -ENAMETOOLONG);
+
+	server_up();
+	CU_ASSERT_EQUAL(rpc_call(t.path, "refuse", NULL, PATIENCE_MS, &result, &f), -EREMOTEIO);
+	CU_ASSERT_STRING_EQUAL(f.text, "tunnel \"a\" has no SA");
+	CU_ASSERT_PTR_NULL(result);
+	server_down();
+	remove_dir();
+}
+
+CU_TestInfo rpc_tests[] = {
+	{ "round trip, small and large", round_trip },
+	{ "good and bad lines, row by row", line_rows },
+	{ "the longest line and one byte more", line_lengths },
+	{ "hung clients disturb nobody", hung_clients_disturb_nobody },
+	{ "an answer reaches a client that closed its writing side", answer_after_half_close },
+	{ "a stale socket is replaced, a live one and a file are not", sockets_of_others },
+	{ "what the client says when nobody answers", client_faults },
+	CU_TEST_INFO_NULL,
+};
