@@ -22,6 +22,9 @@ void log_open(const char *program, enum log_level level)
 }
 
 static void write_line(enum log_level level, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
+static void write_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
 	size_t used;
