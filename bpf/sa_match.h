@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * sa_match.h - step 2 of the walk for ciphertext: is this ESP for us, and under which SA?
+ *
+ * RFC 4301 section 4.1: an inbound SA is found by destination, SPI and protocol. ESP to an
+ * address that is no tunnel's end is somebody else's and goes on like any other packet.
+ */
+#ifndef XESP_BPF_SA_MATCH_H
+#define XESP_BPF_SA_MATCH_H
+
+#include "maps.h"
+#include "parse.h"
+
+#define SPI_RESERVED_LAST 255 /* RFC 4303 section 2.1 */
+
+static __always_inline bool sa_is_ours(const struct packet *p)
+{
+	return p->proto == IPPROTO_ESP && bpf_map_lookup_elem(&xesp_endpoints, &p->dst);
+}
+
+/* Only for ESP that is ours and no fragment. NONE: *sa_id is set. */
+static __always_inline enum xesp_drop sa_match(const struct packet *p, __u32 *sa_id)
+{
+	struct xesp_sa_in_key key = { .dst = p->dst, .spi = p->spi, .proto = IPPROTO_ESP };
+	const struct xesp_sa_in_val *sa;
+
+	if (p->flaw)
+		return p->flaw;
+	if (bpf_ntohl(p->spi) <= SPI_RESERVED_LAST)
+		return XESP_DROP_BAD_SPI;
+	sa = bpf_map_lookup_elem(&xesp_sa_in, &key);
+	if (!sa || !sa->sa_id)
+		return XESP_DROP_NO_SA;
+	*sa_id = sa->sa_id;
+	return XESP_DROP_NONE;
+}
+
+#endif /* XESP_BPF_SA_MATCH_H */

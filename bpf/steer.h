@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * steer.h - step 3 of the walk: the verdict. To a worker, to the kernel, or a counted drop.
+ *
+ * Everything here fails closed. XDP_PASS is returned only for what is not ours, is for this
+ * machine, or is named by a bypass policy (or a bypass default); every XDP_DROP comes out of
+ * steer_drop(), which counts it.
+ */
+#ifndef XESP_BPF_STEER_H
+#define XESP_BPF_STEER_H
+
+#include "maps.h"
+#include "parse.h"
+#include "sa_match.h"
+#include "spd_match.h"
+
+#define PORT_IKE 500       /* RFC 7296 section 2 */
+#define PORT_IKE_NATT 4500 /* RFC 3948: IKE behind its marker, and ESP in UDP */
+
+/* The one place where packets are dropped. `policy` 0: none is known. */
+static __noinline int steer_drop(enum xesp_drop why, __u32 policy)
+{
+	__u32 reason = why & (XESP_DROP_SLOTS - 1); /* the verifier wants the bound in sight */
+	struct xesp_policy_drops *drops;
+	__u64 *n = bpf_map_lookup_elem(&xesp_drops, &reason);
+
+	if (n)
+		(*n)++; /* per CPU */
+	if (!policy)
+		return XDP_DROP;
+	drops = bpf_map_lookup_elem(&xesp_pol_drops, &policy);
+	if (drops) /* other CPUs and xespd's workers add to the same word */
+		__sync_fetch_and_add(&drops->by_reason[reason], 1);
+	return XDP_DROP;
+}
+
+static __always_inline void count_hit(const struct packet *p, __u32 policy)
+{
+	struct xesp_policy_hits *hits;
+
+	if (!policy)
+		return;
+	hits = bpf_map_lookup_elem(&xesp_pol_hits, &policy);
+	if (hits) {
+		hits->packets++;
+		hits->bytes += p->l3_len;
+	}
+}
+
+static __always_inline bool is_local(const struct packet *p)
+{
+	return bpf_map_lookup_elem(&xesp_local, &p->dst);
+}
+
+/*
+ * Lays *meta right before the frame, where an AF_XDP socket finds it. What another program of the
+ * chain or the driver had put there is given up: nobody behind the socket asks for it.
+ */
+static __always_inline bool lay_meta(struct xdp_md *ctx, const struct xesp_meta *meta)
+{
+	int there = (int)(ctx->data - ctx->data_meta);
+	struct xesp_meta *m;
+
+	if (bpf_xdp_adjust_meta(ctx, there - (int)sizeof(*m)))
+		return false;
+	m = (void *)(long)ctx->data_meta;
+	if ((void *)(m + 1) > (void *)(long)ctx->data)
+		return false;
+	*m = *meta;
+	return true;
+}
+
+/* Frame pointers are void afterwards. */
+static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta *meta)
+{
+	__u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index;
+	const struct xesp_iface *iface = bpf_map_lookup_elem(&xesp_ifaces, &ifindex);
+
+	if (!iface || queue >= XESP_QUEUES_MAX)
+		return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
+	if (!lay_meta(ctx, meta))
+		return steer_drop(XESP_DROP_NO_HEADROOM, meta->policy);
+	/* With no socket at the key the helper returns its flags. */
+	if (bpf_redirect_map(&xesp_xsks, iface->port * XESP_QUEUES_MAX + queue, XDP_DROP) !=
+	    XDP_REDIRECT)
+		return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
+	return XDP_REDIRECT;
+}
+
+/* ESP for us. Of fragments the kernel makes a whole, which reaches xespd by a raw socket. */
+static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
+{
+	struct xesp_meta meta = {
+		.magic = XESP_META_MAGIC,
+		.kind = XESP_KIND_ESP,
+		.l3_off = p->l3_off,
+		.l4_off = p->l4_off / 4,
+	};
+	enum xesp_drop why;
+
+	if (p->fragment)
+		return XDP_PASS;
+	why = sa_match(p, &meta.id);
+	if (why)
+		return steer_drop(why, 0);
+	if (p->l4_off > 4 * 0xff) /* the metadata could not say where ESP begins */
+		return steer_drop(XESP_DROP_EXTHDR_DEPTH, 0);
+	return to_worker(ctx, &meta);
+}
+
+/* A verdict of the SPD for a packet that is not for this machine. */
+static __always_inline int steer_default(const struct xesp_spd_val *v)
+{
+	return v->action == XESP_ACTION_BYPASS ? XDP_PASS : steer_drop(XESP_DROP_NO_POLICY, 0);
+}
+
+static __always_inline int steer_discard(const struct packet *p, const struct xesp_spd_val *v)
+{
+	count_hit(p, v->policy);
+	return steer_drop(XESP_DROP_DISCARD, v->policy);
+}
+
+static __always_inline int steer_bypass(const struct packet *p, const struct xesp_spd_val *v)
+{
+	count_hit(p, v->policy);
+	return XDP_PASS;
+}
+
+static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet *p,
+					 const struct xesp_spd_val *v)
+{
+	struct xesp_meta meta = {
+		.magic = XESP_META_MAGIC,
+		.kind = XESP_KIND_CLEAR,
+		.id = v->tunnel,
+		.policy = v->policy,
+		.l3_off = p->l3_off,
+	};
+
+	count_hit(p, v->policy);
+	return to_worker(ctx, &meta);
+}
+
+/* Cleartext that came from the cleartext side. */
+static __always_inline int steer_outbound(struct xdp_md *ctx, const struct packet *p)
+{
+	struct xesp_spd_val found;
+	enum xesp_drop why;
+
+	if (packet_stays_on_link(p) || is_local(p))
+		return XDP_PASS;
+	why = spd_match(p, XESP_DIR_OUT, &found);
+	if (!why)
+		why = p->flaw;
+	if (why)
+		return steer_drop(why, 0);
+	if (!found.policy)
+		return steer_default(&found);
+	switch (found.action) {
+	case XESP_ACTION_PROTECT:
+		return steer_protect(ctx, p, &found);
+	case XESP_ACTION_BYPASS:
+		return steer_bypass(p, &found);
+	default:
+		return steer_discard(p, &found);
+	}
+}
+
+/*
+ * To an address of ours, and needed before or beside an SA: IKE and AH, which carry their own
+ * protection; ICMP errors, which the kernel checks against its sockets (RFC 4301 section 6);
+ * neighbour discovery. Later UDP fragments have no ports, but lead to nothing when their first
+ * fragment was not let through.
+ */
+static __always_inline bool is_exempt(const struct packet *p)
+{
+	switch (p->proto) {
+	case IPPROTO_UDP:
+		return p->fragment == FRAGMENT_LATER || p->dport == bpf_htons(PORT_IKE) ||
+		       p->dport == bpf_htons(PORT_IKE_NATT);
+	case IPPROTO_AH:
+		return true;
+	case IPPROTO_ICMP:
+		return p->family == 4 && p->fragment != FRAGMENT_LATER &&
+		       (p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12);
+	case IPPROTO_ICMPV6:
+		return p->family == 6 && p->fragment != FRAGMENT_LATER &&
+		       ((p->icmp_type >= 1 && p->icmp_type <= 4) ||
+			(p->icmp_type >= 133 && p->icmp_type <= 137));
+	default:
+		return false;
+	}
+}
+
+/*
+ * Cleartext that came from the ciphertext side, RFC 4301 section 5.2. `out` is what the outbound
+ * SPD said on a one-armed gateway (bypass or no match), NULL elsewhere. An address of ours must
+ * stay reachable before policies are loaded; afterwards policies hold for it too.
+ */
+static __always_inline int steer_inbound(const struct packet *p, const struct xesp_spd_val *out)
+{
+	struct xesp_spd_val found;
+	bool local = is_local(p);
+	enum xesp_drop why;
+
+	why = spd_match(p, XESP_DIR_IN, &found);
+	if (why == XESP_DROP_NOT_LOADED && local)
+		return XDP_PASS;
+	if (!why)
+		why = p->flaw;
+	if (why)
+		return steer_drop(why, 0);
+	if (!found.policy && out && out->policy)
+		return steer_bypass(p, out);
+	if (!found.policy)
+		return local ? XDP_PASS : steer_default(&found);
+	switch (found.action) {
+	case XESP_ACTION_PROTECT:
+		if (local && is_exempt(p))
+			return steer_bypass(p, &found);
+		count_hit(p, found.policy);
+		return steer_drop(XESP_DROP_CLEAR_PROTECTED, found.policy);
+	case XESP_ACTION_BYPASS:
+		return steer_bypass(p, &found);
+	default:
+		return steer_discard(p, &found);
+	}
+}
+
+#endif /* XESP_BPF_STEER_H */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * xdp_outer.bpf.c - the ciphertext side of the gateway: parse -> sa_match -> steer.
+ *
+ * ESP for us goes to the worker; everything else is cleartext and must be allowed to be that.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <xdp/xdp_helpers.h>
+#include "maps.h"
+#include "parse.h"
+#include "sa_match.h"
+#include "steer.h"
+
+/* For libxdp's dispatcher: what we pass, the next program of the interface sees. */
+struct {
+	__uint(priority, 50);
+	__uint(XDP_PASS, 1);
+} XDP_RUN_CONFIG(xdp_outer);
+
+SEC("xdp")
+int xdp_outer(struct xdp_md *ctx)
+{
+	struct packet p = {};
+	enum xesp_drop why;
+
+	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	if (why)
+		return steer_drop(why, 0);
+	if (!p.family)
+		return XDP_PASS;
+	if (sa_is_ours(&p))
+		return steer_esp(ctx, &p);
+	if (packet_stays_on_link(&p))
+		return XDP_PASS;
+	return steer_inbound(&p, NULL);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
