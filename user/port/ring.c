@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ring.c - see ring.h. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "port/port.h"
+#include "port/ring.h"
+
+/* Enough for a batch of 256 at the 32 frames a call that kernels without XDP_MAX_TX_SKB_BUDGET send. */
+#define KICKS_MAX 9
+#define SEND_TRIES 3
+
+void ring_fill(struct port *p)
+{
+	uint32_t n, i, idx;
+
+	if (!p->spec.receives || p->rx_out >= p->fill_target)
+		return;
+	n = p->fill_target - p->rx_out;
+	if (n > p->pool->free_n)
+		n = p->pool->free_n;
+	if (n && xsk_ring_prod__reserve(&p->fill, n, &idx) == n) {
+		for (i = 0; i < n; i++) {
+			uint64_t addr = 0;
+
+			umem_take(p->pool, UMEM_RX(p->number), &addr);
+			*xsk_ring_prod__fill_addr(&p->fill, idx + i) = addr;
+		}
+		xsk_ring_prod__submit(&p->fill, n);
+		p->rx_out += n;
+	}
+	if (xsk_ring_prod__needs_wakeup(&p->fill))
+		ring_poll(p);
+}
+
+void ring_poll(struct port *p)
+{
+	recvfrom(p->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+}
+
+uint32_t ring_receive(struct port *p, struct xdp_desc *desc, uint32_t max)
+{
+	uint32_t idx, n = xsk_ring_cons__peek(&p->rx, max, &idx);
+
+	for (uint32_t i = 0; i < n; i++) {
+		desc[i] = *xsk_ring_cons__rx_desc(&p->rx, idx + i);
+		umem_move(p->pool, desc[i].addr, UMEM_RX(p->number), UMEM_HAND);
+	}
+	if (n)
+		xsk_ring_cons__release(&p->rx, n);
+	p->rx_out -= n;
+	return n;
+}
+
+bool ring_unsent(struct port *p)
+{
+	return p->tx_out && xsk_prod_nb_free(&p->tx, p->tx.size) < p->tx.size;
+}
+
+/*
+ * EAGAIN means that the kernel has sent its budget and more is left, or that the device's queue is
+ * full. The consumer index tells the two apart: while it moves, the kernel is worth another call.
+ */
+void ring_kick(struct port *p)
+{
+	for (int i = 0; i < KICKS_MAX && xsk_ring_prod__needs_wakeup(&p->tx); i++) {
+		uint32_t before = __atomic_load_n(p->tx.consumer, __ATOMIC_RELAXED);
+
+		if (sendto(p->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
+			return;
+		if (errno != EAGAIN && errno != EBUSY && errno != ENOBUFS) {
+			p->tx_errno = errno;
+			return;
+		}
+		if (__atomic_load_n(p->tx.consumer, __ATOMIC_RELAXED) == before)
+			return;
+	}
+}
+
+static uint32_t put_descs(struct port *p, const struct xdp_desc *desc, uint32_t n)
+{
+	uint32_t idx, room = xsk_prod_nb_free(&p->tx, n);
+
+	if (n > room)
+		n = room;
+	if (!n || xsk_ring_prod__reserve(&p->tx, n, &idx) != n)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		umem_move(p->pool, desc[i].addr, UMEM_HAND, UMEM_TX(p->number));
+		*xsk_ring_prod__tx_desc(&p->tx, idx + i) = desc[i];
+	}
+	xsk_ring_prod__submit(&p->tx, n);
+	p->tx_out += n;
+	return n;
+}
+
+uint32_t ring_send(struct port *p, const struct xdp_desc *desc, uint32_t n)
+{
+	uint32_t sent = 0;
+
+	for (int i = 0; i < SEND_TRIES && sent < n; i++) {
+		sent += put_descs(p, desc + sent, n - sent);
+		ring_kick(p);
+		ring_complete(p);
+	}
+	return sent;
+}
+
+void ring_complete(struct port *p)
+{
+	uint32_t idx, n;
+
+	if (!p->tx_out)
+		return;
+	n = xsk_ring_cons__peek(&p->comp, p->comp.size, &idx);
+	for (uint32_t i = 0; i < n; i++)
+		umem_put(p->pool, *xsk_ring_cons__comp_addr(&p->comp, idx + i),
+			 UMEM_TX(p->number));
+	if (n)
+		xsk_ring_cons__release(&p->comp, n);
+	p->tx_out -= n;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* umem.c - see umem.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "port/umem.h"
+#include "xesp/fault.h"
+#include "xesp/log.h"
+#include "xesp/steer.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+_Static_assert(UMEM_TX(XESP_PORTS_MAX - 1) < UMEM_OWNERS, "owner bytes for every port");
+_Static_assert(UMEM_OWNERS <= UINT8_MAX + 1, "an owner fits a byte");
+
+struct umem {
+	uint8_t *area;
+	size_t len;
+	bool huge;
+	uint32_t pools_n;
+	struct umem_pool pools[];
+};
+
+static void *map_area(size_t len, bool *huge)
+{
+	const int prot = PROT_READ | PROT_WRITE;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	void *area = mmap(NULL, len, prot, flags | MAP_HUGETLB, -1, 0);
+
+	*huge = area != MAP_FAILED;
+	if (!*huge)
+		area = mmap(NULL, len, prot, flags, -1, 0);
+	if (area == MAP_FAILED)
+		return NULL;
+	/* Cleartext lies here: it must not reach a core file. Huge pages are only a wish. */
+	madvise(area, len, MADV_DONTDUMP);
+	madvise(area, len, MADV_HUGEPAGE);
+	return area;
+}
+
+static int open_pool(struct umem_pool *p, uint8_t *area, uint64_t first, uint32_t frames_n)
+{
+	p->area = area;
+	p->first = first;
+	p->frames_n = frames_n;
+	p->free = calloc(frames_n, sizeof(*p->free));
+	p->owner = calloc(frames_n, sizeof(*p->owner));
+	if (!p->free || !p->owner)
+		return -ENOMEM;
+	/* Low addresses are taken first, for the eye of who debugs. */
+	for (uint32_t i = frames_n; i-- > 0;)
+		p->free[p->free_n++] = first + (uint64_t)i * UMEM_CHUNK;
+	return 0;
+}
+
+int umem_open(struct umem **out, uint32_t pools_n, uint32_t frames_per_pool, struct fault *f)
+{
+	size_t len = (size_t)pools_n * frames_per_pool * UMEM_CHUNK;
+	struct umem *u = calloc(1, sizeof(*u) + pools_n * sizeof(u->pools[0]));
+	int err = -ENOMEM;
+
+	if (!u)
+		return fault_set(f, err, "out of memory");
+	u->len = (len + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+	u->area = map_area(u->len, &u->huge);
+	if (!u->area) {
+		fault_set(f, err, "no %zu MiB for packets: %s; free memory or raise RLIMIT_MEMLOCK",
+			  u->len >> 20, strerror(errno));
+		goto free_umem;
+	}
+	for (u->pools_n = 0; u->pools_n < pools_n; u->pools_n++) {
+		uint64_t first = (uint64_t)u->pools_n * frames_per_pool * UMEM_CHUNK;
+
+		if (open_pool(&u->pools[u->pools_n], u->area, first, frames_per_pool)) {
+			u->pools_n++;
+			fault_set(f, err, "out of memory");
+			goto free_umem;
+		}
+	}
+	*out = u;
+	return 0;
+
+free_umem:
+	umem_close(u);
+	return err;
+}
+
+void umem_close(struct umem *u)
+{
+	if (!u)
+		return;
+	for (uint32_t i = 0; i < u->pools_n; i++) {
+		free(u->pools[i].free);
+		free(u->pools[i].owner);
+	}
+	if (u->area)
+		munmap(u->area, u->len);
+	free(u);
+}
+
+struct umem_pool *umem_pool(struct umem *u, uint32_t worker)
+{
+	return &u->pools[worker];
+}
+
+void *umem_area(const struct umem *u, size_t *len)
+{
+	*len = u->len;
+	return u->area;
+}
+
+bool umem_huge(const struct umem *u)
+{
+	return u->huge;
+}
+
+void umem_broken(uint64_t addr, unsigned int is, unsigned int should)
+{
+	log_fatal("umem: frame at 0x%llx has owner %u and not %u: a frame is in two places",
+		  (unsigned long long)addr, is, should);
+}
+
+uint32_t umem_abandon(struct umem_pool *p, uint32_t port)
+{
+	uint32_t retired = 0;
+
+	for (uint32_t i = 0; i < p->frames_n; i++) {
+		if (p->owner[i] == UMEM_RX(port)) {
+			p->owner[i] = UMEM_QUARANTINE;
+		} else if (p->owner[i] == UMEM_TX(port)) {
+			p->owner[i] = UMEM_RETIRED;
+			retired++;
+		}
+	}
+	return retired;
+}
+
+void umem_reclaim(struct umem_pool *p)
+{
+	for (uint32_t i = 0; i < p->frames_n; i++)
+		if (p->owner[i] == UMEM_QUARANTINE)
+			umem_put(p, p->first + (uint64_t)i * UMEM_CHUNK, UMEM_QUARANTINE);
+}
+
+bool umem_census(const struct umem_pool *p, uint32_t by_owner[UMEM_OWNERS])
+{
+	uint32_t listed = 0;
+
+	memset(by_owner, 0, UMEM_OWNERS * sizeof(by_owner[0]));
+	for (uint32_t i = 0; i < p->frames_n; i++) {
+		if (p->owner[i] >= UMEM_OWNERS)
+			return false;
+		by_owner[p->owner[i]]++;
+	}
+	for (uint32_t i = 0; i < p->free_n; i++)
+		if (p->owner[(p->free[i] - p->first) / UMEM_CHUNK] == UMEM_FREE)
+			listed++;
+	return listed == p->free_n && listed == by_owner[UMEM_FREE];
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * worker.h - one thread that serves one queue number on every attached interface.
+ *
+ * Run to completion: what it receives it encapsulates or decapsulates, routes and sends, batch by
+ * batch, before it receives again. While it has work it makes no system call but the ones that
+ * tell the kernel of new descriptors; without work it sleeps in poll(2).
+ * The main thread opens, closes and instructs it; instructions take effect between two batches,
+ * and each call returns when the worker has done its part.
+ */
+#ifndef XESP_WORKER_H
+#define XESP_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct esp_worker;
+struct fault;
+struct fib;
+struct port;
+struct sad;
+struct slow;
+struct umem_pool;
+struct worker;
+
+struct worker_opts {
+	uint32_t index;
+	int cpu;        /* to stay on; -1: wherever the scheduler likes */
+	uint32_t batch; /* 1 .. BATCH_MAX */
+	bool busy_poll; /* never sleep */
+	struct umem_pool *pool; /* its own; all of these are borrowed */
+	struct sad *sad;
+	struct fib *fib;
+	struct slow *slow;
+};
+
+/* Starts the thread. -ENOMEM, -EAGAIN */
+int worker_open(struct worker **out, const struct worker_opts *o, struct fault *f);
+
+/*
+ * Ends the thread; it must have let go of all ports. False: frames were missing from its pool or
+ * were there twice, which is logged. NULL is allowed.
+ */
+bool worker_close(struct worker *w);
+
+/* This port's rings are the worker's from now on. At most one per port number. */
+void worker_adopt(struct worker *w, struct port *p);
+
+/*
+ * The worker sends what it can of what waits, and does not touch the port again. Returns the
+ * number of frames that the kernel did not give back, which are lost to the pool.
+ */
+uint32_t worker_release(struct worker *w, struct port *p);
+
+/* Some seconds after the last release: frames that the kernel may have written to are free again. */
+void worker_reclaim(struct worker *w);
+
+#endif /* XESP_WORKER_H */
