@@ -237,11 +237,12 @@ topology_up() {
 
 # A capture ends when a sentinel frame, put on the interface last, has reached the file: nothing that
 # was on the wire before it can be missing. Its EtherType is one for experiments; wire.py skips it.
+# The kernel's ring has slots of the snap length: a generous one means few slots and lost frames.
 declare -A CAPTURE_OF=()
 capture() { # capture <ns> <if> [snaplen]; the file is $TMP/<ns>-<if>.pcap, stop with stop_capture
 	local file="$TMP/$1-$2.pcap"
 	rm -f "$file" "$TMP/tcpdump-$1-$2.log"
-	start "tcpdump-$1-$2.log" "$1" tcpdump -i "$2" -nn -B 65536 -s "${3:-0}" --immediate-mode -U \
+	start "tcpdump-$1-$2.log" "$1" tcpdump -i "$2" -nn -B 65536 -s "${3:-2048}" --immediate-mode -U \
 		-Z root -w "$file"
 	CAPTURE_OF[$1-$2]=$STARTED
 	until_ok 10 grep -q 'listening on' "$TMP/tcpdump-$1-$2.log"

@@ -97,6 +97,9 @@ class Frame:
             elif self.data[self.l4] in LISTENER_REPORTS:
                 self.kind = "mld"
 
+    def traffic_class(self):
+        return struct.unpack_from("!H", self.data, self.l3)[0] >> 4 & 0xFF
+
     def text(self):
         def address(raw):
             return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
@@ -108,6 +111,15 @@ class Frame:
 
 def parsed(path):
     return [f for f in (Frame(data) for _, data in frames(path)) if f.kind != "sentinel"]
+
+
+def selected(path, options):
+    """Frames that carry IP, narrowed down by dst= (and nothing that links need for themselves)."""
+    found = [f for f in parsed(path) if f.kind in ("ip", "esp", "fragment")]
+    if "dst" in options:
+        family = socket.AF_INET6 if ":" in options["dst"] else socket.AF_INET
+        found = [f for f in found if f.dst == socket.inet_pton(family, options["dst"])]
+    return found
 
 
 def esp_frames(path, options):
@@ -178,6 +190,26 @@ def do_seqs(path, *options):
     return 0
 
 
+def do_tos(path, *options):
+    """DSCP and ECN octet of each IP packet."""
+    options = parse_options(options)
+    for f in esp_frames(path, options) if "spi" in options else selected(path, options):
+        octet = f.data[f.l3 + 1] if f.ethertype == 0x0800 else f.traffic_class()
+        print("0x%02x" % octet)
+    return 0
+
+
+def do_ttl(path, *options):
+    for f in selected(path, parse_options(options)):
+        print(f.data[f.l3 + (8 if f.ethertype == 0x0800 else 7)])
+    return 0
+
+
+def do_largest(path):
+    print(max((len(f.data) for f in parsed(path)), default=0))
+    return 0
+
+
 def do_grep(path, marker):
     """How many frames hold the marker."""
     print(sum(marker.encode() in data for _, data in frames(path)))
@@ -191,7 +223,8 @@ def do_sentinel(interface, text):
 
 
 def do_inject(interface, path, *options):
-    """Sends captured ESP frames again: [spi=X] [first=N] [last=N] [newspi=X] [seq=N] [times=N]."""
+    """Sends captured ESP frames again: [spi=X] [first=N] [last=N] [newspi=X] [seq=N] [tos=X]
+    [times=N]."""
     options = parse_options(options)
     s = open_raw(interface)
     sent = 0
@@ -201,6 +234,8 @@ def do_inject(interface, path, *options):
             struct.pack_into("!I", data, f.l4, int(options["newspi"], 0))
         if "seq" in options:
             struct.pack_into("!I", data, f.l4 + 4, int(options["seq"], 0))
+        if "tos" in options:
+            data = with_tos(f, data, int(options["tos"], 0))
         for _ in range(int(options.get("times", 1))):
             s.send(bytes(data))
             sent += 1
@@ -249,6 +284,17 @@ def checksum(header):
     return ~total & 0xFFFF
 
 
+def with_tos(f, data, tos):
+    if f.ethertype == 0x0800:
+        data[f.l3 + 1] = tos
+        struct.pack_into("!H", data, f.l3 + 10, 0)
+        struct.pack_into("!H", data, f.l3 + 10, checksum(bytes(data[f.l3:f.l4])))
+    else:
+        first = struct.unpack_from("!H", data, f.l3)[0]
+        struct.pack_into("!H", data, f.l3, first & 0xF00F | tos << 4)
+    return data
+
+
 def fragments4(f, size):
     """RFC 791: the IPv4 packet of a frame in fragments of at most `size` payload octets."""
     head, payload = f.data[:f.l4], f.data[f.l4:f.end]
@@ -277,15 +323,34 @@ def fragments6(f, size):
 
 
 def do_fragment(interface, path, *options):
-    """Sends captured ESP frames in IP fragments of size= payload octets (a multiple of 8)."""
+    """Sends captured ESP frames in IP fragments of size= payload octets (a multiple of 8), with
+    ESP's bit flip= inverted before."""
     options = parse_options(options)
     s = open_raw(interface)
     size = int(options.get("size", 64))
     for f in esp_frames(path, options):
+        if "flip" in options:
+            f = Frame(flip(f.data, f.l4 * 8 + int(options["flip"])))
         cut = fragments4 if f.ethertype == 0x0800 else fragments6
         for part in cut(f, size):
             s.send(part)
     return 0
+
+
+def do_tagged(interface, path, *options):
+    """Sends captured IP frames again under VLAN tags=7[,8], the outer one first (802.1ad then)."""
+    options = parse_options(options)
+    ids = [int(i) for i in options["tags"].split(",")]
+    kinds = [0x8100] if len(ids) == 1 else [0x88A8, 0x8100]
+    tags = b"".join(struct.pack("!HH", kind, i) for kind, i in zip(kinds, ids))
+    s = open_raw(interface)
+    found = selected(path, options)
+    if "dst" not in options:
+        found = esp_frames(path, options)
+    for f in found:
+        s.send(f.data[:12] + tags + f.data[12:])
+    print(len(found))
+    return 0 if found else 1
 
 
 def parse_options(words):

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# peer.sh - the SAs of gateway.sh for tests with peers that are not ours; sourced after it.
+
+esp_peer() { "$PYTHON" "$(dirname "${BASH_SOURCE[0]}")/esp_peer.py" "$@"; }
+
+peer_needs() { "$PYTHON" -c 'import scapy.layers.ipsec, cryptography' 2>/dev/null || skip "no python3-scapy; make deps installs it"; }
+
+# write_sas <file> <tunnel>...: both directions of each, gateway 1's own first
+write_sas() {
+	local file=$1 tunnel gw v; shift
+	for tunnel; do
+		v=${tunnel#t}
+		for gw in gw1 gw2; do
+			jq -n --arg spi "${SPI[$tunnel-$gw]}" --arg key "$(key_of "$tunnel" "$gw")" --arg esn "$ESN" \
+				--arg algorithm "$ALGORITHM" --arg local "$("outer$v" "$gw")" \
+				--arg remote "$("outer$v" "$(peer_of $gw)")" \
+				'{spi: $spi, key: $key, algorithm: $algorithm, esn: $esn, local: $local, remote: $remote}'
+		done
+	done | jq -s . >"$file"
+}
+
+# Other SAs on both gateways: set ALGORITHM and ESN first.
+gateways_again() { # gateways_again <gateway>...
+	local gw
+	for gw; do
+		[ ! -e "$(pins_of "$gw")" ] || gateway_down "$gw"
+		rm -rf "$TMP/$gw.yaml" "$TMP/$gw-state"
+		gateway_up "$gw"
+	done
+}
