@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * selftest.c - known answers that an engine must give before a key is trusted to it.
+ *
+ * Source: D. McGrew, draft-mcgrew-gcm-test-01 (2009), section 4: AES-GCM as ESP uses it, nonce
+ * from salt and IV, associated data of 8 and 12 bytes. All rows of the draft are in
+ * tests/vectors/; here is one per key length and length of associated data.
+ */
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "crypto/engine.h"
+#include "xesp/fault.h"
+
+#pragma GCC poison strcpy strcat sprintf gets memcmp
+
+#define TEXT_MAX 72
+
+struct answer {
+	enum xesp_alg alg;
+	const char *key, *nonce, *aad, *text, *sealed; /* hex; sealed: ciphertext and tag */
+};
+
+static const struct answer answers[] = {
+	{ XESP_ALG_AES_GCM_16, "4c80cdefbb5d10da906ac73c3613a634", "2e443b684956ed7e3b244cfe",
+	  "000043218765432100000000",
+	  "45000048699a000080114db7c0a80102c0a801010a9bf15638d3010000010000"
+	  "00000000045f736970045f756470037369700963796265726369747902646b00"
+	  "0021000101020201",
+	  "fecf537e729d5b07dc30df528dd22b768d1b98736696a6fd348509fa13ceac34"
+	  "cfa2436f14a3f3cf65925bf1f4a13c5d15b21e1884f5ff6247aeabb786b93bce"
+	  "61bc17d768fd9732459018148f6cbe722fd04796562dfdb4" },
+	{ XESP_ALG_AES_GCM_16, "7d773d00c144c525ac619d18c84a3f47", "d966426743457e9182443bc6",
+	  "335467aeffffffff", "01020201", "437f866bcb3f699fe9b0822bac961c4504bef270" },
+	{ XESP_ALG_AES_GCM_16, "abbccddef00112233445566778899aababbccddef00112233445566778899aab",
+	  "112233440102030405060708", "4a2cbfe300000002",
+	  "4500003069a6400080062690c0a801029389155e0a9e008b2dc57ee000000000"
+	  "7002400020bf0000020405b40101040201020201",
+	  "ff425c9b724599df7a3bcd510194e00d6a78107f1b0b1cbf06efae9d65a5d763"
+	  "748a637985771d347f0545659f14e99def842d8eb335f4eecfdbf831824b4c49"
+	  "15956c96" },
+	{ XESP_ALG_AES_GCM_16, "6c6567616c697a656d6172696a75616e61616e64646f69746265666f72656961",
+	  "7475726e333021696765746d", "796b6963ffffffffffffffff",
+	  "45000030da3a00008001df3bc0a80005c0a800010800c6cd0200070061626364"
+	  "65666768696a6b6c6d6e6f707172737401020201",
+	  "f97ab2aa356d8edce17644ac8c78e25dd24dedbb29ebf1b64a274b39b49c3a86"
+	  "4cd3d78ca4ae68a32b42458fb57dbe821dcc63b9d0937ba2945f669368661a32"
+	  "9fb4c053" },
+};
+
+static uint8_t hex_digit(char c)
+{
+	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static uint32_t from_hex(uint8_t *out, const char *hex)
+{
+	uint32_t n = 0;
+
+	for (; hex[0] && hex[1]; hex += 2)
+		out[n++] = (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1]));
+	return n;
+}
+
+/* One job over buf, which holds text and then the tag. */
+static bool run(const struct engine *e, struct engine_key *key, const struct answer *a,
+		enum xesp_dir dir, uint8_t *buf, uint32_t len)
+{
+	struct engine_job j = { .key = key, .text = buf, .len = len, .tag = buf + len };
+
+	from_hex(j.nonce, a->nonce);
+	j.aad_len = (uint8_t)from_hex(j.aad, a->aad);
+	if (dir == XESP_DIR_OUT)
+		e->encrypt(&j, 1);
+	else
+		e->decrypt(&j, 1);
+	return j.ok;
+}
+
+static bool all_zero(const uint8_t *p, uint32_t len)
+{
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < len; i++)
+		any |= p[i];
+	return !any;
+}
+
+static const char *check_encrypt(const struct engine *e, struct engine_key *key,
+				 const struct answer *a)
+{
+	uint8_t buf[TEXT_MAX + ENGINE_TAG_LEN] = { 0 }, want[sizeof(buf)];
+	uint32_t len = from_hex(buf, a->text), sealed_len = from_hex(want, a->sealed);
+
+	if (!run(e, key, a, XESP_DIR_OUT, buf, len) || CRYPTO_memcmp(buf, want, sealed_len))
+		return "encrypts to something else than the published answer";
+	return NULL;
+}
+
+static const char *check_decrypt(const struct engine *e, struct engine_key *key,
+				 const struct answer *a)
+{
+	uint8_t buf[TEXT_MAX + ENGINE_TAG_LEN], text[TEXT_MAX];
+	uint32_t len = from_hex(text, a->text);
+
+	from_hex(buf, a->sealed);
+	if (!run(e, key, a, XESP_DIR_IN, buf, len) || CRYPTO_memcmp(buf, text, len))
+		return "does not decrypt the published answer";
+	for (uint32_t i = 0; i < len + ENGINE_TAG_LEN; i++) {
+		from_hex(buf, a->sealed);
+		buf[i] ^= 1;
+		if (run(e, key, a, XESP_DIR_IN, buf, len))
+			return "accepts a forged packet";
+		if (!all_zero(buf, len))
+			return "leaves text behind that it did not authenticate";
+	}
+	/* A refusal must not spoil the context for the next packet. */
+	from_hex(buf, a->sealed);
+	if (!run(e, key, a, XESP_DIR_IN, buf, len) || CRYPTO_memcmp(buf, text, len))
+		return "refuses a good packet after a forged one";
+	return NULL;
+}
+
+static int check(const struct engine *e, const struct answer *a, enum xesp_dir dir,
+		 struct fault *f)
+{
+	uint8_t key[XESP_KEY_MAX];
+	struct engine_key_spec spec = { .alg = a->alg, .dir = dir, .key = key };
+	struct engine_key *k;
+	const char *wrong;
+
+	spec.key_len = from_hex(key, a->key);
+	k = e->key_open(&spec, f);
+	if (!k)
+		return -ENOTSUP;
+	wrong = dir == XESP_DIR_OUT ? check_encrypt(e, k, a) : check_decrypt(e, k, a);
+	e->key_close(k);
+	if (wrong)
+		return fault_set(f, -EBADMSG,
+				 "engine %s: algorithm %d with a key of %zu bytes %s; do not use it",
+				 e->name, a->alg, spec.key_len, wrong);
+	return 0;
+}
+
+int engine_selftest(const struct engine *e, struct fault *f)
+{
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		int err = check(e, &answers[i], XESP_DIR_OUT, f);
+
+		if (!err)
+			err = check(e, &answers[i], XESP_DIR_IN, f);
+		if (err)
+			return err;
+	}
+	return 0;
+}
