@@ -127,6 +127,7 @@ cleanup() {
 		printf 'FAIL: left behind:\n%s\n' "$left" >&2
 		[ "$status" -ne 0 ] || status=1
 	fi
+	! declare -F epilogue >/dev/null || epilogue "$status" || status=1
 	exit "$status"
 }
 

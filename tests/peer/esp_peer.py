@@ -17,6 +17,7 @@ Addresses of cleartext hosts are SRC and DST. Exit status 0 when everything was 
 import json
 import struct
 import sys
+import threading
 import time
 
 import scapy.config
@@ -196,10 +197,11 @@ def exchange(iface, mac, out, back, packets, wanted):
         assert raw(by_scapy) == inner
         answers.append(by_scapy)
 
-    sniffer = AsyncSniffer(iface=iface, prn=look, store=False, filter="esp or ip6 proto 50")
+    ready = threading.Event()
+    sniffer = AsyncSniffer(iface=iface, prn=look, store=False, filter="esp or ip6 proto 50",
+                           started_callback=ready.set)
     sniffer.start()
-    while not getattr(sniffer, "running", False) or not hasattr(sniffer, "stop_cb"):
-        time.sleep(0.01)
+    assert ready.wait(5), "scapy does not listen on %s" % iface
     for packet in packets:
         send(iface, mac, packet)
     deadline = time.monotonic() + 5
