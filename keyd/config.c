@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* config.c - see config.h. YAML to model: source.c, schema.c, then what the words mean. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "keyd/config.h"
+#include "keyd/schema.h"
+#include "keyd/source.h"
+#include "xesp/fault.h"
+
+#define CONFIG_VERSION 1
+
+static bool is_interface_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!len || len >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (name[i] <= ' ' || name[i] > '~' || strchr("/:", name[i]))
+			return false;
+	return true;
+}
+
+static int take_interfaces(struct config *c, const struct raw_config *raw, struct problems *ps)
+{
+	static const uint8_t roles[] = { 0, XESP_ROLE_INNER, XESP_ROLE_OUTER, XESP_ROLE_BOTH };
+	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+	int err = 0;
+
+	if (raw->interfaces_count > XESP_PORTS_MAX)
+		return problems_add(ps, "interfaces", "%u interfaces: at most %d can be attached",
+				    raw->interfaces_count, XESP_PORTS_MAX);
+	c->interfaces = calloc(raw->interfaces_count + 1, sizeof(*c->interfaces));
+	if (!c->interfaces)
+		return problems_add(ps, "interfaces", "out of memory");
+	for (uint32_t i = 0; i < raw->interfaces_count; i++) {
+		const struct raw_interface *r = &raw->interfaces[i];
+
+		snprintf(where, sizeof(where), "interfaces[%u].name", i);
+		if (!is_interface_name(r->name)) {
+			err = problems_add(ps, where, "%s is not an interface name of 1 to %d characters",
+					   problems_shown(r->name, shown), IFNAMSIZ - 1);
+			continue;
+		}
+		for (uint32_t k = 0; k < c->interfaces_n; k++)
+			if (!strcmp(c->interfaces[k].name, r->name))
+				err = problems_add(ps, where,
+						   "'%s' is there twice: one that is both sides has role both",
+						   r->name);
+		memcpy(c->interfaces[c->interfaces_n].name, r->name, strlen(r->name));
+		c->interfaces[c->interfaces_n++].role = roles[r->role];
+	}
+	return err;
+}
+
+/* Where relative key_file paths start. */
+static void print_dir(char *dir, size_t len, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	if (!slash)
+		snprintf(dir, len, ".");
+	else
+		snprintf(dir, len, "%.*s", slash == file ? 1 : (int)(slash - file), file);
+}
+
+static int take_whole(struct config *c, const struct raw_config *raw, struct problems *ps)
+{
+	char dir[PATH_MAX];
+	int err = 0;
+
+	if (raw->version != CONFIG_VERSION)
+		err = problems_add(ps, "version", "%lld is not a version this program knows; it knows %d",
+				   (long long)raw->version, CONFIG_VERSION);
+	print_dir(dir, sizeof(dir), c->file);
+	c->routes = raw->routes != RAW_ROUTES_NONE;
+	err |= take_interfaces(c, raw, ps);
+	err |= sad_init(&c->sad, raw, dir, ps);
+	err |= spd_init(&c->spd, raw, &c->sad, ps);
+	return err ? -EINVAL : 0;
+}
+
+/* Whether the classifier can hold the policies does not depend on the machine. */
+static int try_compile(const struct config *c, struct problems *ps)
+{
+	struct spd_image *image;
+	struct fault f = { "" };
+	char path[PROBLEMS_PATH_MAX];
+	uint32_t i = 0;
+
+	if (!spd_compile(&c->spd, &c->sad, &image, &f)) {
+		spd_image_free(image);
+		return 0;
+	}
+	/* The sentence starts with the policy's path; the line belongs to it. */
+	if (sscanf(f.text, "policies[%u]", &i) == 1 && strchr(f.text, ' ')) {
+		snprintf(path, sizeof(path), "policies[%u]", i);
+		return problems_add(ps, path, "%s", strchr(f.text, ' ') + 1);
+	}
+	return problems_add(ps, "policies", "%s", f.text);
+}
+
+int config_load(struct config **out, const char *path, struct problems *ps)
+{
+	struct raw_config *raw = NULL;
+	struct source source;
+	struct config *c;
+	int err;
+
+	*out = NULL;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return problems_add(ps, "", "out of memory");
+	c->file = strdup(path);
+	err = c->file ? source_open(&source, path, ps) : -EINVAL;
+	if (err) {
+		if (c->file)
+			source_close(&source);
+		config_free(c);
+		return err;
+	}
+	err = source_prepare(&source, schema_list_paths, ps);
+	if (!err)
+		err = schema_load(&source, &raw, ps);
+	if (!err)
+		err = take_whole(c, raw, ps);
+	if (!err)
+		err = try_compile(c, ps);
+	for (uint32_t i = 0; !err && i < raw->sas_count; i++)
+		c->keys_exposed |= raw->sas[i].key && source.mode & (S_IRWXG | S_IRWXO);
+	source_locate(&source, ps);
+	schema_free(raw);
+	source_close(&source);
+	if (err) {
+		config_free(c);
+		return -EINVAL;
+	}
+	*out = c;
+	return 0;
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	spd_fini(&c->spd);
+	sad_fini(&c->sad);
+	free(c->interfaces);
+	free(c->file);
+	free(c);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.h - a whole configuration, checked: what change.c swaps in, or refuses.
+ *
+ * config_load() does everything that can be judged from the file alone, so that `--check` needs
+ * neither maps nor root. The model holds keys (in locked memory): end it with config_free().
+ * Main thread.
+ */
+#ifndef XESP_KEYD_CONFIG_H
+#define XESP_KEYD_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "keyd/problems.h"
+#include "keyd/sad.h"
+#include "keyd/spd.h"
+
+struct config_interface {
+	char name[IFNAMSIZ];
+	uint8_t role; /* enum xesp_role */
+};
+
+struct config {
+	char *file;
+	bool routes;       /* install routes into xesp0 */
+	bool keys_exposed; /* the file has keys and others can read it */
+	uint32_t interfaces_n;
+	struct config_interface *interfaces;
+	struct sad sad;
+	struct spd spd;
+};
+
+/* -EINVAL with at least one problem. The result is owned by the caller. */
+int config_load(struct config **out, const char *path, struct problems *ps);
+
+/* Wipes and frees. NULL is allowed. */
+void config_free(struct config *c);
+
+/* The configuration with every default spelled out, and fingerprints in place of keys. */
+void config_print(const struct config *c, FILE *out);
+
+#endif /* XESP_KEYD_CONFIG_H */

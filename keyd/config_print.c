@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config_print.c - the configuration as keyd understood it: see config_print() in config.h.
+ * Every default is spelled out, so that a golden file shows what a short configuration means.
+ */
+#include <stdio.h>
+
+#include "keyd/config.h"
+#include "libxesp/addr.h"
+#include "xesp/keymsg.h"
+
+static const char *const roles[] = { "", "inner", "outer", "both" };
+static const char *const dfs[] = { "copy", "set", "clear" };
+static const char *const ecns[] = { "normal", "compatibility" };
+static const char *const actions[] = { "", "discard", "bypass", "protect" };
+
+static const char *print_dirs(uint8_t dirs)
+{
+	if (dirs == 1 << XESP_DIR_OUT)
+		return "out";
+	return dirs == 1 << XESP_DIR_IN ? "in" : "both";
+}
+
+static void print_tunnel(const struct tunnel *t, FILE *out)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, "  - name: %s\n", t->name);
+	fprintf(out, "    local: %s\n", addr_print(&t->local, text));
+	fprintf(out, "    remote: %s\n", addr_print(&t->remote, text));
+	fprintf(out, "    ttl: %u\n", t->ttl);
+	fprintf(out, "    df: %s\n", dfs[t->df]);
+	if (t->dscp == XESP_DSCP_COPY)
+		fprintf(out, "    dscp: copy\n");
+	else
+		fprintf(out, "    dscp: %u\n", t->dscp_value);
+	fprintf(out, "    ecn: %s\n", ecns[t->ecn]);
+	if (t->mtu)
+		fprintf(out, "    mtu: %u\n", t->mtu);
+}
+
+static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
+{
+	char text[20];
+
+	fprintf(out, "  - name: %s\n", sa->name);
+	fprintf(out, "    tunnel: %s\n", sad->tunnels[sa->tunnel].name);
+	fprintf(out, "    direction: %s\n", sa->dir == XESP_DIR_IN ? "in" : "out");
+	fprintf(out, "    spi: 0x%08x\n", sa->spi);
+	fprintf(out, "    algorithm: %s\n", sad_algorithm_name(sa));
+	fprintf(out, "    # key fingerprint: %s\n", sad_print_fingerprint(sa, text));
+	fprintf(out, "    esn: %s\n", sa->esn ? "yes" : "no");
+	if (sa->dir == XESP_DIR_IN)
+		fprintf(out, "    replay_window: %u\n", sa->window);
+	else
+		fprintf(out, "    lease: %llu\n", (unsigned long long)sa->lease);
+}
+
+static void print_prefixes(const char *key, const struct selector *s, const struct prefix *p,
+			   uint32_t n, FILE *out)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, "    %s: [", key);
+	if (!s->family)
+		fprintf(out, "any");
+	for (uint32_t i = 0; s->family && i < n; i++)
+		fprintf(out, "%s'%s'", i ? ", " : "",
+			addr_print_prefix(&p[i].addr, p[i].len, text));
+	fprintf(out, "]\n");
+}
+
+static void print_ports(const char *key, const struct port_range *r, uint32_t n, FILE *out)
+{
+	fprintf(out, "    %s: [%s", key, n ? "" : "any");
+	for (uint32_t i = 0; i < n; i++)
+		fprintf(out, "%s%u-%u", i ? ", " : "", r[i].first, r[i].last);
+	fprintf(out, "]\n");
+}
+
+static void print_policy(const struct sad *sad, const struct policy *p, FILE *out)
+{
+	const struct selector *s = &p->sel;
+	char proto[8];
+
+	fprintf(out, "  - name: %s\n", p->name);
+	fprintf(out, "    action: %s\n", actions[p->action]);
+	if (p->action == XESP_ACTION_PROTECT)
+		fprintf(out, "    tunnel: %s\n", sad->tunnels[p->tunnel].name);
+	fprintf(out, "    direction: %s\n", print_dirs(p->dirs));
+	print_prefixes("local", s, s->local, s->local_n, out);
+	print_prefixes("remote", s, s->remote, s->remote_n, out);
+	fprintf(out, "    protocol: %s\n", selector_print_proto(s->proto, proto));
+	print_ports("local_ports", s->local_ports, s->local_ports_n, out);
+	print_ports("remote_ports", s->remote_ports, s->remote_ports_n, out);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+	fprintf(out, "version: 1\n");
+	fprintf(out, "default: %s\n", actions[c->spd.default_action]);
+	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
+	fprintf(out, "interfaces:%s\n", c->interfaces_n ? "" : " []");
+	for (uint32_t i = 0; i < c->interfaces_n; i++)
+		fprintf(out, "  - name: %s\n    role: %s\n", c->interfaces[i].name,
+			roles[c->interfaces[i].role]);
+	fprintf(out, "tunnels:%s\n", c->sad.tunnels_n ? "" : " []");
+	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
+		print_tunnel(&c->sad.tunnels[i], out);
+	fprintf(out, "sas:%s\n", c->sad.sas_n ? "" : " []");
+	for (uint32_t i = 0; i < c->sad.sas_n; i++)
+		print_sa(&c->sad, &c->sad.sas[i], out);
+	fprintf(out, "policies:%s\n", c->spd.n ? "" : " []");
+	for (uint32_t i = 0; i < c->spd.n; i++)
+		print_policy(&c->sad, &c->spd.policies[i], out);
+}

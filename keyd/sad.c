@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sad.c - see sad.h. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/index.h"
+#include "keyd/key_text.h"
+#include "keyd/sad.h"
+#include "keyd/schema.h"
+#include "libxesp/addr.h"
+#include "libxesp/secret.h"
+#include "xesp/fault.h"
+
+#define SPI_MIN 256 /* RFC 4303 section 2.1: 1 to 255 are reserved, 0 is local */
+#define WINDOW_MIN 32
+#define WINDOW_MAX 4096
+#define LEASE_DEFAULT_ESN (1ull << 26)
+#define LEASE_DEFAULT (1ull << 22)
+#define LEASE_MAX (1ull << 40)
+#define MTU_MIN_IP4 576
+#define MTU_MIN_IP6 1280 /* RFC 8200 section 5 */
+#define TTL_DEFAULT 64
+
+int sad_take_name(char out[XESP_NAME_MAX], const char *name, const char *path,
+		  struct problems *ps)
+{
+	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+	size_t len = strlen(name);
+
+	problems_below(where, path, "name");
+	if (!len || len >= XESP_NAME_MAX)
+		return problems_add(ps, where, "%s has %zu characters: a name has 1 to %d",
+				    problems_shown(name, shown), len, XESP_NAME_MAX - 1);
+	for (size_t i = 0; i < len; i++)
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == '/')
+			return problems_add(ps, where,
+					    "a name has printable ASCII characters without spaces and slashes");
+	memset(out, 0, XESP_NAME_MAX);
+	memcpy(out, name, len);
+	return 0;
+}
+
+/* NULL stands for the default. */
+static int take_number(int64_t *out, const int64_t *given, int64_t min, int64_t max,
+		       const char *path, struct problems *ps)
+{
+	if (!given)
+		return 0;
+	if (*given < min || *given > max)
+		return problems_add(ps, path, "%lld is not in %lld to %lld", (long long)*given,
+				    (long long)min, (long long)max);
+	*out = *given;
+	return 0;
+}
+
+/* ---- tunnels */
+
+static int take_address(struct xesp_addr *a, const char *text, const char *path, const char *key,
+			struct problems *ps)
+{
+	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+
+	problems_below(where, path, key);
+	if (addr_parse(a, text, NULL))
+		return problems_add(ps, where, "%s is not an IPv4 or IPv6 address",
+				    problems_shown(text, shown));
+	return 0;
+}
+
+static int take_dscp(struct tunnel *t, const char *text, const char *path, struct problems *ps)
+{
+	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+	unsigned long value;
+	char *end;
+
+	t->dscp = XESP_DSCP_COPY;
+	if (!text || !strcmp(text, "copy"))
+		return 0;
+	value = strtoul(text, &end, 0);
+	problems_below(where, path, "dscp");
+	if (*end || text[0] < '0' || text[0] > '9' || value > 63)
+		return problems_add(ps, where, "%s is neither copy nor a number from 0 to 63",
+				    problems_shown(text, shown));
+	t->dscp = XESP_DSCP_SET;
+	t->dscp_value = (uint8_t)value;
+	return 0;
+}
+
+static int take_outer_header(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
+			     struct problems *ps)
+{
+	static const uint8_t df[] = { XESP_DF_COPY, XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
+	int64_t ttl = TTL_DEFAULT, mtu = 0;
+	char where[PROBLEMS_PATH_MAX];
+	int err;
+
+	problems_below(where, path, "ttl");
+	err = take_number(&ttl, raw->ttl, 1, UINT8_MAX, where, ps);
+	problems_below(where, path, "mtu");
+	err |= take_number(&mtu, raw->mtu, addr_is_ip4(&t->local) ? MTU_MIN_IP4 : MTU_MIN_IP6,
+			   UINT16_MAX, where, ps);
+	err |= take_dscp(t, raw->dscp, path, ps);
+	t->ttl = (uint8_t)ttl;
+	t->mtu = (uint32_t)mtu;
+	t->df = df[raw->df];
+	t->ecn = raw->ecn == RAW_ECN_COMPATIBILITY ? XESP_ECN_COMPATIBILITY : XESP_ECN_NORMAL;
+	return err;
+}
+
+static bool is_unicast(const struct xesp_addr *a)
+{
+	uint32_t ip4 = ntohl(a->w[3]);
+
+	if (addr_is_ip4(a))
+		return ip4 && ip4 >> 28 != 0xe && ip4 != UINT32_MAX;
+	return (a->w[0] | a->w[1] | a->w[2] | a->w[3]) && ntohl(a->w[0]) >> 24 != 0xff;
+}
+
+static int init_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
+		       struct problems *ps)
+{
+	int err;
+
+	t->sa_out = SAD_NONE;
+	err = sad_take_name(t->name, raw->name, path, ps);
+	err |= take_address(&t->local, raw->local, path, "local", ps);
+	err |= take_address(&t->remote, raw->remote, path, "remote", ps);
+	if (err)
+		return err;
+	if (addr_is_ip4(&t->local) != addr_is_ip4(&t->remote))
+		return problems_add(ps, path, "local and remote are not of one IP version");
+	if (addr_equal(&t->local, &t->remote))
+		return problems_add(ps, path, "local and remote are the same address: %s", raw->local);
+	if (!is_unicast(&t->local) || !is_unicast(&t->remote))
+		return problems_add(ps, path,
+				    "local and remote must be unicast addresses of single machines");
+	return take_outer_header(t, raw, path, ps);
+}
+
+static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct index *names,
+			struct problems *ps)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < raw->tunnels_count; i++) {
+		struct tunnel *t = &sad->tunnels[i];
+		char path[PROBLEMS_PATH_MAX];
+		uint32_t found;
+
+		sad->tunnels_n = i + 1;
+		snprintf(path, sizeof(path), "tunnels[%u]", i);
+		if (init_tunnel(t, &raw->tunnels[i], path, ps)) {
+			err = -EINVAL;
+			continue;
+		}
+		if (index_add(names, t->name, i, &found))
+			return problems_add(ps, path, "out of memory");
+		snprintf(path, sizeof(path), "tunnels[%u].name", i);
+		if (found != INDEX_NONE)
+			err = problems_add(ps, path, "'%s' is also the name of tunnels[%u]", t->name,
+					   found);
+	}
+	return err;
+}
+
+/* ---- keys */
+
+static int digest_key(struct sa *sa, const struct sa_key *key)
+{
+	/* The domain of secret_fingerprint(), whose result is the first 8 bytes of this one. */
+	static const char domain[] = "xesp fingerprint";
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int ok;
+
+	if (!ctx)
+		return -EIO;
+	ok = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) &&
+	     EVP_DigestUpdate(ctx, domain, sizeof(domain) - 1) &&
+	     EVP_DigestUpdate(ctx, key->key, sa->key_len) &&
+	     EVP_DigestUpdate(ctx, key->salt, sizeof(key->salt)) &&
+	     EVP_DigestFinal_ex(ctx, sa->digest, NULL);
+	EVP_MD_CTX_free(ctx);
+	return ok ? 0 : -EIO;
+}
+
+/* RFC 4106 section 8.1: the last four bytes of the key material are the salt. */
+static int split_key(struct sa *sa, struct sa_key *key, const uint8_t *bytes, size_t len,
+		     enum raw_algorithm alg, struct fault *f)
+{
+	size_t want = alg == RAW_ALGORITHM_GCM_128 ? 20 : alg == RAW_ALGORITHM_GCM_256 ? 36 : 0;
+
+	if (!want && (len == 20 || len == 36))
+		want = len;
+	if (!want)
+		return fault_set(f, -EINVAL,
+				 "the key has %zu bytes: this algorithm takes 20 or 36, of which the last 4 are the salt",
+				 len);
+	if (len != want)
+		return fault_set(f, -EINVAL,
+				 "the key has %zu bytes: this algorithm takes %zu, of which the last 4 are the salt",
+				 len, want);
+	sa->key_len = (uint8_t)(want - SAD_SALT_LEN);
+	memcpy(key->key, bytes, sa->key_len);
+	memcpy(key->salt, bytes + sa->key_len, SAD_SALT_LEN);
+	if (digest_key(sa, key))
+		return fault_set(f, -EIO, "libcrypto refused to hash the key");
+	return 0;
+}
+
+static int take_key(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, const char *dir,
+		    const char *path, struct problems *ps)
+{
+	uint8_t bytes[KEY_TEXT_BYTES_MAX];
+	char where[PROBLEMS_PATH_MAX];
+	struct fault f = { "" };
+	size_t len = 0;
+	int err;
+
+	if (!raw->key == !raw->key_file)
+		return problems_add(ps, path, "needs key or key_file, one of the two");
+	problems_below(where, path, raw->key ? "key" : "key_file");
+	if (raw->key)
+		err = key_text_parse(bytes, &len, raw->key, &f);
+	else
+		err = key_text_read(bytes, &len, dir, raw->key_file, &f);
+	if (!err)
+		err = split_key(sa, key, bytes, len, raw->algorithm, &f);
+	secret_wipe(bytes, sizeof(bytes));
+	if (err)
+		return problems_add(ps, where, "%s", f.text);
+	return 0;
+}
+
+/* ---- SAs */
+
+static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *path,
+			 struct problems *ps)
+{
+	int64_t window = WINDOW_MAX;
+	int64_t lease;
+	char where[PROBLEMS_PATH_MAX];
+
+	sa->esn = raw->esn != RAW_NO;
+	lease = sa->esn ? LEASE_DEFAULT_ESN : LEASE_DEFAULT;
+	problems_below(where, path, "replay_window");
+	if (raw->replay_window && sa->dir == XESP_DIR_OUT)
+		return problems_add(ps, where, "an outbound SA has no replay window");
+	if (take_number(&window, raw->replay_window, WINDOW_MIN, WINDOW_MAX, where, ps))
+		return -EINVAL;
+	problems_below(where, path, "lease");
+	if (raw->lease && sa->dir == XESP_DIR_IN)
+		return problems_add(ps, where, "an inbound SA leases no numbers: its peer counts");
+	if (take_number(&lease, raw->lease, 1, sa->esn ? (int64_t)LEASE_MAX : UINT32_MAX, where, ps))
+		return -EINVAL;
+	if (sa->dir == XESP_DIR_IN)
+		sa->window = (uint32_t)window;
+	else
+		sa->lease = (uint64_t)lease;
+	return 0;
+}
+
+static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const char *dir,
+		   struct problems *ps)
+{
+	char path[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
+	struct sa *sa = &sad->sas[i];
+	int err;
+
+	snprintf(path, sizeof(path), "sas[%u]", i);
+	sa->dir = raw->direction == RAW_DIRECTION_IN ? XESP_DIR_IN : XESP_DIR_OUT;
+	err = sad_take_name(sa->name, raw->name, path, ps);
+	problems_below(where, path, "spi");
+	if (raw->spi < SPI_MIN || raw->spi > UINT32_MAX)
+		err = problems_add(ps, where, "%lld is not in 256 to 0xffffffff (RFC 4303 section 2.1)",
+				   (long long)raw->spi);
+	sa->spi = (uint32_t)raw->spi;
+	err |= take_sequence(sa, raw, path, ps);
+	err |= take_key(sa, &sad->keys[i], raw, dir, path, ps);
+	return err;
+}
+
+/* What two SAs may not share. The memory of each key is in the index's caller. */
+struct sa_spots {
+	struct spi_key {
+		struct xesp_addr dst;
+		uint32_t spi;
+	} *spis;
+	struct index by_name, by_spi, by_key;
+};
+
+static int check_tunnel_of(struct sad *sad, uint32_t i, const struct raw_sa *raw,
+			   const struct index *tunnels, struct problems *ps)
+{
+	char name[XESP_NAME_MAX] = "", where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+	struct sa *sa = &sad->sas[i];
+	struct tunnel *t;
+
+	if (strlen(raw->tunnel) < sizeof(name))
+		memcpy(name, raw->tunnel, strlen(raw->tunnel));
+	sa->tunnel = index_find(tunnels, name);
+	snprintf(where, sizeof(where), "sas[%u].tunnel", i);
+	if (sa->tunnel == INDEX_NONE)
+		return problems_add(ps, where, "no tunnel is named %s",
+				    problems_shown(raw->tunnel, shown));
+	t = &sad->tunnels[sa->tunnel];
+	if (sa->dir == XESP_DIR_IN)
+		return 0;
+	if (t->sa_out != SAD_NONE)
+		return problems_add(ps, where, "tunnel '%s' has an outbound SA already, '%s'", t->name,
+				    sad->sas[t->sa_out].name);
+	t->sa_out = i;
+	return 0;
+}
+
+static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, struct problems *ps)
+{
+	const struct sa *sa = &sad->sas[i];
+	const struct tunnel *t = &sad->tunnels[sa->tunnel];
+	const struct xesp_addr *dst = sa->dir == XESP_DIR_IN ? &t->local : &t->remote;
+	char where[PROBLEMS_PATH_MAX], text[ADDR_TEXT_MAX];
+	uint32_t name, spi, key;
+
+	spots->spis[i] = (struct spi_key){ *dst, sa->spi };
+	if (index_add(&spots->by_name, sa->name, i, &name) ||
+	    index_add(&spots->by_spi, &spots->spis[i], i, &spi) ||
+	    index_add(&spots->by_key, sa->digest, i, &key))
+		return problems_add(ps, "sas", "out of memory");
+	snprintf(where, sizeof(where), "sas[%u].%s", i,
+		 name != INDEX_NONE ? "name" : spi != INDEX_NONE ? "spi" : "key");
+	if (name != INDEX_NONE)
+		return problems_add(ps, where, "'%s' is also the name of sas[%u]", sa->name, name);
+	if (spi != INDEX_NONE)
+		return problems_add(ps, where, "0x%x is also the SPI of '%s' towards %s", sa->spi,
+				    sad->sas[spi].name, addr_print(dst, text));
+	/* RFC 4106 section 3: two senders under one key would repeat nonces. */
+	if (key != INDEX_NONE)
+		return problems_add(ps, where,
+				    "the key is also that of '%s': GCM nonces would repeat; each SA needs a key of its own",
+				    sad->sas[key].name);
+	return 0;
+}
+
+static int init_sas(struct sad *sad, const struct raw_config *raw, const char *dir,
+		    const struct index *tunnels, struct problems *ps)
+{
+	struct sa_spots spots = { .spis = calloc(raw->sas_count + 1, sizeof(*spots.spis)) };
+	int err = 0;
+
+	index_init(&spots.by_name, XESP_NAME_MAX);
+	index_init(&spots.by_spi, sizeof(struct spi_key));
+	index_init(&spots.by_key, SAD_DIGEST_LEN);
+	if (!spots.spis)
+		return problems_add(ps, "sas", "out of memory");
+	for (uint32_t i = 0; i < raw->sas_count; i++) {
+		int bad = init_sa(sad, i, &raw->sas[i], dir, ps);
+
+		bad |= check_tunnel_of(sad, i, &raw->sas[i], tunnels, ps);
+		if (!bad)
+			bad = check_spots(sad, i, &spots, ps);
+		err |= bad;
+	}
+	index_fini(&spots.by_name);
+	index_fini(&spots.by_spi);
+	index_fini(&spots.by_key);
+	free(spots.spis);
+	return err ? -EINVAL : 0;
+}
+
+/* ---- the whole */
+
+int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, struct problems *ps)
+{
+	struct index names;
+	int err;
+
+	*sad = (struct sad){ 0 };
+	sad->tunnels = calloc(raw->tunnels_count + 1, sizeof(*sad->tunnels));
+	sad->sas = calloc(raw->sas_count + 1, sizeof(*sad->sas));
+	if (!sad->tunnels || !sad->sas)
+		return problems_add(ps, "", "out of memory");
+	sad->keys = secret_alloc((raw->sas_count + 1) * sizeof(*sad->keys));
+	if (!sad->keys)
+		return problems_add(ps, "sas", "no locked memory for keys: raise RLIMIT_MEMLOCK");
+	/* So that sad_fini() wipes the whole, however far we get. */
+	sad->sas_n = raw->sas_count;
+	index_init(&names, XESP_NAME_MAX);
+	err = init_tunnels(sad, raw, &names, ps);
+	err |= init_sas(sad, raw, dir, &names, ps);
+	index_fini(&names);
+	return err ? -EINVAL : 0;
+}
+
+void sad_fini(struct sad *sad)
+{
+	for (uint32_t i = 0; sad->sas && i < sad->sas_n; i++)
+		free(sad->sas[i].reason);
+	secret_free(sad->keys, (sad->sas_n + 1) * sizeof(*sad->keys));
+	free(sad->sas);
+	free(sad->tunnels);
+	*sad = (struct sad){ 0 };
+}
+
+void sad_stand(struct sa *sa, enum sa_standing standing, const char *reason)
+{
+	free(sa->reason);
+	sa->reason = reason ? strdup(reason) : NULL;
+	sa->standing = standing;
+}
+
+uint64_t sad_last_number(const struct sa *sa)
+{
+	return sa->esn ? UINT64_MAX : UINT32_MAX;
+}
+
+uint64_t sad_fingerprint(const struct sa *sa)
+{
+	uint64_t f;
+
+	memcpy(&f, sa->digest, sizeof(f));
+	return f;
+}
+
+const char *sad_print_fingerprint(const struct sa *sa, char buf[20])
+{
+	for (int i = 0; i < SECRET_FINGERPRINT_LEN; i++)
+		snprintf(buf + 2 * i, 3, "%02x", sa->digest[i]);
+	return buf;
+}
+
+const char *sad_algorithm_name(const struct sa *sa)
+{
+	return sa->key_len == 16 ? "aes-gcm-128" : "aes-gcm-256";
+}

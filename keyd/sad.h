@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sad.h - the Security Association Database as configured: tunnels and SAs, RFC 4301 section 4.4.2.
+ *
+ * keyd owns the truth; xespd has a copy. Key bytes of a whole SAD lie in one block of locked
+ * memory and have no printer; everything else refers to a key by its SHA-256 digest (the lease
+ * book), the first 8 bytes of that (the fingerprint people compare), or not at all.
+ * Arrays are in the configuration's order; ids are set later, by ids.c. Main thread.
+ */
+#ifndef XESP_KEYD_SAD_H
+#define XESP_KEYD_SAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "keyd/problems.h"
+#include "xesp/keymsg.h"
+#include "xesp/steer.h"
+
+struct raw_config;
+
+#define SAD_DIGEST_LEN 32
+#define SAD_SALT_LEN 4 /* RFC 4106 section 4 */
+#define SAD_AES_KEY_MAX 32
+
+struct tunnel {
+	char name[XESP_NAME_MAX];
+	uint32_t id; /* index into xesp_tunnels; 0 not yet */
+	struct xesp_addr local, remote;
+	uint32_t mtu; /* bytes of the outer path; 0: the outgoing interface's */
+	uint8_t ttl;
+	uint8_t df;   /* enum xesp_df */
+	uint8_t dscp; /* enum xesp_dscp */
+	uint8_t dscp_value;
+	uint8_t ecn;     /* enum xesp_ecn */
+	uint32_t sa_out; /* index into sad.sas; SAD_NONE */
+};
+
+#define SAD_NONE UINT32_MAX
+
+struct sa_key {
+	uint8_t key[SAD_AES_KEY_MAX];
+	uint8_t salt[SAD_SALT_LEN];
+};
+
+enum sa_standing {
+	SA_WAITING, /* no worker has it yet */
+	SA_ACTIVE,  /* the worker acknowledged it */
+	SA_REFUSED, /* `reason` says why */
+};
+
+struct sa {
+	char name[XESP_NAME_MAX];
+	uint32_t id;     /* index into xesp_sa_state; 0 not yet */
+	uint32_t tunnel; /* index into sad.tunnels */
+	uint32_t spi;    /* host byte order */
+	uint32_t window; /* inbound: packets */
+	uint64_t lease;  /* outbound: numbers a durable lease covers */
+	uint8_t dir;     /* enum xesp_dir */
+	bool esn;
+	uint8_t key_len; /* bytes of sa_key.key */
+	uint8_t digest[SAD_DIGEST_LEN]; /* SHA-256("xesp fingerprint" || key || salt) */
+	/* as it runs */
+	enum sa_standing standing;
+	char *reason;             /* with SA_REFUSED; owned */
+	uint64_t lease_first;     /* outbound: what the next SA_ADD grants; 0 none */
+	uint64_t lease_last;
+};
+
+struct sad {
+	uint32_t tunnels_n, sas_n;
+	struct tunnel *tunnels;
+	struct sa *sas;
+	struct sa_key *keys; /* secret_alloc(), [sas_n] */
+};
+
+/*
+ * Makes the SAD of the configuration; `dir` is where relative key_file paths start. On failure
+ * problems are added; sad_fini() anyway.
+ */
+int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, struct problems *ps);
+void sad_fini(struct sad *sad);
+
+/* Sets standing and reason (NULL: none). */
+void sad_stand(struct sa *sa, enum sa_standing standing, const char *reason);
+
+/* The largest sequence number that may be sent, RFC 4303 section 3.3.3. */
+uint64_t sad_last_number(const struct sa *sa);
+
+/* The fingerprint as the maps keep it, and as people read it (16 hex digits). Returns buf. */
+uint64_t sad_fingerprint(const struct sa *sa);
+const char *sad_print_fingerprint(const struct sa *sa, char buf[20]);
+
+const char *sad_algorithm_name(const struct sa *sa);
+
+/* Checks a name (1 to 31 printable characters, no spaces, no slashes) and copies it. */
+int sad_take_name(char out[XESP_NAME_MAX], const char *name, const char *path,
+		  struct problems *ps);
+
+#endif /* XESP_KEYD_SAD_H */

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * schema.c - see schema.h. The tables first, then how libcyaml's findings become problems: it
+ * tells them as log lines, the finding first and then where it was, innermost first.
+ */
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/schema.h"
+#include "keyd/source.h"
+#include "libxesp/secret.h"
+
+const char *const schema_list_paths[] = {
+	"policies[].local",
+	"policies[].remote",
+	"policies[].local_ports",
+	"policies[].remote_ports",
+	NULL,
+};
+
+static const cyaml_strval_t default_words[] = {
+	{ "discard", RAW_DEFAULT_DISCARD },
+	{ "bypass", RAW_DEFAULT_BYPASS },
+};
+static const cyaml_strval_t routes_words[] = {
+	{ "install", RAW_ROUTES_INSTALL },
+	{ "none", RAW_ROUTES_NONE },
+};
+static const cyaml_strval_t role_words[] = {
+	{ "inner", RAW_ROLE_INNER },
+	{ "outer", RAW_ROLE_OUTER },
+	{ "both", RAW_ROLE_BOTH },
+};
+static const cyaml_strval_t df_words[] = {
+	{ "copy", RAW_DF_COPY },
+	{ "set", RAW_DF_SET },
+	{ "clear", RAW_DF_CLEAR },
+};
+static const cyaml_strval_t ecn_words[] = {
+	{ "normal", RAW_ECN_NORMAL },
+	{ "compatibility", RAW_ECN_COMPATIBILITY },
+};
+static const cyaml_strval_t sa_direction_words[] = {
+	{ "out", RAW_DIRECTION_OUT },
+	{ "in", RAW_DIRECTION_IN },
+};
+static const cyaml_strval_t policy_direction_words[] = {
+	{ "both", RAW_DIRECTION_BOTH },
+	{ "out", RAW_DIRECTION_OUT },
+	{ "in", RAW_DIRECTION_IN },
+};
+/* libcyaml's own booleans take any word they do not know for true. */
+static const cyaml_strval_t switch_words[] = {
+	{ "yes", RAW_YES },  { "no", RAW_NO },	  { "true", RAW_YES },
+	{ "false", RAW_NO }, { "on", RAW_YES }, { "off", RAW_NO },
+};
+static const cyaml_strval_t action_words[] = {
+	{ "protect", RAW_ACTION_PROTECT },
+	{ "bypass", RAW_ACTION_BYPASS },
+	{ "discard", RAW_ACTION_DISCARD },
+};
+/* Ours, strongSwan's, and the kernel's name, as `ip xfrm` spells it. */
+static const cyaml_strval_t algorithm_words[] = {
+	{ "aes-gcm-128", RAW_ALGORITHM_GCM_128 },
+	{ "aes-gcm-256", RAW_ALGORITHM_GCM_256 },
+	{ "aes128gcm16", RAW_ALGORITHM_GCM_128 },
+	{ "aes256gcm16", RAW_ALGORITHM_GCM_256 },
+	{ "rfc4106(gcm(aes))", RAW_ALGORITHM_GCM_ANY },
+};
+
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define REQUIRED CYAML_FLAG_DEFAULT
+#define WORD(key, flags, type, member, words)                                                      \
+	CYAML_FIELD_ENUM(key, (flags) | CYAML_FLAG_STRICT, type, member, words,                    \
+			 CYAML_ARRAY_LEN(words))
+#define TEXT(key, flags, type, member)                                                             \
+	CYAML_FIELD_STRING_PTR(key, (flags) | CYAML_FLAG_POINTER, type, member, 1, CYAML_UNLIMITED)
+#define NUMBER(key, type, member)                                                                  \
+	CYAML_FIELD_INT_PTR(key, OPTIONAL | CYAML_FLAG_POINTER, type, member)
+#define LIST(key, type, member, entry, max)                                                        \
+	CYAML_FIELD_SEQUENCE(key, OPTIONAL | CYAML_FLAG_POINTER, type, member, entry, 0, max)
+
+static const cyaml_schema_field_t interface_fields[] = {
+	TEXT("name", REQUIRED, struct raw_interface, name),
+	WORD("role", REQUIRED, struct raw_interface, role, role_words),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t tunnel_fields[] = {
+	TEXT("name", REQUIRED, struct raw_tunnel, name),
+	TEXT("local", REQUIRED, struct raw_tunnel, local),
+	TEXT("remote", REQUIRED, struct raw_tunnel, remote),
+	NUMBER("ttl", struct raw_tunnel, ttl),
+	WORD("df", OPTIONAL, struct raw_tunnel, df, df_words),
+	TEXT("dscp", OPTIONAL, struct raw_tunnel, dscp),
+	WORD("ecn", OPTIONAL, struct raw_tunnel, ecn, ecn_words),
+	NUMBER("mtu", struct raw_tunnel, mtu),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t sa_fields[] = {
+	TEXT("name", REQUIRED, struct raw_sa, name),
+	TEXT("tunnel", REQUIRED, struct raw_sa, tunnel),
+	WORD("direction", REQUIRED, struct raw_sa, direction, sa_direction_words),
+	CYAML_FIELD_INT("spi", REQUIRED, struct raw_sa, spi),
+	WORD("algorithm", REQUIRED, struct raw_sa, algorithm, algorithm_words),
+	TEXT("key", OPTIONAL, struct raw_sa, key),
+	TEXT("key_file", OPTIONAL, struct raw_sa, key_file),
+	WORD("esn", OPTIONAL, struct raw_sa, esn, switch_words),
+	NUMBER("replay_window", struct raw_sa, replay_window),
+	NUMBER("lease", struct raw_sa, lease),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t list_entry = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, CYAML_UNLIMITED),
+};
+
+static const cyaml_schema_field_t policy_fields[] = {
+	TEXT("name", REQUIRED, struct raw_policy, name),
+	WORD("action", REQUIRED, struct raw_policy, action, action_words),
+	TEXT("tunnel", OPTIONAL, struct raw_policy, tunnel),
+	WORD("direction", OPTIONAL, struct raw_policy, direction, policy_direction_words),
+	LIST("local", struct raw_policy, local, &list_entry, SCHEMA_LIST_MAX),
+	LIST("remote", struct raw_policy, remote, &list_entry, SCHEMA_LIST_MAX),
+	TEXT("protocol", OPTIONAL, struct raw_policy, protocol),
+	LIST("local_ports", struct raw_policy, local_ports, &list_entry, SCHEMA_LIST_MAX),
+	LIST("remote_ports", struct raw_policy, remote_ports, &list_entry, SCHEMA_LIST_MAX),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t interface_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_interface, interface_fields),
+};
+static const cyaml_schema_value_t tunnel_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_tunnel, tunnel_fields),
+};
+static const cyaml_schema_value_t sa_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_sa, sa_fields),
+};
+static const cyaml_schema_value_t policy_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_policy, policy_fields),
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+	CYAML_FIELD_INT("version", REQUIRED, struct raw_config, version),
+	WORD("default", OPTIONAL, struct raw_config, default_action, default_words),
+	WORD("routes", OPTIONAL, struct raw_config, routes, routes_words),
+	LIST("interfaces", struct raw_config, interfaces, &interface_entry, CYAML_UNLIMITED),
+	LIST("tunnels", struct raw_config, tunnels, &tunnel_entry, CYAML_UNLIMITED),
+	LIST("sas", struct raw_config, sas, &sa_entry, CYAML_UNLIMITED),
+	LIST("policies", struct raw_config, policies, &policy_entry, CYAML_UNLIMITED),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t config_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, config_fields),
+};
+
+/* ---- memory: libcyaml copies keys, and grows a list by one entry at a time */
+
+struct block {
+	size_t size; /* bytes behind this header */
+	size_t pad;
+};
+
+static void *resize_wiping(void *ctx, void *ptr, size_t size)
+{
+	struct block *old = ptr ? (struct block *)ptr - 1 : NULL;
+	struct block *fresh;
+	size_t room = size;
+
+	(void)ctx;
+	if (old && size && size <= old->size)
+		return ptr;
+	fresh = NULL;
+	if (size) {
+		/* Half as much again when it grows, or 100 000 entries would be copied often. */
+		if (old)
+			room += size / 2;
+		fresh = malloc(sizeof(*fresh) + room);
+		if (!fresh)
+			return NULL;
+		fresh->size = room;
+		if (old)
+			memcpy(fresh + 1, old + 1, old->size);
+	}
+	if (old) {
+		secret_wipe(old, sizeof(*old) + old->size);
+		free(old);
+	}
+	return fresh ? fresh + 1 : NULL;
+}
+
+/* ---- libcyaml's log lines */
+
+#define STEPS_MAX 8
+
+struct findings {
+	struct problems *ps;
+	char what[160];               /* the finding, as libcyaml says it */
+	char step[STEPS_MAX][32];     /* ".spi", "[1]", ".sas" */
+	uint32_t steps_n;
+};
+
+__attribute__((format(printf, 3, 0)))
+static void take_log_line(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+{
+	struct findings *f = ctx;
+	char line[160], name[24];
+	unsigned int entry;
+
+	if (level < CYAML_LOG_ERROR)
+		return;
+	vsnprintf(line, sizeof(line), fmt, args);
+	line[strcspn(line, "\n")] = '\0';
+	if (sscanf(line, "  in mapping field '%23[^']'", name) == 1 && f->steps_n < STEPS_MAX)
+		snprintf(f->step[f->steps_n++], sizeof(f->step[0]), ".%s", name);
+	else if (sscanf(line, "  in sequence entry '%u'", &entry) == 1 && f->steps_n < STEPS_MAX)
+		/* It counts from 1. */
+		snprintf(f->step[f->steps_n++], sizeof(f->step[0]), "[%u]", entry - 1);
+	else if (line[0] != ' ' && !strstr(line, "Backtrace") && !f->what[0])
+		snprintf(f->what, sizeof(f->what), "%s", line);
+secret_wipe(line, sizeof(line));
+}
+
+static void print_path(const struct findings *f, char *path, size_t len)
+{
+	path[0] = '\0';
+	for (uint32_t i = f->steps_n; i-- > 0;) {
+		const char *step = f->step[i];
+		size_t used = strlen(path);
+
+		snprintf(path + used, len - used, "%s", !used && *step == '.' ? step + 1 : step);
+	}
+}
+
+/* The fields of the mapping that holds the finding, for "known here: ...". */
+static const cyaml_schema_field_t *fields_at(const struct findings *f)
+{
+	const cyaml_schema_field_t *fields = config_fields;
+
+	for (uint32_t i = f->steps_n; i-- > 0;) {
+		if (f->step[i][0] != '.')
+			continue;
+		for (; fields->key && strcmp(fields->key, f->step[i] + 1); fields++)
+			;
+		if (!fields->key || fields->value.type != CYAML_SEQUENCE ||
+		    fields->value.sequence.entry->type != CYAML_MAPPING)
+			return NULL;
+		fields = fields->value.sequence.entry->mapping.fields;
+	}
+	return fields;
+}
+
+static void list_known_keys(const struct findings *f, char *buf, size_t len)
+{
+	buf[0] = '\0';
+	for (const cyaml_schema_field_t *k = fields_at(f); k && k->key; k++) {
+		size_t used = strlen(buf);
+
+		snprintf(buf + used, len - used, "%s%s", used ? ", " : "", k->key);
+	}
+}
+
+static void list_words(struct findings *f, char *buf, size_t len)
+{
+	const cyaml_schema_field_t *k;
+	struct findings above = *f;
+
+	buf[0] = '\0';
+	if (!above.steps_n)
+		return;
+	/* Without the innermost step: the mapping that has the field. */
+	memmove(above.step[0], above.step[1], sizeof(above.step) - sizeof(above.step[0]));
+	above.steps_n--;
+	for (k = fields_at(&above); k && k->key; k++)
+		if (!strcmp(k->key, f->step[0] + 1))
+			break;
+	for (uint32_t i = 0; k && k->key && i < k->value.enumeration.count; i++) {
+		size_t used = strlen(buf);
+
+		snprintf(buf + used, len - used, "%s%s", used ? ", " : "",
+			 k->value.enumeration.strings[i].str);
+	}
+}
+
+static void add_problem(struct findings *f, cyaml_err_t err)
+{
+	char path[PROBLEMS_PATH_MAX], list[160], value[PROBLEMS_SHOWN_MAX];
+	char *quoted = strchr(f->what, '\'');
+	size_t used;
+
+	/* What is missing is missed at the mapping's end: the step names the last key that was there. */
+	if (err == CYAML_ERR_MAPPING_FIELD_MISSING && f->steps_n && f->step[0][0] == '.') {
+		memmove(f->step[0], f->step[1], sizeof(f->step) - sizeof(f->step[0]));
+		f->steps_n--;
+	}
+	print_path(f, path, sizeof(path));
+	used = strlen(path);
+	if (strstr(f->what, "Expecting")) {
+		problems_add(f->ps, path, "must be a %s",
+			     strstr(f->what, "Expecting SEQUENCE") ? "list (lines that start with -)" :
+			     strstr(f->what, "Expecting MAPPING") ? "mapping (lines of key: value)" :
+								    "single value");
+		return;
+	}
+	switch (err) {
+	case CYAML_ERR_INVALID_KEY:
+		list_known_keys(f, list, sizeof(list));
+		problems_shown(strrchr(f->what, ' ') ? strrchr(f->what, ' ') + 1 : "", value);
+		problems_add(f->ps, path, "unknown key %s; known here: %s", value, list);
+		return;
+	case CYAML_ERR_MAPPING_FIELD_MISSING:
+		snprintf(path + used, sizeof(path) - used, "%s%s", used ? "." : "",
+			 strrchr(f->what, ' ') ? strrchr(f->what, ' ') + 1 : "?");
+		problems_add(f->ps, path, "missing");
+		return;
+	case CYAML_ERR_INVALID_VALUE:
+		if (strstr(f->what, "ENUM")) {
+			char *word = strstr(f->what, ": ");
+
+			word = word ? strstr(word + 2, ": ") : NULL;
+			list_words(f, list, sizeof(list));
+			problems_add(f->ps, path, "%s is not one of: %s",
+				     problems_shown(word ? word + 2 : "", value), list);
+			return;
+		}
+		if (quoted)
+			quoted[1 + strcspn(quoted + 1, "'")] = '\0';
+		problems_add(f->ps, path, "%s is not a whole number",
+			     problems_shown(quoted ? quoted + 1 : "", value));
+		return;
+	case CYAML_ERR_STRING_LENGTH_MIN:
+		problems_add(f->ps, path, "is empty");
+		return;
+	case CYAML_ERR_SEQUENCE_ENTRIES_MAX:
+		problems_add(f->ps, path, "more than %u entries", SCHEMA_LIST_MAX);
+		return;
+	default:
+		problems_add(f->ps, path, "%s", cyaml_strerror(err));
+	}
+}
+
+/* ---- load and free */
+
+static const cyaml_config_t free_settings = {
+	.mem_fn = resize_wiping,
+	.log_level = CYAML_LOG_ERROR,
+	.flags = CYAML_CFG_NO_ALIAS,
+};
+
+int schema_load(const struct source *s, struct raw_config **out, struct problems *ps)
+{
+	struct findings f = { .ps = ps };
+	cyaml_config_t settings = free_settings;
+	cyaml_err_t err;
+
+	settings.log_fn = take_log_line;
+	settings.log_ctx = &f;
+	*out = NULL;
+	err = cyaml_load_data((const uint8_t *)s->loadable, s->loadable_len, &settings,
+			      &config_schema, (cyaml_data_t **)out, NULL);
+	if (!err && !*out)
+		return problems_add(ps, "", "the file is empty");
+	if (!err)
+		return 0;
+	add_problem(&f, err);
+	secret_wipe(f.what, sizeof(f.what));
+	return -EINVAL;
+}
+
+void schema_free(struct raw_config *raw)
+{
+	if (raw)
+		cyaml_free(&free_settings, &config_schema, raw, 0);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * schema.h - what keys the configuration has: the schema is the parser.
+ *
+ * struct raw_* is the file as written, typed but not yet judged; config.c, sad.c and selector.c
+ * make the model of it. Words start at 1, so that 0 says "not given". All memory is libcyaml's
+ * and ours to wipe: schema_free(). docs/configuration.md describes each key. Main thread.
+ */
+#ifndef XESP_KEYD_SCHEMA_H
+#define XESP_KEYD_SCHEMA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "keyd/problems.h"
+
+struct source;
+
+#define SCHEMA_LIST_MAX 1024 /* prefixes or port ranges of one policy */
+
+enum raw_default { RAW_DEFAULT_DISCARD = 1, RAW_DEFAULT_BYPASS };
+enum raw_routes { RAW_ROUTES_INSTALL = 1, RAW_ROUTES_NONE };
+enum raw_role { RAW_ROLE_INNER = 1, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
+enum raw_df { RAW_DF_COPY = 1, RAW_DF_SET, RAW_DF_CLEAR };
+enum raw_ecn { RAW_ECN_NORMAL = 1, RAW_ECN_COMPATIBILITY };
+enum raw_direction { RAW_DIRECTION_OUT = 1, RAW_DIRECTION_IN, RAW_DIRECTION_BOTH };
+enum raw_switch { RAW_YES = 1, RAW_NO };
+enum raw_action { RAW_ACTION_DISCARD = 1, RAW_ACTION_BYPASS, RAW_ACTION_PROTECT };
+enum raw_algorithm {
+	RAW_ALGORITHM_GCM_128 = 1, /* AES-GCM, 16-byte ICV, 128-bit key */
+	RAW_ALGORITHM_GCM_256,
+	RAW_ALGORITHM_GCM_ANY, /* the kernel's name: the key's length decides */
+};
+
+struct raw_interface {
+	char *name;
+	enum raw_role role;
+};
+
+struct raw_tunnel {
+	char *name;
+	char *local;
+	char *remote;
+	int64_t *ttl;
+	enum raw_df df;
+	char *dscp; /* "copy" or a number */
+	enum raw_ecn ecn;
+	int64_t *mtu;
+};
+
+struct raw_sa {
+	char *name;
+	char *tunnel;
+	enum raw_direction direction;
+	int64_t spi;
+	enum raw_algorithm algorithm;
+	char *key; /* wiped by schema_free() */
+	char *key_file;
+	enum raw_switch esn;
+	int64_t *replay_window;
+	int64_t *lease;
+};
+
+struct raw_policy {
+	char *name;
+	enum raw_action action;
+	char *tunnel;
+	enum raw_direction direction;
+	char **local;
+	unsigned int local_count;
+	char **remote;
+	unsigned int remote_count;
+	char *protocol;
+	char **local_ports;
+	unsigned int local_ports_count;
+	char **remote_ports;
+	unsigned int remote_ports_count;
+};
+
+struct raw_config {
+	int64_t version;
+	enum raw_default default_action;
+	enum raw_routes routes;
+	struct raw_interface *interfaces;
+	unsigned int interfaces_count;
+	struct raw_tunnel *tunnels;
+	unsigned int tunnels_count;
+	struct raw_sa *sas;
+	unsigned int sas_count;
+	struct raw_policy *policies;
+	unsigned int policies_count;
+};
+
+/* The keys that take one value or a list, for source_prepare(). */
+extern const char *const schema_list_paths[];
+
+/* Loads the prepared source. -EINVAL with problems (without lines: source_locate()). */
+int schema_load(const struct source *s, struct raw_config **out, struct problems *ps);
+
+/* Wipes and frees. NULL is allowed. */
+void schema_free(struct raw_config *raw);
+
+#endif /* XESP_KEYD_SCHEMA_H */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * selector.h - which packets a policy means: RFC 4301 section 4.4.1.1.
+ *
+ * A selector is lists of prefixes and port ranges, local and remote, and a protocol. This file
+ * makes it of the configuration's text and cuts port ranges into what the classifier can match:
+ * a value under a mask. "Local" and "remote" are as seen from this gateway in both directions.
+ * Main thread.
+ */
+#ifndef XESP_KEYD_SELECTOR_H
+#define XESP_KEYD_SELECTOR_H
+
+#include <stdint.h>
+#include "keyd/problems.h"
+#include "xesp/steer.h"
+
+struct raw_policy;
+
+struct prefix {
+	struct xesp_addr addr; /* host bits are zero */
+	uint8_t len;           /* in the mapped form: 96 to 128 for IPv4 */
+};
+
+struct port_range {
+	uint16_t first, last; /* host byte order, both included */
+};
+
+/* What a range is cut into, host byte order. A 16-bit range needs 30 at most. */
+#define SELECTOR_CUTS_MAX 30
+struct port_cut {
+	uint16_t value, mask;
+};
+
+struct selector {
+	uint8_t family; /* 4, 6; 0 both */
+	uint8_t proto;  /* IP protocol number; 0 any */
+	uint32_t local_n, remote_n;           /* at least 1: any is a prefix too */
+	uint32_t local_ports_n, remote_ports_n; /* 0: any, known or not */
+	struct prefix *local, *remote;
+	struct port_range *local_ports, *remote_ports;
+};
+
+/* `path` is the policy's, "policies[3]". On failure problems are added; selector_fini() anyway. */
+int selector_init(struct selector *s, const struct raw_policy *raw, const char *path,
+		  struct problems *ps);
+void selector_fini(struct selector *s);
+
+/* Cuts a range into the fewest aligned blocks; returns how many. */
+uint32_t selector_cut_ports(struct port_range r, struct port_cut cuts[SELECTOR_CUTS_MAX]);
+
+/* "tcp", or the number for a protocol without a name here; "any" for 0. Returns buf or a literal. */
+const char *selector_print_proto(uint8_t proto, char buf[8]);
+
+/* "10.1.0.0/24, 10.2.0.0/24" or "any"; "80, 1000-2000" or "any". Cut off to fit. Return buf. */
+const char *selector_print_prefixes(const struct selector *s, const struct prefix *p, uint32_t n,
+				    char *buf, size_t len);
+const char *selector_print_ports(const struct port_range *r, uint32_t n, char *buf, size_t len);
+
+/*
+ * The ranges that xespd compares inner packets with: every combination of the lists, in order.
+ * `row` below selector_rows_n(). Rows of one policy cover exactly what the policy matches.
+ */
+struct xesp_selector;
+uint64_t selector_rows_n(const struct selector *s);
+void selector_row(const struct selector *s, uint64_t row, struct xesp_selector *out);
+
+#endif /* XESP_KEYD_SELECTOR_H */
