@@ -18,7 +18,7 @@
 #include "crypto/engine.h"
 #include "xesp/fault.h"
 
-#pragma GCC poison strcpy strcat sprintf gets memcmp
+#pragma GCC poison strcpy strcat gets memcmp
 
 /* The context is the whole of it; a struct of our own would be one more cache miss per packet. */
 static EVP_CIPHER_CTX *ctx_of(struct engine_key *key)

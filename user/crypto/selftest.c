@@ -13,7 +13,7 @@
 #include "crypto/engine.h"
 #include "xesp/fault.h"
 
-#pragma GCC poison strcpy strcat sprintf gets memcmp
+#pragma GCC poison strcpy strcat gets memcmp
 
 #define TEXT_MAX 72
 

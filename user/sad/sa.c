@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sa.c - from a key message to the SA that workers use: every value checked, keys prepared.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/engine.h"
+#include "crypto/transform.h"
+#include "libxesp/secret.h"
+#include "sad/sa.h"
+#include "xesp/fault.h"
+
+#pragma GCC poison strcpy strcat gets memcmp
+
+#define SPI_RESERVED_MAX 255 /* RFC 4303 section 2.1 */
+#define WINDOW_MIN 32        /* RFC 4303 section 3.4.3 */
+#define WINDOW_MAX 65536
+#define SPINS 1000
+#define SEQ_MAX 0xffffffffull
+#define SEQ_MAX_ESN (UINT64_MAX - 1) /* so that "one behind it" is still a number */
+
+static int check_identity(const struct xesp_sa_state *st, const struct xesp_keymsg_sa *m,
+			  struct fault *f)
+{
+	uint8_t fingerprint[SECRET_FINGERPRINT_LEN];
+	uint64_t want;
+	int err;
+
+	err = secret_fingerprint(fingerprint, m->key, m->key_len, m->salt, m->salt_len);
+	if (err)
+		return fault_set(f, err, "libcrypto refused to make a fingerprint");
+	memcpy(&want, fingerprint, sizeof(want));
+	if (!st->in_use || st->spi != m->spi || st->dir != m->dir || st->esn != m->esn ||
+	    st->fingerprint != want)
+		return fault_set(f, -EEXIST,
+				 "the state under this id is of another SA (%.*s); restart xesp-keyd",
+				 XESP_NAME_MAX, st->name);
+	return 0;
+}
+
+static int check_values(const struct transform *t, const struct xesp_keymsg_sa *m, struct fault *f)
+{
+	if (!t)
+		return fault_set(f, -EINVAL, "algorithm %u is not known here", m->alg);
+	if (m->key_len > sizeof(m->key) || m->salt_len > sizeof(m->salt) ||
+	    !transform_fits(t, m->key_len, m->salt_len))
+		return fault_set(f, -EINVAL, "%s takes no key of %u bytes with a salt of %u",
+				 t->name, m->key_len, m->salt_len);
+	if (ntohl(m->spi) <= SPI_RESERVED_MAX)
+		return fault_set(f, -EINVAL, "SPI %u is reserved; use 256 or more", ntohl(m->spi));
+	if (m->dir >= XESP_DIR_MAX || m->esn > 1)
+		return fault_set(f, -EINVAL, "direction %u, ESN %u: no such value", m->dir, m->esn);
+	return 0;
+}
+
+static int set_window(struct sa *sa, const struct sa_source *from, const struct xesp_keymsg_sa *m,
+		      struct fault *f)
+{
+	uint32_t off = from->state->replay_off, words = from->state->replay_words;
+
+	/* The window is what tells the upper half of a number: RFC 4303 section 2.2.1. */
+	if (!m->window && m->esn)
+		return fault_set(f, -EINVAL, "ESN needs a replay window; set one or turn ESN off");
+	if (!m->window)
+		return 0;
+	if (m->window < WINDOW_MIN || m->window > WINDOW_MAX)
+		return fault_set(f, -EINVAL, "a replay window of %u packets; %u to %u are possible",
+				 m->window, WINDOW_MIN, WINDOW_MAX);
+	if (!words || words & (words - 1) || off > from->replay_words ||
+	    words > from->replay_words - off || m->window > 64 * (uint64_t)(words - 1))
+		return fault_set(f, -EINVAL, "%u words at %u do not hold a window of %u packets",
+				 words, off, m->window);
+	sa->in = (struct sa_in){ .words = from->replay + off, .mask = words - 1,
+				 .window = m->window };
+	return 0;
+}
+
+static int set_outbound(struct sa *sa, const struct sa_source *from, struct fault *f)
+{
+	uint64_t max = sa->esn ? SEQ_MAX_ESN : SEQ_MAX;
+	uint32_t spi = ntohl(sa->spi);
+
+	/* One label per SA, RFC 6437 section 2, made of what an observer sees in the SPI anyway:
+	 * one of each inner flow would tell which packets belong together. */
+	sa->out.seq_max = max;
+	sa->out.flow_label = htonl((spi * 0x9e3779b1u) >> 12);
+	if (from->state->seq_next > max + 1 || from->state->lease_end > max)
+		return fault_set(f, -EINVAL, "its sequence numbers are past their end; rekey");
+	return 0;
+}
+
+static int open_keys(struct sa *sa, const struct xesp_keymsg_sa *m, struct fault *f)
+{
+	struct engine_key_spec spec = {
+		.alg = m->alg,
+		.dir = m->dir,
+		.key = m->key,
+		.key_len = m->key_len,
+	};
+
+	for (uint32_t i = 0; i < sa->cold.workers_n; i++) {
+		spec.worker = i;
+		sa->key[i] = sa->cold.engine->key_open(&spec, f);
+		if (!sa->key[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static struct sa *alloc_sa(uint32_t workers_n)
+{
+	size_t size = sizeof(struct sa) + workers_n * sizeof(struct engine_key *);
+	size_t align = _Alignof(struct sa);
+	struct sa *sa;
+
+	size = (size + align - 1) / align * align;
+	sa = aligned_alloc(align, size);
+	if (sa)
+		memset(sa, 0, size);
+	return sa;
+}
+
+int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
+	    struct fault *f)
+{
+	const struct transform *t = transform_find(m->alg);
+	struct sa *sa;
+	int err;
+
+	err = check_values(t, m, f);
+	if (!err)
+		err = check_identity(from->state, m, f);
+	if (err)
+		return err;
+
+	sa = alloc_sa(from->workers_n);
+	if (!sa)
+		return fault_set(f, -ENOMEM, "out of memory");
+	sa->state = from->state;
+	sa->transform = t;
+	sa->id = m->id;
+	sa->tunnel = m->tunnel;
+	sa->spi = m->spi;
+	sa->dir = m->dir;
+	sa->esn = m->esn;
+	memcpy(sa->salt, m->salt, sizeof(sa->salt));
+	sa->cold.engine = from->engine;
+	sa->cold.workers_n = from->workers_n;
+
+	err = m->dir == XESP_DIR_IN ? set_window(sa, from, m, f) : set_outbound(sa, from, f);
+	if (!err)
+		err = open_keys(sa, m, f);
+	if (err) {
+		sa_close(sa);
+		return err;
+	}
+	*out = sa;
+	return 0;
+}
+
+void sa_close(struct sa *sa)
+{
+	if (!sa)
+		return;
+	for (uint32_t i = 0; i < sa->cold.workers_n; i++)
+		sa->cold.engine->key_close(sa->key[i]);
+	secret_wipe(sa, sizeof(*sa));
+	free(sa);
+}
+
+void sa_lock(struct sa_shared *sh)
+{
+	uint32_t spins = 0;
+
+	/* Acquire, with the release in sa_unlock(). */
+	while (__atomic_exchange_n(&sh->lock, 1, __ATOMIC_ACQUIRE)) {
+		while (__atomic_load_n(&sh->lock, __ATOMIC_RELAXED)) {
+			if (++spins % SPINS == 0)
+				sched_yield();
+		}
+	}
+}
+
+void sa_unlock(struct sa_shared *sh)
+{
+	__atomic_store_n(&sh->lock, 0, __ATOMIC_RELEASE);
+}

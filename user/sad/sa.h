@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sa.h - an SA as a worker sees it, RFC 4301 section 4.4.2.
+ *
+ * The structs are visible because encap and decap read them per run of packets. A worker gets one
+ * by sad_find() and may use it until its sad_quiescent(). All of struct sa is constant once
+ * published; what changes is in struct xesp_sa_state (mapped, outlives the process) and in struct
+ * sa_shared (of this process). Both are reached by atomic operations only, for several workers may
+ * serve one SA, and while an SA is replaced by itself two objects work on one state.
+ */
+#ifndef XESP_SA_H
+#define XESP_SA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "sad/epoch.h"
+#include "xesp/keymsg.h"
+
+struct engine;
+struct engine_key;
+struct sad;
+struct transform;
+
+/* What all objects of one SA id share in this process; lives as long as the SAD. */
+struct sa_shared {
+	uint32_t lock;        /* of the replay window: esp/replay.c */
+	uint32_t pad;
+	uint64_t first;       /* inbound: first number this process accepted; 0 none. Under lock */
+	uint64_t ask_at;      /* outbound: ask for a lease when seq_next passes it: sad/lease.c */
+	/* main thread only */
+	uint64_t fingerprint; /* of the latest key */
+	uint64_t retired_at;  /* epoch of the latest object taken away */
+	uint64_t reserved[3];
+} __attribute__((aligned(64)));
+
+/* Hot, inbound: its window, RFC 6479. See esp/replay.h. */
+struct sa_in {
+	uint64_t *words;
+	uint32_t mask;   /* words - 1; words is a power of two */
+	uint32_t window; /* packets; 0: no anti-replay */
+};
+
+/* Hot, outbound. */
+struct sa_out {
+	uint64_t seq_max; /* last number that may ever be sent, RFC 4303 section 3.3.3 */
+	__be32 flow_label; /* of outer IPv6 headers, the upper 12 bits clear */
+	uint32_t pad;
+};
+
+/* Cold: main thread only. */
+struct sa_cold {
+	struct epoch_item retire;
+	const struct engine *engine;
+	uint32_t workers_n;
+	uint32_t named_in; /* number of the last synchronisation that named it */
+};
+
+struct sa {
+	/* one cache line that every packet reads */
+	struct xesp_sa_state *state;
+	struct sa_shared *shared;
+	const struct transform *transform;
+	union {
+		struct sa_in in;
+		struct sa_out out;
+	};
+	uint32_t id;
+	uint32_t tunnel;
+	__be32 spi;
+	uint8_t salt[4]; /* key material */
+	uint8_t dir; /* enum xesp_dir */
+	uint8_t esn;
+	uint8_t pad[6];
+	struct sa_cold cold;
+	struct engine_key *key[]; /* by worker */
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct sa_shared) == 64, "a cache line");
+_Static_assert(sizeof(struct sa_in) == 16 && sizeof(struct sa_out) == 16, "half of the hot line");
+_Static_assert(offsetof(struct sa, cold) == 64, "what packets read is one cache line");
+_Static_assert(sizeof(struct sa) + sizeof(struct sa_shared) <= 256, "memory per SA");
+
+/* Workers. NULL: no such SA. The pointer is good until the caller's sad_quiescent(). */
+struct sa *sad_find(const struct sad *s, uint32_t id);
+
+/* What esp/ needs of the SAD once: all live as long as it. */
+const struct sad_state *sad_mapped(const struct sad *s);
+const struct engine *sad_engine(const struct sad *s);
+struct lease_desk *sad_desk(struct sad *s);
+
+/*
+ * A spin lock: held for the few writes of a run's commit, and wanted by two threads only while
+ * they serve one SA. A holder that lost its CPU is waited for by giving up ours.
+ */
+void sa_lock(struct sa_shared *sh);
+void sa_unlock(struct sa_shared *sh);
+
+/*
+ * Checks the message against the state's identity and builds the object; the caller publishes it.
+ * Main thread. -EINVAL, -EEXIST, -ENOMEM, as sad_add().
+ */
+struct sa_source {
+	struct xesp_sa_state *state;
+	uint64_t *replay; /* [replay_words] */
+	uint32_t replay_words;
+	uint32_t workers_n;
+	const struct engine *engine;
+};
+int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
+	    struct fault *f);
+/* Wipes. NULL is allowed. */
+void sa_close(struct sa *sa);
+
+#endif /* XESP_SA_H */

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sad.c - the tables of SAs, tunnels and selectors, by id.
+ *
+ * One writer, the main thread: it builds an object, publishes it with one store, and retires what
+ * stood there. Readers are the workers; see epoch.h for how long they may hold what they found.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/engine.h"
+#include "sad/epoch.h"
+#include "sad/lease.h"
+#include "sad/sa.h"
+#include "sad/sad.h"
+#include "sad/selector.h"
+#include "sad/tunnel.h"
+#include "xesp/fault.h"
+
+#pragma GCC poison strcpy strcat gets memcmp
+
+struct tunnel_slot {
+	struct tunnel *tunnel;       /* published */
+	struct selectors *selectors; /* published */
+	uint32_t path_mtu;           /* main thread; outlives a replaced tunnel */
+};
+
+struct sad {
+	struct sad_state st;
+	uint32_t workers_n;
+	const struct engine *engine;
+	struct sa **sa;            /* [max_sas], published */
+	struct sa_shared **shared; /* [max_sas], kept until the end */
+	struct tunnel_slot *tunnel; /* [tunnels_max] */
+	uint32_t tunnels_max;
+	struct epoch epoch;
+	struct lease_desk desk;
+	/* main thread */
+	uint32_t count;
+	uint32_t sync; /* number of the synchronisation that runs or ran last */
+	bool syncing;
+	struct selectors *staged; /* rows that came without `last` */
+	uint32_t staged_for;
+};
+
+/* ---- workers. The loads are in total order with epoch_idle(), and acquire what they find. */
+
+struct sa *sad_find(const struct sad *s, uint32_t id)
+{
+	return id < s->st.max_sas ? __atomic_load_n(&s->sa[id], __ATOMIC_SEQ_CST) : NULL;
+}
+
+const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id)
+{
+	return id < s->tunnels_max ? __atomic_load_n(&s->tunnel[id].tunnel, __ATOMIC_SEQ_CST) :
+				     NULL;
+}
+
+const struct selectors *sad_tunnel_selectors(const struct sad *s, uint32_t id)
+{
+	return id < s->tunnels_max ? __atomic_load_n(&s->tunnel[id].selectors, __ATOMIC_SEQ_CST) :
+				     NULL;
+}
+
+const struct sad_state *sad_mapped(const struct sad *s)
+{
+	return &s->st;
+}
+
+const struct engine *sad_engine(const struct sad *s)
+{
+	return s->engine;
+}
+
+struct lease_desk *sad_desk(struct sad *s)
+{
+	return &s->desk;
+}
+
+void sad_quiescent(struct sad *s, uint32_t worker)
+{
+	epoch_quiescent(&s->epoch, worker);
+}
+
+void sad_idle(struct sad *s, uint32_t worker, bool idle)
+{
+	epoch_idle(&s->epoch, worker, idle);
+}
+
+/* ---- main thread */
+
+static void free_sa(struct epoch_item *item)
+{
+	sa_close((struct sa *)((char *)item - offsetof(struct sa, cold.retire)));
+}
+
+static void free_tunnel(struct epoch_item *item)
+{
+	free((char *)item - offsetof(struct tunnel, retire));
+}
+
+static void free_selectors(struct epoch_item *item)
+{
+	free((char *)item - offsetof(struct selectors, retire));
+}
+
+static void put_sa(struct sad *s, uint32_t id, struct sa *sa)
+{
+	struct sa *old = s->sa[id];
+
+	__atomic_store_n(&s->sa[id], sa, __ATOMIC_SEQ_CST);
+	if (old)
+		s->shared[id]->retired_at = epoch_retire(&s->epoch, &old->cold.retire, free_sa);
+	s->count = s->count + (sa != NULL) - (old != NULL);
+}
+
+static void put_tunnel(struct sad *s, uint32_t id, struct tunnel *t)
+{
+	struct tunnel *old = s->tunnel[id].tunnel;
+
+	__atomic_store_n(&s->tunnel[id].tunnel, t, __ATOMIC_SEQ_CST);
+	if (old)
+		epoch_retire(&s->epoch, &old->retire, free_tunnel);
+}
+
+static void put_selectors(struct sad *s, uint32_t id, struct selectors *sel)
+{
+	struct selectors *old = s->tunnel[id].selectors;
+
+	__atomic_store_n(&s->tunnel[id].selectors, sel, __ATOMIC_SEQ_CST);
+	if (old)
+		epoch_retire(&s->epoch, &old->retire, free_selectors);
+}
+
+int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
+	     const struct engine *e, struct fault *f)
+{
+	struct sad *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return fault_set(f, -ENOMEM, "out of memory");
+	s->desk.fd = -1;
+	s->st = *st;
+	s->workers_n = workers_n;
+	s->engine = e;
+	s->tunnels_max = st->max_sas; /* as many as map xesp_tunnels has entries */
+	s->sa = calloc(st->max_sas, sizeof(*s->sa));
+	s->shared = calloc(st->max_sas, sizeof(*s->shared));
+	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
+	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n))
+		err = fault_set(f, -ENOMEM, "out of memory");
+	else
+		err = lease_desk_open(&s->desk, st->max_sas, f);
+	if (err) {
+		sad_close(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void sad_close(struct sad *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; s->sa && i < s->st.max_sas; i++)
+		sa_close(s->sa[i]);
+	for (uint32_t i = 0; s->shared && i < s->st.max_sas; i++)
+		free(s->shared[i]);
+	for (uint32_t i = 0; s->tunnel && i < s->tunnels_max; i++) {
+		free(s->tunnel[i].tunnel);
+		free(s->tunnel[i].selectors);
+	}
+	epoch_fini(&s->epoch);
+	lease_desk_close(&s->desk);
+	free(s->staged);
+	free(s->tunnel);
+	free(s->shared);
+	free(s->sa);
+	free(s);
+}
+
+void sad_sync_begin(struct sad *s)
+{
+	s->sync++;
+	s->syncing = true;
+}
+
+void sad_sync_end(struct sad *s)
+{
+	if (!s->syncing)
+		return;
+	s->syncing = false;
+	for (uint32_t i = 0; i < s->st.max_sas; i++) {
+		if (s->sa[i] && s->sa[i]->cold.named_in != s->sync)
+			sad_del(s, i, NULL);
+	}
+	for (uint32_t i = 0; i < s->tunnels_max; i++) {
+		if (s->tunnel[i].tunnel && s->tunnel[i].tunnel->named_in != s->sync)
+			sad_tunnel_del(s, i, NULL);
+	}
+	/* Another keyd, perhaps: what the former was asked, this one has not heard. */
+	lease_forget_all(&s->desk);
+}
+
+static int check_tunnel_id(const struct sad *s, uint32_t id, struct fault *f)
+{
+	if (!id || id >= s->tunnels_max)
+		return fault_set(f, -EINVAL, "tunnel id %u; 1 to %u are possible", id,
+				 s->tunnels_max - 1);
+	return 0;
+}
+
+static int check_sa_id(const struct sad *s, uint32_t id, struct fault *f)
+{
+	if (!id || id >= s->st.max_sas)
+		return fault_set(f, -EINVAL, "SA id %u; 1 to %u are possible", id,
+				 s->st.max_sas - 1);
+	return 0;
+}
+
+int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *m, struct fault *f)
+{
+	struct tunnel *t;
+	int err;
+
+	err = check_tunnel_id(s, m->id, f);
+	if (!err && m->sa_out)
+		err = check_sa_id(s, m->sa_out, f);
+	if (!err)
+		err = tunnel_open(&t, m, f);
+	if (err)
+		return fault_in(f, err, "tunnel %.*s", XESP_NAME_MAX, m->name);
+	t->named_in = s->sync;
+	tunnel_set_path_mtu(t, s->tunnel[m->id].path_mtu);
+	put_tunnel(s, m->id, t);
+	return 0;
+}
+
+int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f)
+{
+	int err = check_tunnel_id(s, id, f);
+
+	if (err)
+		return err;
+	if (!s->tunnel[id].tunnel && !s->tunnel[id].selectors)
+		return fault_set(f, -ENOENT, "no tunnel has the id %u", id);
+	put_tunnel(s, id, NULL);
+	put_selectors(s, id, NULL);
+	s->tunnel[id].path_mtu = 0;
+	return 0;
+}
+
+int sad_selectors(struct sad *s, const struct xesp_keymsg_selectors *m, struct fault *f)
+{
+	struct selectors *all;
+	int err;
+
+	err = check_tunnel_id(s, m->tunnel, f);
+	if (err)
+		return err;
+	if (m->first) {
+		free(s->staged);
+		s->staged = NULL;
+		s->staged_for = m->tunnel;
+	} else if (s->staged_for != m->tunnel) {
+		return fault_set(f, -EINVAL, "selectors of tunnel %u go on without a beginning",
+				 m->tunnel);
+	}
+	err = selectors_append(&all, s->staged, m->sel, m->n, f);
+	free(s->staged);
+	s->staged = NULL;
+	if (err) {
+		s->staged_for = 0;
+		return fault_in(f, err, "tunnel %u", m->tunnel);
+	}
+	if (m->last) {
+		put_selectors(s, m->tunnel, all);
+		s->staged_for = 0;
+	} else {
+		s->staged = all;
+	}
+	return 0;
+}
+
+static struct sa_shared *get_shared(struct sad *s, uint32_t id)
+{
+	struct sa_shared *sh = s->shared[id];
+
+	if (sh)
+		return sh;
+	sh = aligned_alloc(_Alignof(struct sa_shared), sizeof(*sh));
+	if (sh)
+		*sh = (struct sa_shared){ 0 };
+	s->shared[id] = sh;
+	return sh;
+}
+
+/*
+ * The id was another SA's in this process. A worker that still holds that one would take numbers
+ * of the new key for packets under the old: repeated nonces. So the new one waits for it.
+ */
+static int give_id_away(struct sad *s, uint32_t id, struct fault *f)
+{
+	struct sa_shared *sh = s->shared[id];
+
+	put_sa(s, id, NULL);
+	lease_forget(&s->desk, id);
+	if (epoch_wait(&s->epoch, sh->retired_at))
+		return fault_set(f, -EBUSY, "a worker still holds the SA that had this id; try again");
+	sh->first = 0;
+	return 0;
+}
+
+/* Nothing was accepted yet, so whatever stands in the ring was another SA's. */
+static void begin_window(struct sa *sa)
+{
+	struct sa_shared *sh = sa->shared;
+
+	if (!sa->in.window)
+		return;
+	sa_lock(sh);
+	if (!__atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED)) {
+		for (uint32_t i = 0; i <= sa->in.mask; i++)
+			__atomic_store_n(&sa->in.words[i], 0, __ATOMIC_RELAXED);
+	} else if (!sh->first) {
+		sh->first = 1; /* begun before this process: count every number that was missed */
+	}
+	sa_unlock(sh);
+}
+
+static int begin_numbers(struct sad *s, const struct sa *sa, const struct xesp_keymsg_sa *m,
+			 struct fault *f)
+{
+	int err = 0;
+
+	if (m->lease_last)
+		err = lease_grant(&s->desk, sa, m->lease_first, m->lease_last, f);
+	if (!err)
+		lease_want_if_empty(&s->desk, sa);
+	return err;
+}
+
+int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
+{
+	struct sa_source from = {
+		.replay = s->st.replay,
+		.replay_words = s->st.replay_words,
+		.workers_n = s->workers_n,
+		.engine = s->engine,
+	};
+	struct sa_shared *sh;
+	struct sa *sa = NULL;
+	int err;
+
+	err = check_sa_id(s, m->id, f);
+	if (!err)
+		err = check_tunnel_id(s, m->tunnel, f);
+	if (err)
+		return err;
+	from.state = &s->st.sa[m->id];
+	sh = get_shared(s, m->id);
+	if (!sh)
+		return fault_set(f, -ENOMEM, "out of memory");
+	err = sa_open(&sa, &from, m, f);
+	if (!err && sh->fingerprint != from.state->fingerprint)
+		err = give_id_away(s, m->id, f);
+	if (err)
+		goto close_sa;
+	sh->fingerprint = from.state->fingerprint;
+	sa->shared = sh;
+	sa->cold.named_in = s->sync;
+	if (m->dir == XESP_DIR_IN)
+		begin_window(sa);
+	else
+		err = begin_numbers(s, sa, m, f);
+	if (err)
+		goto close_sa;
+	put_sa(s, m->id, sa);
+	return 0;
+
+close_sa:
+	sa_close(sa);
+	return fault_in(f, err, "SA %u", m->id);
+}
+
+int sad_del(struct sad *s, uint32_t id, struct fault *f)
+{
+	int err = check_sa_id(s, id, f);
+
+	if (err)
+		return err;
+	if (!s->sa[id])
+		return fault_set(f, -ENOENT, "no SA has the id %u", id);
+	put_sa(s, id, NULL);
+	lease_forget(&s->desk, id);
+	return 0;
+}
+
+int sad_lease_grant(struct sad *s, const struct xesp_keymsg_lease *m, struct fault *f)
+{
+	int err = check_sa_id(s, m->id, f);
+	struct sa *sa;
+
+	if (err)
+		return err;
+	sa = s->sa[m->id];
+	if (!sa || sa->dir != XESP_DIR_OUT)
+		return fault_set(f, -ENOENT, "no outbound SA has the id %u", m->id);
+	err = lease_grant(&s->desk, sa, m->first, m->last, f);
+	return err ? fault_in(f, err, "SA %u", m->id) : 0;
+}
+
+void sad_lease_refused(struct sad *s, uint32_t id)
+{
+	if (id < s->st.max_sas)
+		lease_refuse(&s->desk, id);
+}
+
+int sad_lease_fd(const struct sad *s)
+{
+	return s->desk.fd;
+}
+
+struct wanted {
+	struct sad *s;
+	void (*ask)(void *ctx, uint32_t sa_id);
+	void *ctx;
+};
+
+static const struct sa *find_wanted(void *ctx, uint32_t id)
+{
+	return sad_find(((struct wanted *)ctx)->s, id);
+}
+
+static void ask_wanted(void *ctx, uint32_t id)
+{
+	struct wanted *w = ctx;
+
+	w->ask(w->ctx, id);
+}
+
+void sad_lease_wanted(struct sad *s, void (*ask)(void *ctx, uint32_t sa_id), void *ctx)
+{
+	struct wanted w = { s, ask, ctx };
+	const struct lease_asker asker = { &w, find_wanted, ask_wanted };
+
+	lease_ask(&s->desk, &asker);
+}
+
+void sad_reclaim(struct sad *s)
+{
+	epoch_reclaim(&s->epoch);
+	lease_retry_refused(&s->desk);
+}
+
+uint32_t sad_count(const struct sad *s)
+{
+	return s->count;
+}
+
+bool sad_tunnel_get(const struct sad *s, uint32_t id, struct xesp_keymsg_tunnel *out)
+{
+	if (id >= s->tunnels_max || !s->tunnel[id].tunnel)
+		return false;
+	*out = s->tunnel[id].tunnel->as_told;
+	return true;
+}
+
+void sad_tunnel_mtu(struct sad *s, uint32_t id, uint32_t mtu)
+{
+	if (id >= s->tunnels_max)
+		return;
+	s->tunnel[id].path_mtu = mtu;
+	if (s->tunnel[id].tunnel)
+		tunnel_set_path_mtu(s->tunnel[id].tunnel, mtu);
+}
+
+uint32_t sad_tunnels_max(const struct sad *s)
+{
+	return s->tunnels_max;
+}

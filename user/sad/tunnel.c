@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tunnel.c - see tunnel.h. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxesp/addr.h"
+#include "sad/tunnel.h"
+#include "xesp/fault.h"
+
+#define MTU_MIN_IP4 68   /* RFC 791 */
+#define MTU_MIN_IP6 1280 /* RFC 8200 section 5 */
+#define MTU_MAX 65535
+#define DSCP_MAX 63
+
+static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
+{
+	bool ip4 = addr_is_ip4(&m->local);
+	uint32_t least = ip4 ? MTU_MIN_IP4 : MTU_MIN_IP6;
+
+	if (memchr(m->name, 0, sizeof(m->name)) == NULL)
+		return fault_set(f, -EINVAL, "its name has no end");
+	if (ip4 != addr_is_ip4(&m->remote))
+		return fault_set(f, -EINVAL, "one end is IPv4, the other IPv6");
+	if (m->mtu && (m->mtu < least || m->mtu > MTU_MAX))
+		return fault_set(f, -EINVAL, "MTU %u; %u to %u are possible, 0 is the interface's",
+				 m->mtu, least, MTU_MAX);
+	if (!m->ttl)
+		return fault_set(f, -EINVAL, "outer TTL 0 would reach nobody");
+	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_SET || m->dscp_value > DSCP_MAX ||
+	    m->ecn > XESP_ECN_COMPATIBILITY)
+		return fault_set(f, -EINVAL, "DF %u, DSCP %u/%u, ECN %u: no such value", m->df,
+				 m->dscp, m->dscp_value, m->ecn);
+	return 0;
+}
+
+/* RFC 1071, in memory order: the sum of the words as they lie there needs no swapping. */
+static uint16_t sum_words(const uint8_t *p, uint32_t len)
+{
+	uint32_t sum = 0;
+	uint16_t w;
+
+	for (uint32_t i = 0; i < len; i += 2) {
+		memcpy(&w, p + i, sizeof(w));
+		sum += w;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static void make_header_ip4(struct tunnel *t, const struct xesp_keymsg_tunnel *m)
+{
+	uint8_t *h = t->header;
+
+	h[0] = 0x45;
+	h[8] = m->ttl;
+	h[9] = IPPROTO_ESP;
+	memcpy(h + 12, &m->local.w[3], 4);
+	memcpy(h + 16, &m->remote.w[3], 4);
+	t->header_len = 20;
+	t->sum = sum_words(h, 20);
+}
+
+static void make_header_ip6(struct tunnel *t, const struct xesp_keymsg_tunnel *m)
+{
+	uint8_t *h = t->header;
+
+	h[0] = 0x60;
+	h[6] = IPPROTO_ESP;
+	h[7] = m->ttl;
+	memcpy(h + 8, &m->local, 16);
+	memcpy(h + 24, &m->remote, 16);
+	t->header_len = 40;
+}
+
+int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f)
+{
+	struct tunnel *t;
+	int err;
+
+	err = check(m, f);
+	if (err)
+		return err;
+	t = aligned_alloc(64, (sizeof(*t) + 63) / 64 * 64);
+	if (!t)
+		return fault_set(f, -ENOMEM, "out of memory");
+	*t = (struct tunnel){
+		.sa_out = m->sa_out,
+		.df = m->df,
+		.dscp = m->dscp,
+		.dscp_value = m->dscp_value,
+		.ecn = m->ecn,
+		.local = m->local,
+		.as_told = *m,
+	};
+	if (addr_is_ip4(&m->local))
+		make_header_ip4(t, m);
+	else
+		make_header_ip6(t, m);
+	tunnel_set_path_mtu(t, 0);
+	*out = t;
+	return 0;
+}
+
+void tunnel_set_path_mtu(struct tunnel *t, uint32_t path_mtu)
+{
+	uint32_t mtu = t->as_told.mtu;
+
+	if (path_mtu && (!mtu || path_mtu < mtu))
+		mtu = path_mtu;
+	if (!mtu)
+		mtu = TUNNEL_MTU_UNKNOWN;
+	if (mtu > MTU_MAX)
+		mtu = MTU_MAX;
+	__atomic_store_n(&t->mtu, mtu, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tunnel.h - a tunnel as a worker sees it: its ends, and how its outer header is made.
+ *
+ * RFC 4301 section 5.1.2. The struct is visible because encap and decap read it per run of packets.
+ * Constant once published, but for the MTU; good until the worker's sad_quiescent().
+ */
+#ifndef XESP_TUNNEL_H
+#define XESP_TUNNEL_H
+
+#include <stdint.h>
+#include "sad/epoch.h"
+#include "xesp/keymsg.h"
+
+struct fault;
+struct sad;
+struct selectors;
+
+struct tunnel {
+	uint32_t sa_out;   /* 0 none */
+	uint32_t mtu;      /* outer bytes; atomic, see tunnel_set_path_mtu() */
+	uint16_t sum;      /* IPv4: one's complement sum of `header`, in memory order */
+	uint8_t header_len; /* 20 or 40 */
+	uint8_t df;        /* enum xesp_df */
+	uint8_t dscp;      /* enum xesp_dscp */
+	uint8_t dscp_value;
+	uint8_t ecn;       /* enum xesp_ecn */
+	uint8_t pad;
+	uint8_t header[40]; /* outer header without length, TOS, ID, DF, checksum, flow label */
+	/* not for every packet */
+	struct xesp_addr local;
+	struct epoch_item retire;
+	uint32_t named_in; /* main thread: number of the last synchronisation that named it */
+	struct xesp_keymsg_tunnel as_told;
+};
+
+#define TUNNEL_MTU_UNKNOWN 1500 /* until the route to the remote address is known */
+
+/* Workers. NULL: no such tunnel, no selectors. */
+const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id);
+const struct selectors *sad_tunnel_selectors(const struct sad *s, uint32_t id);
+
+/* Main thread. Every value of the message is checked; -EINVAL with a sentence, -ENOMEM. */
+int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f);
+/* path_mtu 0: not known. The smaller of it and the configured one holds. */
+void tunnel_set_path_mtu(struct tunnel *t, uint32_t path_mtu);
+
+#endif /* XESP_TUNNEL_H */
