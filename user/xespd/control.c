@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* control.c - see control.h. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "crypto/engine.h"
+#include "fib/fib.h"
+#include "libxesp/drops.h"
+#include "libxesp/rpc.h"
+#include "xesp/fault.h"
+#include "xespd/control.h"
+#include "xespd/daemon.h"
+#include "xespd/keyd_link.h"
+#include "xespd/pool.h"
+
+static void add_u64(struct json_object *o, const char *key, uint64_t value)
+{
+	json_object_object_add(o, key, json_object_new_uint64(value));
+}
+
+static void add_text(struct json_object *o, const char *key, const char *value)
+{
+	json_object_object_add(o, key, json_object_new_string(value));
+}
+
+/* Rows are other threads' and change while they are read: each number is right by itself. */
+static struct json_object *worker_json(const struct daemon *d, uint32_t worker)
+{
+	const struct xesp_worker_stats *stats = &d->state.worker[worker];
+	struct json_object *o = json_object_new_object();
+
+	add_u64(o, "worker", worker);
+	/* The slow path serves no queue. */
+	json_object_object_add(o, "queue",
+			       worker == daemon_slow_worker(d) ?
+				       NULL :
+				       json_object_new_int64((int64_t)worker));
+	add_u64(o, "rx_packets", stats->rx_packets);
+	add_u64(o, "rx_bytes", stats->rx_bytes);
+	add_u64(o, "tx_packets", stats->tx_packets);
+	add_u64(o, "tx_bytes", stats->tx_bytes);
+	add_u64(o, "encap_packets", stats->encap_packets);
+	add_u64(o, "decap_packets", stats->decap_packets);
+	add_u64(o, "slow_packets", stats->slow_packets);
+	add_u64(o, "batches", stats->batches);
+	json_object_object_add(o, "drops", drops_json(stats->drops, 0));
+	return o;
+}
+
+static struct json_object *fib_json(const struct fib *fib)
+{
+	struct json_object *o = json_object_new_object();
+	struct fib_counts counts;
+
+	fib_count(fib, &counts);
+	add_u64(o, "routes", counts.routes);
+	add_u64(o, "neighbours", counts.neighbours);
+	add_u64(o, "rebuilds", counts.rebuilds);
+	json_object_object_add(o, "policy_rules", json_object_new_boolean(counts.policy_rules));
+	return o;
+}
+
+static int answer_status(void *ctx, struct json_object *params, struct json_object **result,
+			 struct fault *f)
+{
+	const struct daemon *d = ctx;
+	struct json_object *o = json_object_new_object();
+	struct json_object *keyd = json_object_new_object();
+	struct json_object *tun = json_object_new_object();
+	struct json_object *workers = json_object_new_array();
+
+	(void)params;
+	(void)f;
+	add_text(o, "version", XESP_VERSION);
+	add_u64(o, "pid", (uint64_t)getpid());
+	add_text(o, "engine", d->engine->name);
+	json_object_object_add(keyd, "connected",
+			       json_object_new_boolean(keyd_link_connected(d->link)));
+	json_object_object_add(o, "keyd", keyd);
+	add_u64(o, "sas", sad_count(d->sad));
+	for (uint32_t w = 0; w <= daemon_slow_worker(d); w++)
+		json_object_array_add(workers, worker_json(d, w));
+	json_object_object_add(o, "workers", workers);
+	json_object_object_add(o, "ports", pool_json(d->pool));
+	json_object_object_add(o, "fib", fib_json(d->fib));
+	add_text(tun, "name", d->o.tun_name);
+	add_u64(tun, "mtu", d->tun_mtu);
+	json_object_object_add(o, "tun", tun);
+	*result = o;
+	return 0;
+}
+
+static int answer_rescan(void *ctx, struct json_object *params, struct json_object **result,
+			 struct fault *f)
+{
+	struct daemon *d = ctx;
+	uint32_t ports_n = 0;
+	int err = pool_rescan(d->pool, &ports_n, f);
+
+	(void)params;
+	d->tunnels_changed = true;
+	if (err)
+		return err;
+	*result = json_object_new_object();
+	add_u64(*result, "ports", ports_n);
+	return 0;
+}
+
+static const struct rpc_method methods[] = {
+	{ "status", answer_status },
+	{ "rescan", answer_rescan },
+	{ NULL, NULL },
+};
+
+int control_open(struct daemon *d, struct fault *f)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/xespd.sock", d->o.run_dir);
+	return rpc_server_open(&d->rpc, d->base, path, methods, d, f);
+}
