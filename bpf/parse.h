@@ -167,7 +167,7 @@ static __always_inline bool parse_is_skipped(__u8 proto)
 static __always_inline enum xesp_drop parse_ext_headers(void *l3, void *end, struct packet *p)
 {
 	__u32 off = sizeof(struct ipv6hdr);
-	__be16 frag = 0; /* a second fragment header adds to it and so cannot hide the first */
+	__u32 frag = 0; /* as on the wire; a second fragment header adds to it and so cannot hide the first */
 	__u8 proto = p->proto;
 
 	for (int i = 0; i < PARSE_EXT_MAX; i++) {

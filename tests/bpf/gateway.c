@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gateway.c - see gateway.h. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/if_xdp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bpf/xdp_inner.skel.h"
+#include "bpf/xdp_onearm.skel.h"
+#include "bpf/xdp_outer.skel.h"
+#include "gateway.h"
+#include "libxesp/addr.h"
+#include "libxesp/drops.h"
+
+#define IFINDEX_LO 1
+#define UMEM_BYTES (16 * 4096)
+
+static void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+static void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(70);
+}
+
+static void enter_namespace(void)
+{
+	static bool inside;
+
+	if (!inside && unshare(CLONE_NEWNET))
+		die("a network namespace is needed, so run as root: %s", strerror(errno));
+	inside = true;
+}
+
+static const void *object_bytes(const char *program, size_t *size)
+{
+	if (!strcmp(program, "xdp_outer"))
+		return xdp_outer__elf_bytes(size);
+	if (!strcmp(program, "xdp_inner"))
+		return xdp_inner__elf_bytes(size);
+	return xdp_onearm__elf_bytes(size);
+}
+
+/* libbpf says at info level that it leaves out libxdp's section; only warnings are wanted. */
+static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+static void set(int map, const void *key, const void *value, uint64_t flags)
+{
+	if (bpf_map_update_elem(map, key, value, flags))
+		die("cannot fill a map: %s", strerror(errno));
+}
+
+static void load(struct gateway *g, const char *program)
+{
+	static const enum pins_map small[] = { PINS_POLICIES, PINS_POLICY_HITS, PINS_POLICY_DROPS,
+					       PINS_TUNNELS, PINS_SA_STATE, PINS_REPLAY };
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	const void *bytes;
+	size_t size;
+
+	bytes = object_bytes(program, &size);
+	g->obj = bpf_object__open_mem(bytes, size, NULL);
+	if (!g->obj)
+		die("%s: cannot open the object: %s", program, strerror(errno));
+	bpf_object__for_each_map(map, g->obj)
+		bpf_map__set_pin_path(map, NULL);
+	for (unsigned int i = 0; i < LEN(small); i++) {
+		map = bpf_object__find_map_by_name(g->obj, pins_name(small[i]));
+		if (!map || bpf_map__set_max_entries(map, GATEWAY_IDS))
+			die("%s: map %s is missing", program, pins_name(small[i]));
+	}
+	if (bpf_object__load(g->obj))
+		die("%s: does not load: %s", program, strerror(errno));
+	prog = bpf_object__find_program_by_name(g->obj, program);
+	if (!prog)
+		die("%s: no such program in its object", program);
+	g->prog = bpf_program__fd(prog);
+	for (int i = 0; i < PINS_MAX; i++) {
+		g->map[i] = bpf_object__find_map_fd_by_name(g->obj, pins_name((enum pins_map)i));
+		if (g->map[i] < 0)
+			die("%s: map %s is missing", program, pins_name((enum pins_map)i));
+	}
+}
+
+void gateway_open(struct gateway *g, const char *program)
+{
+	const struct xesp_iface iface = { .port = GATEWAY_PORT, .role = XESP_ROLE_BOTH };
+	const uint32_t lo = IFINDEX_LO;
+
+	*g = (struct gateway){ .worker = -1, .cpus = libbpf_num_possible_cpus() };
+	libbpf_set_print(print_warnings);
+	enter_namespace();
+	load(g, program);
+	set(g->map[PINS_IFACES], &lo, &iface, BPF_ANY);
+	gateway_generation(g, 0);
+}
+
+void gateway_close(struct gateway *g)
+{
+	gateway_worker_del(g);
+	bpf_object__close(g->obj);
+}
+
+static struct xesp_addr parse_addr(const char *text)
+{
+	struct xesp_addr a;
+
+	if (addr_parse(&a, text, NULL))
+		die("'%s' is no address", text);
+	return a;
+}
+
+void gateway_local(struct gateway *g, const char *addr)
+{
+	const struct xesp_addr a = parse_addr(addr);
+	const uint32_t ifindex = IFINDEX_LO;
+
+	set(g->map[PINS_LOCAL], &a, &ifindex, BPF_ANY);
+}
+
+void gateway_endpoint(struct gateway *g, const char *addr)
+{
+	const struct xesp_addr a = parse_addr(addr);
+	const uint32_t tunnel = 1;
+
+	set(g->map[PINS_ENDPOINTS], &a, &tunnel, BPF_ANY);
+	gateway_local(g, addr);
+}
+
+void gateway_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id)
+{
+	const struct xesp_sa_in_key key = {
+		.dst = parse_addr(dst), .spi = htobe32(spi), .proto = IPPROTO_ESP
+	};
+	const struct xesp_sa_in_val val = { .sa_id = id, .tunnel = 1 };
+
+	set(g->map[PINS_SA_IN], &key, &val, BPF_ANY);
+}
+
+void gateway_generation(struct gateway *g, uint32_t generation)
+{
+	const struct xesp_conf conf = {
+		.abi = XESP_STEER_ABI,
+		.generation = generation,
+		.max_sas = GATEWAY_IDS,
+		.max_policies = GATEWAY_IDS,
+		.replay_words = GATEWAY_IDS,
+	};
+	const uint32_t zero = 0;
+
+	set(g->map[PINS_CONF], &zero, &conf, BPF_ANY);
+}
+
+static void add_prefix(struct xesp_addr *addr, struct xesp_addr *mask, uint8_t *family,
+		       const char *text)
+{
+	uint8_t len;
+
+	memset(addr, 0, sizeof(*addr));
+	memset(mask, 0, sizeof(*mask));
+	if (!text)
+		return;
+	if (addr_parse_prefix(addr, &len, text, NULL))
+		die("'%s' is no prefix", text);
+	addr_mask(mask, len);
+	*family = addr_is_ip4(addr) ? 4 : 6;
+}
+
+/* One direction, RFC 4301 section 4.4.1: policies with the same masks share a tuple. */
+static uint32_t publish(struct gateway *g, uint32_t generation, enum xesp_dir dir,
+			const struct gateway_policy *p, unsigned int n)
+{
+	struct xesp_spd_tuple tuples[XESP_TUPLES_MAX];
+	uint32_t tuples_n = 0, t, index;
+
+	for (uint32_t rank = 0; rank < n; rank++, p++) {
+		struct xesp_spd_tuple tuple = {
+			.generation = generation,
+			.local_port_mask = p->local_port ? 0xffff : 0,
+			.remote_port_mask = p->remote_port ? 0xffff : 0,
+			.proto_mask = p->proto ? 0xff : 0,
+		};
+		struct xesp_spd_key key = {
+			.generation = generation,
+			.dir = (uint8_t)dir,
+			.proto = p->proto,
+			.local_port = htobe16(p->local_port),
+			.remote_port = htobe16(p->remote_port),
+		};
+		const struct xesp_spd_val val = {
+			.rank = rank, .policy = p->id, .tunnel = p->tunnel, .action = p->action
+		};
+
+		if (dir == XESP_DIR_OUT ? p->in_only : p->out_only)
+			continue;
+		add_prefix(&key.local, &tuple.local_mask, &tuple.family, p->local);
+		add_prefix(&key.remote, &tuple.remote_mask, &tuple.family, p->remote);
+		for (t = 0; t < tuples_n; t++) {
+			tuple.best_rank = tuples[t].best_rank;
+			if (!memcmp(&tuples[t], &tuple, sizeof(tuple)))
+				break;
+		}
+		if (t == tuples_n) {
+			if (tuples_n == XESP_TUPLES_MAX)
+				die("too many tuples");
+			tuple.best_rank = rank;
+			tuples[tuples_n++] = tuple;
+			index = ((generation & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX + t;
+			set(g->map[PINS_SPD_TUPLE], &index, &tuple, BPF_ANY);
+		}
+		key.tuple = (uint16_t)t;
+		/* The first of those that share a key stays. */
+		if (bpf_map_update_elem(g->map[PINS_SPD], &key, &val, BPF_NOEXIST) &&
+		    errno != EEXIST)
+			die("xesp_spd: %s", strerror(errno));
+	}
+	return tuples_n;
+}
+
+void gateway_policies(struct gateway *g, uint32_t generation, const struct gateway_policy *p,
+		      unsigned int n, enum xesp_action default_action)
+{
+	struct xesp_spd_head head = { .generation = generation, .default_action = default_action };
+	const uint32_t half = generation & 1;
+
+	for (int dir = 0; dir < XESP_DIR_MAX; dir++)
+		head.tuples_n[dir] = publish(g, generation, (enum xesp_dir)dir, p, n);
+	set(g->map[PINS_SPD_HEAD], &half, &head, BPF_ANY);
+	gateway_generation(g, generation);
+}
+
+void gateway_worker_add(struct gateway *g)
+{
+	const uint32_t key = GATEWAY_PORT * XESP_QUEUES_MAX;
+	struct xdp_umem_reg umem = { .len = UMEM_BYTES, .chunk_size = 4096 };
+	const int ring = 16;
+	void *mem;
+
+	mem = mmap(NULL, UMEM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	g->worker = socket(AF_XDP, SOCK_RAW, 0);
+	if (mem == MAP_FAILED || g->worker < 0)
+		die("no AF_XDP socket: %s", strerror(errno));
+	umem.addr = (uintptr_t)mem;
+	if (setsockopt(g->worker, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem)) ||
+	    setsockopt(g->worker, SOL_XDP, XDP_UMEM_FILL_RING, &ring, sizeof(ring)) ||
+	    setsockopt(g->worker, SOL_XDP, XDP_UMEM_COMPLETION_RING, &ring, sizeof(ring)) ||
+	    setsockopt(g->worker, SOL_XDP, XDP_RX_RING, &ring, sizeof(ring)))
+		die("AF_XDP socket: %s", strerror(errno));
+	munmap(mem, UMEM_BYTES); /* the kernel holds the pages */
+	set(g->map[PINS_XSKS], &key, &g->worker, BPF_ANY);
+}
+
+void gateway_worker_del(struct gateway *g)
+{
+	const uint32_t key = GATEWAY_PORT * XESP_QUEUES_MAX;
+
+	if (g->worker < 0)
+		return;
+	bpf_map_delete_elem(g->map[PINS_XSKS], &key);
+	close(g->worker);
+	g->worker = -1;
+}
+
+/* All that XDP counts, summed over the CPUs. */
+struct counters {
+	uint64_t drops[XESP_DROP_SLOTS];
+	struct xesp_policy_hits hits[GATEWAY_IDS];
+	struct xesp_policy_drops policy[GATEWAY_IDS];
+};
+
+static void read_counters(const struct gateway *g, struct counters *c)
+{
+	struct xesp_policy_hits hits[256];
+	uint64_t drops[256];
+
+	if (g->cpus < 1 || (size_t)g->cpus > LEN(drops))
+		die("%d CPUs?", g->cpus);
+	memset(c, 0, sizeof(*c));
+	for (uint32_t i = 0; i < XESP_DROP_SLOTS; i++) {
+		if (bpf_map_lookup_elem(g->map[PINS_DROPS], &i, drops))
+			die("xesp_drops: %s", strerror(errno));
+		for (int cpu = 0; cpu < g->cpus; cpu++)
+			c->drops[i] += drops[cpu];
+	}
+	for (uint32_t i = 0; i < GATEWAY_IDS; i++) {
+		if (bpf_map_lookup_elem(g->map[PINS_POLICY_HITS], &i, hits) ||
+		    bpf_map_lookup_elem(g->map[PINS_POLICY_DROPS], &i, &c->policy[i]))
+			die("policy counters: %s", strerror(errno));
+		for (int cpu = 0; cpu < g->cpus; cpu++) {
+			c->hits[i].packets += hits[cpu].packets;
+			c->hits[i].bytes += hits[cpu].bytes;
+		}
+	}
+}
+
+static bool same(const char *what, const char *counter, uint32_t policy, uint64_t got,
+		 uint64_t want)
+{
+	if (got != want)
+		fprintf(stderr, "%s: %s of policy %u grew to %llu, not %llu\n", what,
+			counter ? counter : "?", policy, (unsigned long long)got,
+			(unsigned long long)want);
+	return got == want;
+}
+
+/* `before` becomes what `after` must be. */
+static bool compare(const char *what, const struct frame *f, const struct expect *e,
+		    struct counters *before, const struct counters *after)
+{
+	bool ok = true;
+
+	if (e->verdict == XDP_DROP)
+		before->drops[e->why]++;
+	if (e->policy) {
+		before->hits[e->policy].packets++;
+		before->hits[e->policy].bytes += f->l3_len;
+		if (e->verdict == XDP_DROP)
+			before->policy[e->policy].by_reason[e->why]++;
+	}
+	for (uint32_t i = 0; i < XESP_DROP_SLOTS; i++)
+		ok &= same(what, drops_name((enum xesp_drop)i), 0, after->drops[i],
+			   before->drops[i]);
+	for (uint32_t p = 0; p < GATEWAY_IDS; p++) {
+		ok &= same(what, "hits", p, after->hits[p].packets, before->hits[p].packets);
+		ok &= same(what, "bytes", p, after->hits[p].bytes, before->hits[p].bytes);
+		for (uint32_t i = 0; i < XESP_DROP_SLOTS; i++)
+			ok &= same(what, drops_name((enum xesp_drop)i), p,
+				   after->policy[p].by_reason[i],
+				   before->policy[p].by_reason[i]);
+	}
+	return ok;
+}
+
+static const char *verdict_name(uint32_t verdict)
+{
+	static const char *const names[] = { "XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX",
+					     "XDP_REDIRECT" };
+
+	return verdict < LEN(names) ? names[verdict] : "?";
+}
+
+static const char *drop_that_grew(const struct counters *before, const struct counters *after)
+{
+	for (int i = 0; i < XESP_DROP_SLOTS; i++)
+		if (after->drops[i] != before->drops[i])
+			return drops_name((enum xesp_drop)i);
+	return "no drop counted";
+}
+
+/* Runs and compares; out gets metadata and frame, *meta_len the bytes of the former. */
+static bool run(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
+		const struct expect *e, uint8_t *out, uint32_t *meta_len)
+{
+	static struct counters before, after; /* large; the tests have one thread */
+	/* Newer kernels take the bytes behind data_end as fragments, so it must be said. */
+	struct xdp_md ctx = { .data_end = len };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len,
+		    .data_out = out, .data_size_out = FRAME_MAX + 64, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .ctx_out = &ctx, .ctx_size_out = sizeof(ctx));
+
+	read_counters(g, &before);
+	if (bpf_prog_test_run_opts(g->prog, &opts)) {
+		fprintf(stderr, "%s: %u bytes: not run: %s\n", what, len, strerror(errno));
+		return false;
+	}
+	read_counters(g, &after);
+	*meta_len = ctx.data - ctx.data_meta;
+	if (opts.retval != (uint32_t)e->verdict) {
+		fprintf(stderr, "%s: %u bytes: %s (%s), not %s (%s)\n", what, len,
+			verdict_name(opts.retval), drop_that_grew(&before, &after),
+			verdict_name((uint32_t)e->verdict), e->why ? drops_name(e->why) : "-");
+		return false;
+	}
+	return compare(what, f, e, &before, &after);
+}
+
+bool gateway_expect(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
+		    const struct expect *e)
+{
+	uint8_t out[FRAME_MAX + 64];
+	uint32_t meta_len;
+
+	return run(g, what, f, len, e, out, &meta_len);
+}
+
+bool gateway_expect_meta(struct gateway *g, const char *what, const struct frame *f,
+			 const struct expect *e, const struct xesp_meta *meta)
+{
+	uint8_t out[FRAME_MAX + 64];
+	struct xesp_meta got;
+	uint32_t meta_len;
+
+	if (!run(g, what, f, f->len, e, out, &meta_len))
+		return false;
+	if (meta_len != sizeof(got)) {
+		fprintf(stderr, "%s: %u bytes of metadata\n", what, meta_len);
+		return false;
+	}
+	memcpy(&got, out, sizeof(got));
+	if (memcmp(&got, meta, sizeof(got))) {
+		fprintf(stderr,
+			"%s: metadata %#x id %u policy %u l3 %u l4 %u kind %u, not %#x %u %u %u %u %u\n",
+			what, got.magic, got.id, got.policy, got.l3_off, got.l4_off, got.kind,
+			meta->magic, meta->id, meta->policy, meta->l3_off, meta->l4_off,
+			meta->kind);
+		return false;
+	}
+	return !memcmp(out + sizeof(got), f->bytes, f->len); /* and the frame is untouched */
+}

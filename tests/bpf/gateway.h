@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * gateway.h - one XDP program and its maps, filled as `xesp attach`, keyd and xespd would.
+ *
+ * Nothing is pinned. Everything happens in a network namespace of this process, whose loopback
+ * is the interface from which BPF_PROG_TEST_RUN lets frames come: ifindex 1, queue 0, port 3.
+ * Failures of the ground itself (a program that does not load) end the process with a sentence.
+ */
+#ifndef XESP_TEST_GATEWAY_H
+#define XESP_TEST_GATEWAY_H
+
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "frame.h"
+#include "libxesp/pins.h"
+#include "xesp/steer.h"
+
+#define GATEWAY_PORT 3    /* of loopback in xesp_xsks */
+#define GATEWAY_IDS 64    /* policies and SAs */
+#define GATEWAY_GENERATION 7
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+struct gateway {
+	struct bpf_object *obj;
+	int prog;
+	int map[PINS_MAX];
+	int worker; /* AF_XDP socket, -1 none */
+	int cpus;
+};
+
+/* A row of the SPD: position is rank. Zero is any. */
+struct gateway_policy {
+	uint32_t id;
+	enum xesp_action action;
+	uint32_t tunnel;
+	const char *local; /* "10.1.0.0/16"; NULL any */
+	const char *remote;
+	uint8_t proto;
+	uint16_t local_port; /* host byte order */
+	uint16_t remote_port;
+	bool in_only, out_only;
+};
+
+/* What a frame must lead to; all counters that are not named must stay as they are. */
+struct expect {
+	int verdict;
+	enum xesp_drop why; /* with XDP_DROP */
+	uint32_t policy;    /* hit, and charged with the drop; 0 none */
+};
+
+/* `program` is xdp_outer, xdp_inner or xdp_onearm. No policies, no addresses, no worker yet. */
+void gateway_open(struct gateway *g, const char *program);
+void gateway_close(struct gateway *g);
+
+void gateway_local(struct gateway *g, const char *addr);
+void gateway_endpoint(struct gateway *g, const char *addr);
+void gateway_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id);
+void gateway_policies(struct gateway *g, uint32_t generation, const struct gateway_policy *p,
+		      unsigned int n, enum xesp_action default_action);
+void gateway_generation(struct gateway *g, uint32_t generation);
+
+/* A real AF_XDP socket at GATEWAY_PORT, queue 0; del takes it out again. */
+void gateway_worker_add(struct gateway *g);
+void gateway_worker_del(struct gateway *g);
+
+/* Runs the program over the first `len` bytes of the frame; says what differs on stderr. */
+bool gateway_expect(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
+		    const struct expect *e);
+
+/* As above for an XDP_REDIRECT, whose metadata must be *meta. */
+bool gateway_expect_meta(struct gateway *g, const char *what, const struct frame *f,
+			 const struct expect *e, const struct xesp_meta *meta);
+
+#endif /* XESP_TEST_GATEWAY_H */
