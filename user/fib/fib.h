@@ -30,9 +30,9 @@ enum fib_verdict {
 };
 
 struct fib_hop {
-	uint32_t port;   /* struct xesp_iface.port */
-	uint32_t mtu;    /* of the route or its interface, IP bytes */
-	uint8_t l2_len;  /* 14, 18 or 22 */
+	uint32_t port;          /* struct xesp_iface.port */
+	uint32_t mtu;           /* of the route or its interface, IP bytes */
+	uint8_t l2_len;         /* 14, 18 or 22 */
 	uint8_t l2[FIB_L2_MAX]; /* destination, source, tags, EtherType (of the packet's family) */
 };
 
@@ -49,24 +49,39 @@ int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fa
 /*
  * Any worker, packet path. Answers for the address alone (source and marks are not looked at; with
  * policy rules the answer is FIB_SLOW). *hop is written with FIB_SEND only.
+ * A route through xesp0 is FIB_SLOW too, also for a packet that has just been decapsulated: that
+ * is hub and spoke. The kernel routes it back into xesp0, where the SPD has its say, and each turn
+ * costs it one of its TTL, so nothing goes round for ever.
+ * IPv6 link-local destinations are the kernel's (their link is not in the address).
  * A FIB_SLOW for want of a neighbour, and a neighbour that has gone stale, are noted, and the main
  * thread asks the kernel to resolve it (NTF_USE), at most once a second per neighbour.
  */
 enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_addr *dst,
 			    struct fib_hop *hop);
 
-/* As sad_quiescent() and sad_idle(). */
+/*
+ * As sad_quiescent() and sad_idle(): a snapshot is freed once every worker that is not idle has
+ * passed a quiescent point after it was replaced. A worker begins idle; a fib_lookup() by an idle
+ * one ends its idleness.
+ */
 void fib_quiescent(struct fib *f, uint32_t worker);
 void fib_idle(struct fib *f, uint32_t worker, bool idle);
 
-/* Main thread: resolve this next hop before traffic needs it (a tunnel's remote address). */
+/*
+ * Main thread: resolve this next hop before traffic needs it (a tunnel's remote address). Asks the
+ * kernel only when it has no fresh answer, so it may be called from a timer.
+ */
 void fib_want(struct fib *f, const struct xesp_addr *dst);
 
-/* For `xesp status`. */
-struct fib_counts { uint32_t routes, neighbours, rebuilds; bool policy_rules; };
+/* For `xesp status`. policy_rules: rules, or a table they need, that the mirror does not follow. */
+struct fib_counts {
+	uint32_t routes, neighbours, rebuilds;
+	bool policy_rules;
+};
 void fib_count(const struct fib *f, struct fib_counts *out);
 
-/* Main thread: the address this machine would send from towards dst, for ICMP; false: none. */
+/* Main thread: the address this machine would send from towards dst, for ICMP; false: none. Asks
+ * the kernel, whose choice depends on more than the mirror has (scopes, policy, RFC 6724). */
 bool fib_source(const struct fib *f, const struct xesp_addr *dst, struct xesp_addr *src);
 
 #endif /* XESP_FIB_H */

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The mirror against a real kernel: `ip` changes links, routes, rules and neighbours in a network
+ * namespace of this test's own, and the answers must follow within a second.
+ *
+ *   this namespace                     the peer's (a process of its own)
+ *   [in0 10.9.0.1/24, port 3]----------[p0 10.9.0.2/24, 2001:db8:9::2/64]
+ *        2001:db8:9::1/64
+ *        02:00:00:00:00:01               02:00:00:00:00:02
+ *   [out0 192.0.2.1/24, port 5]--[out1]   [far0 198.51.100.1/24, no port]--[far1]
+ */
+#include <CUnit/CUnit.h>
+#include <event2/event.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fib/fib.h"
+#include "libxesp/addr.h"
+#include "xesp/fault.h"
+
+#define WITHIN_MS 1000
+#define LEN(a)    (sizeof(a) / sizeof((a)[0]))
+#define WORKER    1
+
+static struct event_base *base;
+static struct fib *fib;
+static unsigned int wrong;
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static const char *print_hop(enum fib_verdict v, const struct fib_hop *hop, char *buf, size_t size)
+{
+	static const char *const names[] = { "send", "slow", "local", "none" };
+	int used;
+
+	if (v != FIB_SEND) {
+		snprintf(buf, size, "%s", names[v]);
+		return buf;
+	}
+	used = snprintf(buf, size, "port %u mtu %u ", hop->port, hop->mtu);
+	for (int i = 0; i < hop->l2_len; i++)
+		used += snprintf(buf + used, size - (size_t)used, "%02x", hop->l2[i]);
+	return buf;
+}
+
+static const char *ask(const char *dst, char *buf, size_t size)
+{
+	enum fib_verdict v;
+	struct xesp_addr a;
+	struct fib_hop hop;
+
+	if (addr_parse(&a, dst, NULL))
+		abort();
+	v = fib_lookup(fib, WORKER, &a, &hop);
+	fib_quiescent(fib, WORKER);
+	return print_hop(v, &hop, buf, size);
+}
+
+static void turn(void)
+{
+	struct timeval tv = { .tv_usec = 5000 };
+
+	event_base_loopexit(base, &tv);
+	event_base_dispatch(base);
+}
+
+/* Until the answer is `want`, but not longer than a second; then it must stay for a moment. */
+static void expect(const char *after, const char *dst, const char *want)
+{
+	uint64_t until = now_ms() + WITHIN_MS;
+	char got[128];
+
+	while (strcmp(ask(dst, got, sizeof(got)), want) && now_ms() < until)
+		turn();
+	if (strcmp(got, want)) {
+		fprintf(stderr, "after '%s': %s -> %s, expected %s\n", after, dst, got, want);
+		wrong++;
+	}
+}
+
+__attribute__((format(printf, 1, 2))) static bool sh(const char *fmt, ...)
+{
+	char cmd[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	return system(cmd) == 0;
+}
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "failed: %s\n", what);
+	wrong++;
+}
+
+#define IN      "port 3 mtu 1500 "
+#define OUT     "port 5 mtu 1500 "
+#define SRC_IN  "020000000001"
+#define SRC_OUT "020000000011"
+#define PEER    "020000000002"
+#define GW      "0200000000aa"
+#define GW2     "0200000000bb"
+
+struct row {
+	const char *cmd; /* run first, if any */
+	const char *dst;
+	const char *answer;
+};
+
+/* Not on a kernel without 802.1Q; tests/unit/user/test_link.c has the same without a kernel. */
+static const struct row vlan_rows[] = {
+	{ "ip link add link out0 name v100 type vlan id 100 && ip link set v100 up &&"
+	  " ip addr add 10.100.0.1/24 dev v100 &&"
+	  " ip neigh add 10.100.0.2 lladdr 02:00:00:00:00:aa dev v100 nud permanent",
+	  "10.100.0.2", OUT GW SRC_OUT "810000640800" },
+	{ "ip link set v100 mtu 1400", "10.100.0.2", "port 5 mtu 1400 " GW SRC_OUT "810000640800" },
+	{ "ip link set v100 address 02:00:00:00:00:64", "10.100.0.2",
+	  "port 5 mtu 1400 " GW "020000000064"
+	  "810000640800" },
+	{ "ip link add link out0 name s200 type vlan proto 802.1ad id 200 && ip link set s200 up &&"
+	  " ip link add link s200 name c5 type vlan id 5 && ip link set c5 up &&"
+	  " ip addr add 10.200.0.1/24 dev c5 &&"
+	  " ip neigh add 10.200.0.2 lladdr 02:00:00:00:00:bb dev c5 nud permanent",
+	  "10.200.0.2", OUT GW2 SRC_OUT "88a800c8810000050800" },
+	{ "ip link add link c5 name d6 type vlan id 6 && ip link set d6 up &&"
+	  " ip addr add 10.201.0.1/24 dev d6 &&"
+	  " ip neigh add 10.201.0.2 lladdr 02:00:00:00:00:bb dev d6 nud permanent",
+	  "10.201.0.2", "slow" }, /* three tags */
+};
+
+static const struct row rows[] = {
+	/* the start */
+	{ NULL, "10.9.0.1", "local" },
+	{ NULL, "10.9.0.255", "local" },
+	{ NULL, "255.255.255.255", "local" },
+	{ NULL, "224.0.0.5", "local" },
+	{ NULL, "127.0.0.1", "local" },
+	{ NULL, "0.0.0.0", "none" },
+	{ NULL, "203.0.113.1", "none" },
+	{ NULL, "2001:db8:9::1", "local" },
+	{ NULL, "ff02::1", "local" },
+	{ NULL, "fe80::1", "slow" },
+	{ NULL, "::", "none" },
+	{ NULL, "2001:db8:ffff::1", "none" },
+	{ NULL, "198.51.100.2", "slow" },
+	{ NULL, "192.0.2.2", "slow" },
+	/* neighbours */
+	{ "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud permanent", "192.0.2.2",
+	  OUT GW SRC_OUT "0800" },
+	{ "ip neigh change 192.0.2.2 lladdr 02:00:00:00:00:bb dev out0 nud permanent", "192.0.2.2",
+	  OUT GW2 SRC_OUT "0800" },
+	{ "ip neigh change 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud stale", "192.0.2.2",
+	  OUT GW SRC_OUT "0800" },
+	{ "ip neigh change 192.0.2.2 dev out0 nud failed", "192.0.2.2", "slow" },
+	{ "ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud permanent", "192.0.2.2",
+	  OUT GW SRC_OUT "0800" },
+	{ "ip neigh add 198.51.100.2 lladdr 02:00:00:00:00:cc dev far0 nud permanent",
+	  "198.51.100.2", "slow" },
+	/* routes */
+	{ "ip route add 203.0.113.0/24 via 192.0.2.2", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ NULL, "203.0.114.1", "none" },
+	{ "ip route replace 203.0.113.0/24 via 10.9.0.2", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ "ip route add 203.0.113.0/25 via 192.0.2.2 mtu 1400", "203.0.113.1",
+	  "port 5 mtu 1400 " GW SRC_OUT "0800" },
+	{ NULL, "203.0.113.129", IN PEER SRC_IN "0800" },
+	{ "ip route add unreachable 203.0.113.0/25 metric 4000000000", "203.0.113.1",
+	  "port 5 mtu 1400 " GW SRC_OUT "0800" },
+	{ "ip route del 203.0.113.0/25 via 192.0.2.2", "203.0.113.1", "none" },
+	{ "ip route del unreachable 203.0.113.0/25", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ "ip route add blackhole 203.0.113.1", "203.0.113.1", "none" },
+	{ "ip route del blackhole 203.0.113.1 && ip route add prohibit 203.0.113.1", "203.0.113.1",
+	  "none" },
+	{ "ip route del prohibit 203.0.113.1", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ "ip route add 203.0.113.1 tos 0x10 via 192.0.2.2", "203.0.113.1", "slow" },
+	{ "ip route del 203.0.113.1 tos 0x10", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ "ip route replace 203.0.113.0/24 via 198.51.100.2", "203.0.113.1", "slow" },
+	{ "ip route replace 203.0.113.0/24 nexthop via 192.0.2.2 nexthop via 192.0.2.2 weight 2",
+	  "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip nexthop add id 7 via 192.0.2.2 dev out0 && ip route replace 203.0.113.0/24 nhid 7",
+	  "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip nexthop replace id 7 via 10.9.0.2 dev in0", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ "ip nexthop del id 7", "203.0.113.1", "none" },
+	{ "ip route add default via 192.0.2.2", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ NULL, "2001:db8:ffff::1", "none" },
+	/* addresses */
+	{ "ip addr add 203.0.113.1/32 dev far0", "203.0.113.1", "local" },
+	{ "ip addr del 203.0.113.1/32 dev far0", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	/* IPv6, and IPv4 by an IPv6 gateway (RFC 5549) */
+	{ "ip neigh add fe80::aa lladdr 02:00:00:00:00:aa dev out0 nud permanent &&"
+	  " ip -6 route add default via fe80::aa dev out0",
+	  "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	{ "ip -6 route add 2001:db8:ffff::/48 via 2001:db8:9::2", "2001:db8:ffff::1",
+	  IN PEER SRC_IN "86dd" },
+	{ "ip -6 route add unreachable 2001:db8:ffff::/64", "2001:db8:ffff::1", "none" },
+	{ NULL, "2001:db8:ffff:1::1", IN PEER SRC_IN "86dd" },
+	{ "ip -6 route del unreachable 2001:db8:ffff::/64", "2001:db8:ffff::1",
+	  IN PEER SRC_IN "86dd" },
+	{ "ip -6 route append 2001:db8:ffff::/48 via fe80::aa dev out0 &&"
+	  " ip -6 route del 2001:db8:ffff::/48 via 2001:db8:9::2",
+	  "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	{ "ip route replace 203.0.113.0/24 via inet6 fe80::aa dev out0", "203.0.113.1",
+	  OUT GW SRC_OUT "0800" },
+	/* lightweight tunnels are the kernel's */
+	{ "ip route replace 203.0.113.0/24 encap mpls 100 via inet 192.0.2.2 dev out0 2>/dev/null ||"
+	  " ip route replace 203.0.113.0/24 via 198.51.100.2",
+	  "203.0.113.1", "slow" },
+	{ "ip route del 203.0.113.0/24", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	/* policy rules: all but what the address alone says goes to the kernel */
+	{ "ip rule add from 10.9.0.9 lookup 77", "203.0.113.1", "slow" },
+	{ NULL, "10.9.0.1", "slow" },
+	{ NULL, "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	{ "ip rule del from 10.9.0.9 lookup 77", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip route add table default 1.2.3.4 via 192.0.2.2", "203.0.113.1", "slow" },
+	{ "ip route del table default 1.2.3.4", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip -6 rule add fwmark 1 lookup 77", "2001:db8:ffff::1", "slow" },
+	{ "ip -6 rule del fwmark 1 lookup 77", "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	/* links: another address, down (the kernel flushes its routes unannounced), up, gone */
+	{ "ip link set out0 mtu 9000", "192.0.2.2", "port 5 mtu 9000 " GW SRC_OUT "0800" },
+	{ "ip link set out0 mtu 1500", "192.0.2.2", OUT GW SRC_OUT "0800" },
+	{ "ip link set out1 down", "192.0.2.2", "slow" }, /* no carrier */
+	{ "ip link set out1 up", "192.0.2.2", OUT GW SRC_OUT "0800" },
+	{ "ip link set out0 down", "192.0.2.2", "none" },
+	{ "ip link set out0 up &&"
+	  " ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud permanent",
+	  "192.0.2.2", OUT GW SRC_OUT "0800" },
+	{ "ip link del out0", "192.0.2.2", "none" },
+	{ NULL, "10.9.0.2", IN PEER SRC_IN "0800" },
+};
+
+static bool set_up(pid_t peer)
+{
+	return sh("sysctl -qw net.ipv6.conf.default.accept_dad=0 &&"
+		  "ip link set lo up &&"
+		  "ip link add in0 address 02:00:00:00:00:01 type veth peer name p0 address"
+		  " 02:00:00:00:00:02 netns %d &&"
+		  "ip link add out0 address 02:00:00:00:00:11 type veth peer name out1 &&"
+		  "ip link add far0 type veth peer name far1 &&"
+		  "for i in in0 out0 out1 far0 far1; do ip link set $i up || exit 1; done &&"
+		  "ip addr add 10.9.0.1/24 dev in0 && ip addr add 2001:db8:9::1/64 dev in0 nodad &&"
+		  "ip addr add 192.0.2.1/24 dev out0 && ip addr add 198.51.100.1/24 dev far0 &&"
+		  "nsenter --net=/proc/%d/ns/net sh -ec '"
+		  "ip link set p0 up; ip addr add 10.9.0.2/24 dev p0;"
+		  "ip addr add 2001:db8:9::2/64 dev p0 nodad'",
+		  peer, peer);
+}
+
+static bool open_fib(void)
+{
+	struct fault f = { "" };
+
+	base = event_base_new();
+	if (fib_open(&fib, base, WORKER + 1, &f) ||
+	    fib_port_set(fib, if_nametoindex("in0"), 3, &f) ||
+	    fib_port_set(fib, if_nametoindex("out0"), 5, &f)) {
+		fprintf(stderr, "fib: %s\n", f.text);
+		return false;
+	}
+	return true;
+}
+
+/* What workers note is resolved though no packet was sent: lookups alone bring the answer. */
+static void wants(void)
+{
+	struct xesp_addr remote;
+
+	expect("a lookup without a neighbour", "10.9.0.2", IN PEER SRC_IN "0800");
+	addr_parse(&remote, "2001:db8:9::2", NULL);
+	fib_want(fib, &remote);
+	for (uint64_t until = now_ms() + WITHIN_MS; now_ms() < until;) {
+		turn();
+		if (sh("ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"))
+			break;
+	}
+	must(sh("ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"),
+	     "fib_want() resolves without a lookup");
+	expect("fib_want", "2001:db8:9::2", IN PEER SRC_IN "86dd");
+}
+
+/* A stale neighbour that is used is confirmed; one that is not used stays stale. */
+static void stale(void)
+{
+	static const char *const confirmed =
+		"ip neigh show 10.9.0.2 | grep -Eq 'DELAY|PROBE|REACHABLE'";
+	uint64_t until = now_ms() + 1100; /* it may have been asked for just now */
+	char got[128];
+
+	must(sh("ip neigh change 10.9.0.2 lladdr 02:00:00:00:00:02 dev in0 nud stale"), "stale");
+	while (now_ms() < until)
+		turn();
+	must(!sh("%s", confirmed), "unused, it stays stale");
+	until = now_ms() + WITHIN_MS;
+	while (!sh("%s", confirmed) && now_ms() < until) {
+		ask("10.9.0.2", got, sizeof(got));
+		turn();
+	}
+	must(sh("%s", confirmed), "used, it is confirmed");
+	expect("stale", "10.9.0.2", IN PEER SRC_IN "0800");
+}
+
+static void sources(void)
+{
+	static const struct {
+		const char *dst, *src;
+	} table[] = {
+		{ "10.9.0.77", "10.9.0.1" },
+		{ "192.0.2.9", "192.0.2.1" },
+		{ "10.9.0.1", "10.9.0.1" },
+		{ "203.0.113.1", NULL },
+		{ "2001:db8:9::77", "2001:db8:9::1" },
+		{ "2001:db8:ffff::1", NULL },
+	};
+
+	for (size_t i = 0; i < LEN(table); i++) {
+		struct xesp_addr dst, src;
+		char buf[ADDR_TEXT_MAX] = "";
+		bool ok;
+
+		addr_parse(&dst, table[i].dst, NULL);
+		ok = fib_source(fib, &dst, &src);
+		if (ok)
+			addr_print(&src, buf);
+		if (ok != !!table[i].src || (ok && strcmp(buf, table[i].src))) {
+			fprintf(stderr, "source towards %s: '%s'\n", table[i].dst, buf);
+			wrong++;
+		}
+	}
+}
+
+/* More notifications than its socket holds, while the loop does not turn. */
+static void overrun(void)
+{
+	must(sh("seq 1 60000 | awk '{ printf \"neigh replace 10.9.%%d.%%d lladdr 02:00:00:00:00:cc"
+		" dev in0 nud permanent\\n\", 4 + $1 / 250, $1 %% 250 }' | ip -batch - &&"
+		"ip route add 203.0.113.9 via 10.9.0.2 && ip neigh flush dev in0 nud permanent &&"
+		"ip neigh replace 10.9.0.77 lladdr 02:00:00:00:00:cc dev in0 nud permanent"),
+	     "60000 neighbours come and go");
+	expect("an overrun", "203.0.113.9", IN PEER SRC_IN "0800");
+	expect("an overrun", "10.9.0.77", IN "0200000000cc" SRC_IN "0800");
+}
+
+static void follow(const struct row *row, size_t n)
+{
+	for (; n--; row++) {
+		if (row->cmd)
+			must(sh("%s", row->cmd), row->cmd);
+		expect(row->cmd ? row->cmd : "the above", row->dst, row->answer);
+	}
+}
+
+static void vlans(void)
+{
+	if (!sh("ip link add link out0 name probe type vlan id 1 2>/dev/null && ip link del probe"))
+		printf("SKIP fib: VLAN devices: this kernel has none (CONFIG_VLAN_8021Q)\n");
+	else
+		follow(vlan_rows, LEN(vlan_rows));
+}
+
+static int in_namespace(void)
+{
+	pid_t peer = fork();
+	int status;
+
+	if (peer == 0) { /* holds the peer's namespace until this test ends */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (unshare(CLONE_NEWNET))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	for (int i = 0; i < 200; i++) {
+		if (sh("[ /proc/%d/ns/net -ef /proc/%d/ns/net ]", peer, getpid()))
+			usleep(10000);
+	}
+	if (!set_up(peer) || !open_fib()) {
+		fprintf(stderr, "cannot set up the test's namespaces\n");
+		wrong++;
+	} else {
+		wants();
+		stale();
+		sources();
+		vlans();
+		follow(rows, LEN(rows));
+		overrun();
+		fib_close(fib);
+		event_base_free(base);
+	}
+	kill(peer, SIGKILL);
+	waitpid(peer, &status, 0);
+	return wrong ? 1 : 0;
+}
+
+static void follows_the_kernel(void)
+{
+	pid_t child = fork();
+	int status;
+
+	CU_ASSERT_NOT_EQUAL_FATAL(child, -1);
+	if (child == 0) {
+		if (unshare(CLONE_NEWNET)) {
+			perror("fib: unshare (run the tests as root)");
+			_exit(1);
+		}
+		exit(in_namespace());
+	}
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
+CU_TestInfo fib_tests[] = {
+	{ "answers follow ip link, addr, route, rule and neigh within a second",
+	  follows_the_kernel },
+	CU_TEST_INFO_NULL,
+};
