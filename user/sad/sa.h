@@ -19,7 +19,10 @@
 
 struct engine;
 struct engine_key;
+struct fault;
+struct lease_desk;
 struct sad;
+struct sad_state;
 struct transform;
 
 /* What all objects of one SA id share in this process; lives as long as the SAD. */

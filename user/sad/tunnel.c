@@ -9,15 +9,20 @@
 #include "sad/tunnel.h"
 #include "xesp/fault.h"
 
-#define MTU_MIN_IP4 68   /* RFC 791 */
+#define MTU_MIN_IP4 128  /* so that 68 bytes fit inside, RFC 791 */
 #define MTU_MIN_IP6 1280 /* RFC 8200 section 5 */
 #define MTU_MAX 65535
 #define DSCP_MAX 63
 
+static uint32_t mtu_min(const struct xesp_keymsg_tunnel *m)
+{
+	return addr_is_ip4(&m->local) ? MTU_MIN_IP4 : MTU_MIN_IP6;
+}
+
 static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 {
 	bool ip4 = addr_is_ip4(&m->local);
-	uint32_t least = ip4 ? MTU_MIN_IP4 : MTU_MIN_IP6;
+	uint32_t least = mtu_min(m);
 
 	if (memchr(m->name, 0, sizeof(m->name)) == NULL)
 		return fault_set(f, -EINVAL, "its name has no end");
@@ -113,5 +118,7 @@ void tunnel_set_path_mtu(struct tunnel *t, uint32_t path_mtu)
 		mtu = TUNNEL_MTU_UNKNOWN;
 	if (mtu > MTU_MAX)
 		mtu = MTU_MAX;
+	if (mtu < mtu_min(&t->as_told))
+		mtu = mtu_min(&t->as_told);
 	__atomic_store_n(&t->mtu, mtu, __ATOMIC_RELAXED);
 }

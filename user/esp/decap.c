@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * decap.c - ESP to cleartext, RFC 4303 section 3.4, as a list of stages over a batch.
+ *
+ * The window is asked before the ICV is computed, so that replays cost little, and marked only
+ * after, so that a forger cannot move it. What was decrypted and then refused is wiped.
+ */
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "crypto/transform.h"
+#include "esp/ecn.h"
+#include "esp/esp.h"
+#include "esp/outer.h"
+#include "esp/replay.h"
+#include "esp/stage.h"
+#include "esp/wire.h"
+#include "sad/sa.h"
+#include "sad/selector.h"
+#include "sad/tunnel.h"
+
+#pragma GCC poison strcpy strcat gets memcmp
+
+/* Drops a packet whose text is plain by now. */
+static void wipe_and_drop(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
+			  enum xesp_drop why)
+{
+	OPENSSL_cleanse(x->text, x->text_len);
+	stage_drop(w, p, why);
+}
+
+static void find_sas(struct esp_worker *w, struct batch *b)
+{
+	const struct tunnel *t = NULL;
+	struct sa *sa = NULL;
+	uint32_t id = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+
+		p->sa = NULL;
+		if (stage_skips(p))
+			continue;
+		if (p->id != id) {
+			id = p->id;
+			sa = sad_find(w->sad, id);
+			t = sa && sa->dir == XESP_DIR_IN ? sad_tunnel(w->sad, sa->tunnel) : NULL;
+		}
+		w->x[i].tunnel = t;
+		if (t)
+			p->sa = sa;
+		else
+			stage_drop(w, p, XESP_DROP_NO_SA);
+	}
+}
+
+/*
+ * The SA was found by XDP, a moment ago and in maps: that it is this packet's is looked at here,
+ * RFC 4301 section 4.1. A packet that is not is not counted in the SA.
+ */
+static void check_outer(struct esp_worker *w, struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct stage_pkt *x = &w->x[i];
+		struct pkt *p = &b->pkt[i];
+		const struct transform *tf;
+		struct outer o;
+		uint32_t spi;
+
+		if (stage_skips(p))
+			continue;
+		if (!outer_parse(&o, p)) {
+			p->sa = NULL;
+			stage_drop(w, p, XESP_DROP_MALFORMED_IP);
+			continue;
+		}
+		p->len = o.len; /* Ethernet may have padded it */
+		if (o.len - p->l4_off < ESP_HDR_LEN) {
+			p->sa = NULL;
+			stage_drop(w, p, XESP_DROP_ESP_SHORT);
+			continue;
+		}
+		memcpy(&spi, p->l3 + p->l4_off, sizeof(spi));
+		if (spi != p->sa->spi || !outer_is_for(&o, x->tunnel)) {
+			p->sa = NULL;
+			stage_drop(w, p, XESP_DROP_NO_SA);
+			continue;
+		}
+		tf = p->sa->transform;
+		x->outer_tos = o.tos;
+		x->text_len = o.len - p->l4_off;
+		if (x->text_len < ESP_HDR_LEN + tf->iv_len + ESP_TRAILER_LEN + tf->icv_len) {
+			stage_drop(w, p, XESP_DROP_ESP_SHORT);
+			continue;
+		}
+		x->text_len -= ESP_HDR_LEN + tf->iv_len + tf->icv_len;
+		x->text = p->l3 + p->l4_off + ESP_HDR_LEN + tf->iv_len;
+	}
+}
+
+static void check_replay(struct esp_worker *w, struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+		enum xesp_drop why;
+
+		if (stage_skips(p))
+			continue;
+		p->seq = replay_infer(p->sa, wire_get32(p->l3 + p->l4_off + 4));
+		why = replay_check(p->sa, p->seq);
+		if (why != XESP_DROP_NONE)
+			stage_drop(w, p, why);
+	}
+}
+
+/* RFC 4106: nonce section 4, associated data section 5. The IV is the packet's, not our rule. */
+static void make_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x,
+		     uint32_t worker)
+{
+	const struct sa *sa = p->sa;
+
+	*j = (struct engine_job){
+		.key = sa->key[worker],
+		.text = x->text,
+		.len = x->text_len,
+		.tag = x->text + x->text_len,
+		.aad_len = sa->esn ? 12 : 8,
+	};
+	memcpy(j->nonce, sa->salt, 4);
+	memcpy(j->nonce + 4, x->text - 8, 8);
+	memcpy(j->aad, &sa->spi, 4);
+	if (sa->esn)
+		wire_put64(j->aad + 4, p->seq);
+	else
+		wire_put32(j->aad + 4, (uint32_t)p->seq);
+}
+
+static void decrypt(struct esp_worker *w, struct batch *b)
+{
+	w->jobs_n = 0;
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (stage_skips(&b->pkt[i]))
+			continue;
+		w->job_pkt[w->jobs_n] = (uint16_t)i;
+		make_job(&w->job[w->jobs_n++], &b->pkt[i], &w->x[i], w->worker);
+	}
+	w->engine->decrypt(w->job, w->jobs_n);
+	for (uint32_t k = 0; k < w->jobs_n; k++)
+		if (!w->job[k].ok)
+			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_BAD_ICV);
+}
+
+/* Marks the numbers of the run of packets of one SA that begins at i; returns where it ends. */
+static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
+{
+	struct sa *sa = b->pkt[i].sa;
+	uint64_t lost = 0;
+
+	sa_lock(sa->shared);
+	for (; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+		enum xesp_drop why;
+
+		if (stage_skips(p))
+			continue;
+		if (p->sa != sa)
+			break;
+		why = replay_commit(sa, p->seq, &lost);
+		if (why != XESP_DROP_NONE)
+			wipe_and_drop(w, p, &w->x[i], why);
+	}
+	sa_unlock(sa->shared);
+	if (lost)
+		__atomic_fetch_add(&sa->state->lost, lost, __ATOMIC_RELAXED);
+	return i;
+}
+
+static void commit_replay(struct esp_worker *w, struct batch *b)
+{
+	uint32_t i = 0;
+
+	while (i < b->n) {
+		if (stage_skips(&b->pkt[i]))
+			i++;
+		else
+			i = commit_run(w, b, i);
+	}
+}
+
+/* RFC 4303 section 2.4: the padding is 1, 2, 3, ...; what is wrong is summed, for no early exit. */
+static bool padding_is_right(const uint8_t *trailer, uint32_t pad_len)
+{
+	uint8_t wrong = 0;
+
+	for (uint32_t i = 0; i < pad_len; i++)
+		wrong |= (uint8_t)(trailer[(int)i - (int)pad_len] ^ (i + 1));
+	return !wrong;
+}
+
+static enum xesp_drop strip_trailer(struct pkt *p, struct stage_pkt *x)
+{
+	const uint8_t *trailer = x->text + x->text_len - ESP_TRAILER_LEN;
+	uint32_t pad_len = trailer[0], payload;
+	uint8_t next = trailer[1];
+
+	if (pad_len > x->text_len - ESP_TRAILER_LEN || !padding_is_right(trailer, pad_len))
+		return XESP_DROP_BAD_PADDING;
+	if (next == ESP_NEXT_NONE)
+		return XESP_DROP_DUMMY;
+	payload = x->text_len - ESP_TRAILER_LEN - pad_len;
+	/* The packet may be shorter than the payload: traffic flow padding, RFC 4303 section 2.7. */
+	if (!inner_parse(&x->inner, x->text, payload) ||
+	    next != (x->inner.version == 4 ? ESP_NEXT_IP4 : ESP_NEXT_IP6))
+		return XESP_DROP_BAD_INNER;
+	p->l3 = x->text;
+	p->len = x->inner.len;
+	p->inner_len = x->inner.len;
+	return XESP_DROP_NONE;
+}
+
+static void strip_trailers(struct esp_worker *w, struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+		enum xesp_drop why;
+
+		if (stage_skips(p))
+			continue;
+		why = strip_trailer(p, &w->x[i]);
+		if (why != XESP_DROP_NONE)
+			wipe_and_drop(w, p, &w->x[i], why);
+	}
+}
+
+/* RFC 4301 section 5.2 step 4. */
+static void check_selectors(struct esp_worker *w, struct batch *b)
+{
+	const struct selectors *sel = NULL;
+	const struct sa *sa = NULL;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+		struct selector_key key;
+
+		if (stage_skips(p))
+			continue;
+		if (p->sa != sa) {
+			sa = p->sa;
+			sel = sad_tunnel_selectors(w->sad, sa->tunnel);
+		}
+		if (!inner_selector_key(&key, p->l3, &w->x[i].inner))
+			wipe_and_drop(w, p, &w->x[i], XESP_DROP_BAD_INNER);
+		else if (!selectors_match(sel, &key))
+			wipe_and_drop(w, p, &w->x[i], XESP_DROP_SELECTOR_MISMATCH);
+	}
+}
+
+static void carry_ecn(struct esp_worker *w, struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct stage_pkt *x = &w->x[i];
+		struct pkt *p = &b->pkt[i];
+		uint8_t ecn;
+
+		if (stage_skips(p))
+			continue;
+		ecn = ecn_decap(x->outer_tos & ECN_MASK, x->inner.tos & ECN_MASK);
+		if (ecn == ECN_DROP)
+			wipe_and_drop(w, p, x, XESP_DROP_ECN_INVALID);
+		else if (ecn != (x->inner.tos & ECN_MASK))
+			inner_set_ecn(p->l3, &x->inner, ecn);
+	}
+}
+
+void esp_decap(struct esp_worker *w, struct batch *b)
+{
+	find_sas(w, b);
+	check_outer(w, b);
+	check_replay(w, b);
+	decrypt(w, b);
+	commit_replay(w, b);
+	strip_trailers(w, b);
+	check_selectors(w, b);
+	carry_ecn(w, b);
+	stage_add_own(&w->stats->decap_packets, stage_count_good(b));
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * encap.c - cleartext to ESP, RFC 4303 section 3.3, as a list of stages over a batch.
+ *
+ * Whatever can refuse a packet comes before it is given a sequence number, and nothing is written
+ * before that either: a refused packet can still be quoted to its sender.
+ */
+#include <string.h>
+
+#include "crypto/transform.h"
+#include "esp/esp.h"
+#include "esp/outer.h"
+#include "esp/stage.h"
+#include "esp/wire.h"
+#include "sad/lease.h"
+#include "sad/sa.h"
+#include "sad/tunnel.h"
+
+#define IP6_MTU_MIN 1280 /* RFC 8200 section 5 */
+#define IP4_MTU_MIN 68   /* RFC 791 */
+
+/* The tunnel's SA as it is now: the switch of make-before-break is the tunnel's sa_out. */
+static struct sa *find_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
+{
+	struct sa *sa = t && t->sa_out ? sad_find(w->sad, t->sa_out) : NULL;
+
+	/* An id may have gone to another SA before the tunnel heard of it. */
+	return sa && sa->dir == XESP_DIR_OUT && sa->tunnel == id ? sa : NULL;
+}
+
+static void find_sas(struct esp_worker *w, struct batch *b)
+{
+	const struct tunnel *t = NULL;
+	struct sa *sa = NULL;
+	uint32_t id = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+
+		p->sa = NULL;
+		if (stage_skips(p))
+			continue;
+		if (p->id != id) {
+			id = p->id;
+			t = sad_tunnel(w->sad, id);
+			sa = find_outbound(w, t, id);
+		}
+		p->sa = sa;
+		w->x[i].tunnel = t;
+		if (!sa)
+			stage_drop(w, p, XESP_DROP_NO_SA_OUT);
+	}
+}
+
+static void parse(struct esp_worker *w, struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct inner *in = &w->x[i].inner;
+		struct pkt *p = &b->pkt[i];
+
+		if (stage_skips(p))
+			continue;
+		if (!inner_parse(in, p->l3, p->len)) {
+			stage_drop(w, p, XESP_DROP_MALFORMED_IP);
+			continue;
+		}
+		p->len = in->len; /* Ethernet may have padded it */
+		p->inner_len = in->len;
+		if (in->ttl <= 1 && !p->local)
+			stage_drop(w, p, XESP_DROP_TTL_EXPIRED);
+	}
+}
+
+/* Outer bytes that do not depend on the packet. */
+static uint32_t overhead(const struct tunnel *t, const struct transform *x)
+{
+	return (uint32_t)t->header_len + ESP_HDR_LEN + x->iv_len + x->icv_len;
+}
+
+/* Payload, padding and trailer fill a multiple of the transform's alignment. */
+static uint32_t padded(const struct transform *x, uint32_t inner_len)
+{
+	uint32_t align = x->align;
+
+	return (inner_len + ESP_TRAILER_LEN + align - 1) / align * align;
+}
+
+/* RFC 4301 section 8.2.1: the largest inner packet that fits, to the byte. */
+static uint32_t inner_mtu(const struct pkt *p, const struct tunnel *t, uint32_t mtu, uint8_t version)
+{
+	uint32_t align = p->sa->transform->align, over = overhead(t, p->sa->transform), fits = 0;
+	uint32_t least = version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN;
+
+	if (mtu >= over + align)
+		fits = (mtu - over) / align * align - ESP_TRAILER_LEN;
+	return fits < least ? least : fits;
+}
+
+static void check_size(struct esp_worker *w, struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct stage_pkt *x = &w->x[i];
+		struct pkt *p = &b->pkt[i];
+		uint32_t mtu, padded_len, over;
+
+		if (stage_skips(p))
+			continue;
+		mtu = __atomic_load_n(&x->tunnel->mtu, __ATOMIC_RELAXED);
+		padded_len = padded(p->sa->transform, p->len);
+		over = overhead(x->tunnel, p->sa->transform);
+		if (over + padded_len > mtu) {
+			p->mtu = inner_mtu(p, x->tunnel, mtu, x->inner.version);
+			p->fragment = !x->inner.df;
+			if (p->fragment)
+				p->drop = XESP_DROP_TOO_BIG; /* not lost: see esp.h */
+			else
+				stage_drop(w, p, XESP_DROP_TOO_BIG);
+			continue;
+		}
+		x->pad_len = (uint8_t)(padded_len - p->len - ESP_TRAILER_LEN);
+		x->text_len = padded_len;
+		if ((uint32_t)(p->l3 - p->head) < over - p->sa->transform->icv_len ||
+		    (uint32_t)(p->end - p->l3) < padded_len + p->sa->transform->icv_len)
+			stage_drop(w, p, XESP_DROP_NO_TAILROOM);
+	}
+}
+
+/* Numbers for the run of packets of one SA that begins at i; returns where it ends. */
+static uint32_t number_run(struct esp_worker *w, struct batch *b, uint32_t i)
+{
+	struct sa *sa = b->pkt[i].sa;
+	uint32_t end = i, n = 0, got;
+	uint64_t seq;
+
+	for (; end < b->n && (stage_skips(&b->pkt[end]) || b->pkt[end].sa == sa); end++)
+		n += !stage_skips(&b->pkt[end]);
+	got = lease_take(w->desk, sa, n, &seq);
+	for (; i < end; i++) {
+		struct pkt *p = &b->pkt[i];
+
+		if (stage_skips(p))
+			continue;
+		if (got) {
+			p->seq = seq++;
+			got--;
+		} else {
+			/* Never wraps: RFC 4303 section 3.3.3. */
+			stage_drop(w, p, lease_is_spent(sa) ? XESP_DROP_SEQ_EXHAUSTED :
+							      XESP_DROP_NO_LEASE);
+		}
+	}
+	return end;
+}
+
+static void take_numbers(struct esp_worker *w, struct batch *b)
+{
+	uint32_t i = 0;
+
+	while (i < b->n) {
+		if (stage_skips(&b->pkt[i]))
+			i++;
+		else
+			i = number_run(w, b, i);
+	}
+}
+
+static void write_trailer(const struct stage_pkt *x, uint8_t *at)
+{
+	static const uint8_t padding[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+
+	memcpy(at, padding, x->pad_len); /* RFC 4303 section 2.4; pad_len is below the alignment */
+	at[x->pad_len] = x->pad_len;
+	at[x->pad_len + 1] = x->inner.version == 4 ? ESP_NEXT_IP4 : ESP_NEXT_IP6;
+}
+
+/* RFC 4106: nonce section 4, IV section 3.1, associated data section 5. */
+static void make_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x,
+		     uint32_t worker)
+{
+	const struct sa *sa = p->sa;
+
+	*j = (struct engine_job){
+		.key = sa->key[worker],
+		.text = x->text,
+		.len = x->text_len,
+		.tag = x->text + x->text_len,
+		.aad_len = sa->esn ? 12 : 8,
+	};
+	memcpy(j->nonce, sa->salt, 4);
+	wire_put64(j->nonce + 4, p->seq);
+	memcpy(j->aad, &sa->spi, 4);
+	if (sa->esn)
+		wire_put64(j->aad + 4, p->seq);
+	else
+		wire_put32(j->aad + 4, (uint32_t)p->seq);
+}
+
+/* Headers before the packet, trailer behind it, and the job between them. */
+static void lay_out(struct esp_worker *w, struct batch *b)
+{
+	w->jobs_n = 0;
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct stage_pkt *x = &w->x[i];
+		struct pkt *p = &b->pkt[i];
+		uint8_t *esp;
+
+		if (stage_skips(p))
+			continue;
+		if (!p->local)
+			inner_decrement_ttl(p->l3, &x->inner);
+		write_trailer(x, p->l3 + p->len);
+		x->text = p->l3;
+		esp = x->text - p->sa->transform->iv_len - ESP_HDR_LEN;
+		memcpy(esp, &p->sa->spi, 4);
+		wire_put32(esp + 4, (uint32_t)p->seq);
+		wire_put64(esp + ESP_HDR_LEN, p->seq);
+		p->l3 = esp - x->tunnel->header_len;
+		p->len = overhead(x->tunnel, p->sa->transform) + x->text_len;
+		p->l4_off = x->tunnel->header_len;
+		outer_write(p, x->tunnel, &x->inner);
+		w->job_pkt[w->jobs_n] = (uint16_t)i;
+		make_job(&w->job[w->jobs_n++], p, x, w->worker);
+	}
+}
+
+static void encrypt(struct esp_worker *w, struct batch *b)
+{
+	w->engine->encrypt(w->job, w->jobs_n);
+	for (uint32_t k = 0; k < w->jobs_n; k++)
+		if (!w->job[k].ok)
+			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_CRYPTO_FAILED);
+}
+
+void esp_encap(struct esp_worker *w, struct batch *b)
+{
+	find_sas(w, b);
+	parse(w, b);
+	check_size(w, b);
+	take_numbers(w, b);
+	lay_out(w, b);
+	encrypt(w, b);
+	stage_add_own(&w->stats->encap_packets, stage_count_good(b));
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* esp.c - a worker's ESP state, and the counters: see esp.h and stage.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "esp/esp.h"
+#include "esp/stage.h"
+#include "libxesp/secret.h"
+#include "sad/sa.h"
+#include "sad/sad.h"
+#include "xesp/fault.h"
+
+int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, struct fault *f)
+{
+	struct esp_worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
+
+	if (!w)
+		return fault_set(f, -ENOMEM, "out of memory");
+	memset(w, 0, sizeof(*w));
+	w->sad = sad;
+	w->st = sad_mapped(sad);
+	w->engine = sad_engine(sad);
+	w->desk = sad_desk(sad);
+	w->stats = &w->st->worker[worker];
+	w->worker = worker;
+	sad_idle(sad, worker, false);
+	*out = w;
+	return 0;
+}
+
+void esp_worker_close(struct esp_worker *w)
+{
+	if (!w)
+		return;
+	sad_idle(w->sad, w->worker, true);
+	secret_wipe(w->job, sizeof(w->job)); /* nonces hold salts */
+	free(w);
+}
+
+struct xesp_worker_stats *esp_worker_stats(struct esp_worker *w)
+{
+	return w->stats;
+}
+
+void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
+{
+	p->drop = why;
+	stage_add_own(&w->stats->drops[why], 1);
+	/* Other workers may serve the same SA and policy; xespd's predecessor's counts go on. */
+	if (p->sa)
+		__atomic_fetch_add(&p->sa->state->drops[why], 1, __ATOMIC_RELAXED);
+	if (p->policy && p->policy < w->st->max_policies)
+		__atomic_fetch_add(&w->st->policy[p->policy].by_reason[why], 1, __ATOMIC_RELAXED);
+}
+
+void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
+{
+	stage_drop(w, p, why);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t); /* in the vDSO: no system call */
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t now)
+{
+	if (!packets)
+		return;
+	__atomic_fetch_add(&sa->state->packets, packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&sa->state->bytes, bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&sa->state->last_used_ns, now, __ATOMIC_RELAXED);
+}
+
+uint32_t stage_count_good(const struct batch *b)
+{
+	uint64_t now = b->n ? now_ns() : 0, packets = 0, bytes = 0;
+	struct sa *sa = NULL;
+	uint32_t good = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct pkt *p = &b->pkt[i];
+
+		if (stage_skips(p))
+			continue;
+		if (p->sa != sa) {
+			add_run(sa, packets, bytes, now);
+			sa = p->sa;
+			packets = bytes = 0;
+		}
+		packets++;
+		bytes += p->inner_len;
+		good++;
+	}
+	add_run(sa, packets, bytes, now);
+	return good;
+}

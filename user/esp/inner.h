@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * inner.h - the inner IP header: is it one, what does it say, and the few changes ESP makes to it.
+ *
+ * Why it exists: encap reads it from a host that may lie, decap from a peer that may; both need
+ * every length checked against the bytes there are. Any worker.
+ */
+#ifndef XESP_INNER_H
+#define XESP_INNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct selector_key;
+
+struct inner {
+	uint16_t len; /* of the whole packet, as its header says */
+	uint16_t hdr_len;
+	uint8_t version; /* 4 or 6 */
+	uint8_t tos;     /* or traffic class: DSCP and ECN */
+	uint8_t ttl;     /* or hop limit */
+	bool df;         /* IPv6: true, for no router may fragment it */
+};
+
+/*
+ * False: not an IPv4 or IPv6 header, or its lengths do not fit into `room` bytes, or the IPv4
+ * header checksum is wrong (RFC 1812 section 5.2.2), or it is a jumbogram.
+ */
+bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room);
+
+/* One hop less, with the IPv4 checksum kept right; the TTL must be at least 1. */
+void inner_decrement_ttl(uint8_t *ip, const struct inner *in);
+
+/* Sets the ECN field, with the IPv4 checksum kept right. */
+void inner_set_ecn(uint8_t *ip, const struct inner *in, uint8_t ecn);
+
+/*
+ * What selectors look at, for a packet that came out of a tunnel: its destination is local, its
+ * source remote. RFC 4301 section 4.4.1.1: the protocol is the one behind the IPv6 extension
+ * headers 0, 43, 44 and 60. False: an extension header does not fit into the packet.
+ */
+bool inner_selector_key(struct selector_key *k, const uint8_t *ip, const struct inner *in);
+
+#endif /* XESP_INNER_H */

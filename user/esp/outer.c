@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* outer.c - see outer.h. */
+#include <string.h>
+
+#include "esp/ecn.h"
+#include "esp/inner.h"
+#include "esp/outer.h"
+#include "esp/pkt.h"
+#include "esp/wire.h"
+#include "sad/sa.h"
+#include "sad/tunnel.h"
+
+#define IP4_HDR 20
+#define IP4_DF 0x4000
+#define IP6_HDR 40
+
+static uint8_t outer_tos(const struct tunnel *t, uint8_t inner)
+{
+	uint8_t dscp = t->dscp == XESP_DSCP_COPY ? inner & ~ECN_MASK :
+						   (uint8_t)(t->dscp_value << 2);
+
+	return dscp | ecn_encap(t->ecn, inner & ECN_MASK);
+}
+
+static bool outer_df(const struct tunnel *t, const struct inner *in)
+{
+	switch (t->df) {
+	case XESP_DF_SET:
+		return true;
+	case XESP_DF_CLEAR:
+		return false;
+	}
+	return in->df;
+}
+
+static void write_ip4(const struct pkt *p, const struct tunnel *t, const struct inner *in)
+{
+	uint8_t *h = p->l3;
+	uint16_t check;
+
+	memcpy(h, t->header, IP4_HDR);
+	h[1] = outer_tos(t, in->tos);
+	wire_put16(h + 2, (uint16_t)p->len);
+	if (outer_df(t, in))
+		wire_put16(h + 6, IP4_DF); /* ID 0: RFC 6864 section 4.1 */
+	else
+		wire_put16(h + 4, (uint16_t)p->seq); /* the one thing that differs per packet */
+	/* h[0] is in the template's sum already, beside a TOS of 0. */
+	h[0] = 0;
+	check = (uint16_t)~wire_fold((uint32_t)t->sum + wire_raw16(h) + wire_raw16(h + 2) +
+				     wire_raw16(h + 4) + wire_raw16(h + 6));
+	h[0] = t->header[0];
+	memcpy(h + 10, &check, sizeof(check));
+}
+
+static void write_ip6(const struct pkt *p, const struct tunnel *t, const struct inner *in)
+{
+	uint32_t tc = outer_tos(t, in->tos);
+	uint8_t *h = p->l3;
+
+	memcpy(h, t->header, IP6_HDR);
+	wire_put32(h, 0x60000000u | tc << 20 | be32toh(p->sa->out.flow_label));
+	wire_put16(h + 4, (uint16_t)(p->len - IP6_HDR));
+}
+
+void outer_write(const struct pkt *p, const struct tunnel *t, const struct inner *in)
+{
+	if (t->header_len == IP4_HDR)
+		write_ip4(p, t, in);
+	else
+		write_ip6(p, t, in);
+}
+
+bool outer_parse(struct outer *o, const struct pkt *p)
+{
+	const uint8_t *h = p->l3;
+	struct inner any; /* the same checks hold for any IP header */
+
+	if (!inner_parse(&any, h, p->len) || p->l4_off < any.hdr_len || p->l4_off > any.len)
+		return false;
+	*o = (struct outer){
+		.len = any.len,
+		.tos = any.tos,
+		.ip4 = any.version == 4,
+		.dst = any.version == 4 ? h + 16 : h + 24,
+	};
+	return true;
+}
+
+bool outer_is_for(const struct outer *o, const struct tunnel *t)
+{
+	uint8_t differ = 0;
+
+	if (o->ip4 != (t->header_len == IP4_HDR))
+		return false;
+	for (int i = 0; i < (o->ip4 ? 4 : 16); i++)
+		differ |= o->dst[i] ^ ((const uint8_t *)&t->local)[i + (o->ip4 ? 12 : 0)];
+	return !differ;
+}

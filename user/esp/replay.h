@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * replay.h - the anti-replay window of one inbound SA.
+ *
+ * RFC 4303 section 3.4.3 says what to refuse, RFC 6479 how to do it without shifting bits: a ring
+ * of 64-bit words, one more than the window needs. The ring and the highest number lie in the
+ * pinned maps, so a restarted xespd refuses what its predecessor accepted. Words are written in an
+ * order in which a process killed at any instruction has refused too much, never too little.
+ *
+ * Numbers are 64 bits, host byte order, also without ESN. Any worker.
+ */
+#ifndef XESP_REPLAY_H
+#define XESP_REPLAY_H
+
+#include <stdint.h>
+#include "xesp/drop.h"
+
+struct sa;
+
+/*
+ * The 64-bit number of a packet whose header carries the low half: RFC 4303 appendix A2.1. 0 when
+ * there is none: left of number 0, or beyond the last. Without ESN the number itself.
+ */
+uint64_t replay_infer(const struct sa *sa, uint32_t seq_lo);
+
+/*
+ * May this number be accepted? Call before the ICV is checked; changes nothing.
+ * XESP_DROP_NONE, XESP_DROP_REPLAY_OLD or XESP_DROP_REPLAY_DUPLICATE.
+ */
+enum xesp_drop replay_check(const struct sa *sa, uint64_t seq);
+
+/*
+ * For a run of packets of one SA whose ICV was good, between sa_lock() and sa_unlock(): checks
+ * again, for another worker may have been faster, and marks the number as seen. *lost grows by the
+ * numbers that leave the ring unseen; none before the first that this SA accepted counts.
+ */
+enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost);
+
+#endif /* XESP_REPLAY_H */

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stage.h - what the stages of encap and decap hand to each other, and how they count.
+ *
+ * Visible to encap.c, decap.c and esp.c only. One worker's thread.
+ */
+#ifndef XESP_STAGE_H
+#define XESP_STAGE_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "crypto/engine.h"
+#include "esp/inner.h"
+#include "esp/pkt.h"
+
+struct lease_desk;
+struct sa;
+struct sad;
+struct sad_state;
+struct tunnel;
+
+#define ESP_HDR_LEN 8u    /* SPI and sequence number, RFC 4303 section 2 */
+#define ESP_TRAILER_LEN 2u /* pad length and next header */
+#define ESP_NEXT_IP4 4
+#define ESP_NEXT_IP6 41
+#define ESP_NEXT_NONE 59 /* dummy packet, RFC 4303 section 2.6 */
+
+/* What one packet carries from stage to stage beside struct pkt. */
+struct stage_pkt {
+	const struct tunnel *tunnel;
+	uint8_t *text;     /* what the engine works on */
+	uint32_t text_len;
+	uint8_t outer_tos; /* decap */
+	uint8_t pad_len;   /* encap */
+	struct inner inner;
+};
+
+struct esp_worker {
+	struct sad *sad;
+	const struct sad_state *st;
+	const struct engine *engine;
+	struct lease_desk *desk;
+	struct xesp_worker_stats *stats;
+	uint32_t worker;
+	uint32_t jobs_n;
+	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
+	struct engine_job job[BATCH_MAX];  /* without gaps */
+	uint16_t job_pkt[BATCH_MAX];       /* place in the batch of each job */
+};
+
+static inline bool stage_skips(const struct pkt *p)
+{
+	return p->drop != XESP_DROP_NONE;
+}
+
+/* Drops the packet under this reason and counts it in its SA, its policy and the worker's row. */
+void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
+
+/* Good packets of the batch into their SAs' counters, once per run; returns how many there are. */
+uint32_t stage_count_good(const struct batch *b);
+
+/* A counter that only this worker writes and others read. */
+static inline void stage_add_own(__u64 *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+#endif /* XESP_STAGE_H */
