@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * status.c - `xesp status`: what is pinned and attached, then what each daemon says. A part that
+ * cannot be had is named and does not keep the others from being shown.
+ */
+#include <bpf/bpf.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "xesp/attachment.h"
+#include "xesp/counters.h"
+#include "xesp/fault.h"
+#include "xesp/iface.h"
+#include "xesp/rows.h"
+#include "xesp/show.h"
+#include "xesp/steer.h"
+#include "xesp/table.h"
+
+static void add_text(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, text ? json_object_new_string(text) : NULL);
+}
+
+static struct json_object *attachment_json(const struct attachment *a, const struct rows *r)
+{
+	struct json_object *o = json_object_new_object();
+	struct xesp_iface row;
+	bool known = a->ifindex && rows_find(r, a->ifindex, &row);
+
+	add_text(o, "name", a->name);
+	json_object_object_add(o, "ifindex", json_object_new_int64(a->ifindex));
+	add_text(o, "role", known ? iface_role_name(row.role) : NULL);
+	json_object_object_add(o, "port", known ? json_object_new_int64(row.port) : NULL);
+	add_text(o, "mode", occupant_mode_name(a->mode));
+	json_object_object_add(o, "dispatcher", json_object_new_boolean(a->dispatcher));
+	json_object_object_add(o, "program_id", json_object_new_int64(a->prog_id));
+	if (!a->ifindex)
+		add_text(o, "problem", "the interface is gone: `xesp detach` removes its pin");
+	else if (a->mode == OCCUPANT_UNATTACHED)
+		add_text(o, "problem", "the interface is not in this network namespace");
+	else if (!known)
+		add_text(o, "problem", "no row in xesp_ifaces: detach and attach it again");
+	return o;
+}
+
+/* NULL: nothing is pinned, or it cannot be read (then *f says why). */
+static struct json_object *interfaces_json(const struct settings *s, struct fault *f)
+{
+	struct attachment_list *l = calloc(1, sizeof(*l));
+	struct rows r = { -1, -1 };
+	struct json_object *list = NULL;
+	char path[PIN_DIR_PATH_MAX];
+
+	if (!l || attachment_read(l, s->pins, f))
+		goto free_list;
+	snprintf(path, sizeof(path), "%s/xesp_ifaces", s->pins);
+	r.ifaces_fd = bpf_obj_get(path);
+	list = json_object_new_array();
+	for (unsigned int i = 0; i < l->n; i++)
+		json_object_array_add(list, attachment_json(&l->at[i], &r));
+	if (r.ifaces_fd >= 0)
+		close(r.ifaces_fd);
+free_list:
+	free(l);
+	return list;
+}
+
+/* Adds the answer under `key`, or null and the sentence under "<key>_problem". */
+static bool add_daemon(struct json_object *o, const struct settings *s, enum show_daemon daemon,
+		       const char *key)
+{
+	struct json_object *result = NULL;
+	struct fault f = { "" };
+	char problem[32];
+
+	if (!show_ask(s, daemon, "status", NULL, &result, &f)) {
+		json_object_object_add(o, key, result);
+		return true;
+	}
+	snprintf(problem, sizeof(problem), "%s_problem", key);
+	json_object_object_add(o, key, NULL);
+	add_text(o, problem, f.text);
+	return false;
+}
+
+/* The model of both outputs. *useful: at least one part could be had. */
+static struct json_object *status_json(const struct settings *s, bool *useful)
+{
+	struct json_object *o = json_object_new_object(), *interfaces, *counters = NULL;
+	struct fault f = { "" };
+
+	interfaces = interfaces_json(s, &f);
+	*useful = interfaces && json_object_array_length(interfaces);
+	json_object_object_add(o, "interfaces", interfaces);
+	if (!interfaces)
+		add_text(o, "interfaces_problem", f.text);
+
+	if (!counters_read(s->pins, 0, &counters, &f)) {
+		json_object_object_add(o, "drops",
+				       json_object_new_uint64(counters_sum(
+					       json_object_object_get(counters, "drops"))));
+		json_object_put(counters);
+		*useful = true;
+	} else {
+		json_object_object_add(o, "drops", NULL);
+		add_text(o, "maps_problem", f.text);
+	}
+	*useful |= add_daemon(o, s, SHOW_KEYD, "keyd");
+	*useful |= add_daemon(o, s, SHOW_XESPD, "xespd");
+	return o;
+}
+
+static struct json_object *find_port(struct json_object *ports, struct json_object *ifindex)
+{
+	size_t n =
+		json_object_is_type(ports, json_type_array) ? json_object_array_length(ports) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *port = json_object_array_get_idx(ports, i);
+
+		if (json_object_get_int64(json_object_object_get(port, "ifindex")) ==
+		    json_object_get_int64(ifindex))
+			return port;
+	}
+	return NULL;
+}
+
+static void print_interfaces(struct json_object *o)
+{
+	static const char *const columns[] = { "INTERFACE", "ROLE",      "MODE",
+					       "ATTACHED",  ">PROGRAM",  ">PORT",
+					       ">QUEUES",   "ZERO-COPY", NULL };
+	struct json_object *list = json_object_object_get(o, "interfaces");
+	struct json_object *ports =
+		json_object_object_get(json_object_object_get(o, "xespd"), "ports");
+	struct table *t = table_open(columns);
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *a = json_object_array_get_idx(list, i);
+		struct json_object *port = find_port(ports, json_object_object_get(a, "ifindex"));
+		bool dispatcher = json_object_get_boolean(json_object_object_get(a, "dispatcher"));
+
+		table_cell(t, "%s", show_text(a, "name"));
+		table_cell(t, "%s", show_text(a, "role"));
+		table_cell(t, "%s", show_text(a, "mode"));
+		table_cell(t, "%s", dispatcher ? "dispatcher" : "alone");
+		table_cell(t, "%s", show_text(a, "program_id"));
+		table_cell(t, "%s", show_text(a, "port"));
+		table_cell(t, "%s", show_text(port, "queues"));
+		table_cell(t, "%s", show_text(port, "zero_copy"));
+	}
+	if (!list || !json_object_array_length(list))
+		puts("no interface is attached: `xesp attach --outer IF --inner IF`");
+	table_close(t);
+}
+
+static const char *connected_text(struct json_object *o, const char *key)
+{
+	struct json_object *peer = json_object_object_get(o, key);
+
+	return json_object_get_boolean(json_object_object_get(peer, "connected")) ? "connected"
+										  : "not connected";
+}
+
+static void print_keyd(struct json_object *o)
+{
+	struct json_object *keyd = json_object_object_get(o, "keyd");
+	struct json_object *config = json_object_object_get(keyd, "config");
+
+	if (!keyd) {
+		printf("%s\n", show_text(o, "keyd_problem"));
+		return;
+	}
+	printf("xesp-keyd  running, pid %s, version %s; xespd %s\n", show_text(keyd, "pid"),
+	       show_text(keyd, "version"), connected_text(keyd, "worker"));
+	printf("           generation %s: %s tunnels, %s SAs, %s policies, from %s (%s)\n",
+	       show_text(keyd, "generation"), show_text(keyd, "tunnels"), show_text(keyd, "sas"),
+	       show_text(keyd, "policies"), show_text(config, "file"),
+	       show_text(config, "loaded_at"));
+}
+
+static void print_xespd(struct json_object *o)
+{
+	struct json_object *xespd = json_object_object_get(o, "xespd");
+	struct json_object *fib = json_object_object_get(xespd, "fib");
+	struct json_object *tun = json_object_object_get(xespd, "tun");
+
+	if (!xespd) {
+		printf("%s\n", show_text(o, "xespd_problem"));
+		return;
+	}
+	printf("xespd      running, pid %s, version %s; xesp-keyd %s\n", show_text(xespd, "pid"),
+	       show_text(xespd, "version"), connected_text(xespd, "keyd"));
+	printf("           engine %s, %s SAs, %s routes, %s neighbours, slow path %s (MTU %s)\n",
+	       show_text(xespd, "engine"), show_text(xespd, "sas"), show_text(fib, "routes"),
+	       show_text(fib, "neighbours"), show_text(tun, "name"), show_text(tun, "mtu"));
+}
+
+static void print_workers(struct json_object *o)
+{
+	static const char *const columns[] = { ">WORKER", ">QUEUE", ">RECEIVED", ">SENT",  ">ENCAP",
+					       ">DECAP",  ">SLOW",  ">BATCHES",  ">DROPS", NULL };
+	struct json_object *list =
+		json_object_object_get(json_object_object_get(o, "xespd"), "workers");
+	struct table *t = table_open(columns);
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *w = json_object_array_get_idx(list, i);
+
+		if (!i)
+			putchar('\n');
+		table_cell(t, "%s", show_text(w, "worker"));
+		table_cell(t, "%s", show_text(w, "queue"));
+		table_cell(t, "%s", show_text(w, "rx_packets"));
+		table_cell(t, "%s", show_text(w, "tx_packets"));
+		table_cell(t, "%s", show_text(w, "encap_packets"));
+		table_cell(t, "%s", show_text(w, "decap_packets"));
+		table_cell(t, "%s", show_text(w, "slow_packets"));
+		table_cell(t, "%s", show_text(w, "batches"));
+		table_cell(t, "%llu", counters_sum(json_object_object_get(w, "drops")));
+	}
+	table_close(t);
+}
+
+static void print_list_problems(struct json_object *list)
+{
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (json_object_object_get(o, "problem"))
+			printf("problem: interface %s: %s\n", show_text(o, "name"),
+			       show_text(o, "problem"));
+	}
+}
+
+static void print_problems(struct json_object *o)
+{
+	static const char *const own[] = { "interfaces_problem", "maps_problem" };
+	struct json_object *keyd = json_object_object_get(o, "keyd");
+	struct json_object *list =
+		json_object_object_get(json_object_object_get(keyd, "config"), "problems");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (json_object_object_get(o, own[i]))
+			printf("problem: %s\n", show_text(o, own[i]));
+	for (size_t i = 0; i < n; i++)
+		printf("problem: configuration: %s\n",
+		       json_object_get_string(json_object_array_get_idx(list, i)));
+	print_list_problems(json_object_object_get(o, "interfaces"));
+	print_list_problems(json_object_object_get(keyd, "interfaces"));
+}
+
+int show_status_command(const struct settings *s, int argc, char **argv)
+{
+	struct json_object *o;
+	bool useful;
+
+	if (argc > 1)
+		return command_misused("status", "'%s' is not known", argv[1]);
+	o = status_json(s, &useful);
+	if (s->json) {
+		command_print_json(o);
+		return useful ? COMMAND_DONE : COMMAND_REFUSED;
+	}
+	print_keyd(o);
+	print_xespd(o);
+	print_problems(o);
+	putchar('\n');
+	print_interfaces(o);
+	print_workers(o);
+	if (json_object_object_get(o, "drops"))
+		printf("\n%s packets dropped since the maps were created; `xesp counters` tells why\n",
+		       show_text(o, "drops"));
+	json_object_put(o);
+	return useful ? COMMAND_DONE : COMMAND_REFUSED;
+}
