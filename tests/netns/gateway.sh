@@ -143,7 +143,7 @@ start_xespd() { # start_xespd <gateway> [options]
 }
 
 sas_active() { xesp "$1" sa --json | jq -e '(.sas | length) > 0 and all(.sas[]; .state == "active")'; }
-worker_serves() { xesp "$1" status --json | jq -e '.worker.connected and (.ports | length) > 0'; }
+worker_serves() { xesp "$1" status --json | jq -e '.keyd.worker.connected and (.xespd.ports | length) > 0'; }
 
 gateway_ready() { # gateway_ready <gateway>: until both daemons are up and every SA can be used
 	until_ready "$1" sas_active

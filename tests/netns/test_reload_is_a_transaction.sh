@@ -15,7 +15,7 @@ start ping.log hostA ping -n -i 0.005 10.2.0.2
 answers() { grep -c 'bytes from' "$TMP/ping.log" || true; }
 goes_on() { until_at_least $(($(answers) + 40)) answers; }
 reload() { xesp gw1 reload; }
-generation() { xesp gw1 status --json | jq .generation; }
+generation() { xesp gw1 status --json | jq .keyd.generation; }
 
 capture wire w1
 goes_on
