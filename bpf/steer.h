@@ -76,7 +76,7 @@ static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta 
 	__u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index;
 	const struct xesp_iface *iface = bpf_map_lookup_elem(&xesp_ifaces, &ifindex);
 
-	if (!iface || queue >= XESP_QUEUES_MAX)
+	if (!iface || iface->port >= XESP_PORTS_MAX || queue >= XESP_QUEUES_MAX)
 		return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
 	if (!lay_meta(ctx, meta))
 		return steer_drop(XESP_DROP_NO_HEADROOM, meta->policy);

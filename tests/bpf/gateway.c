@@ -99,16 +99,20 @@ static void load(struct gateway *g, const char *program)
 	}
 }
 
+void gateway_iface(struct gateway *g, uint32_t ifindex, uint32_t port)
+{
+	const struct xesp_iface iface = { .port = port, .role = XESP_ROLE_BOTH };
+
+	set(g->map[PINS_IFACES], &ifindex, &iface, BPF_ANY);
+}
+
 void gateway_open(struct gateway *g, const char *program)
 {
-	const struct xesp_iface iface = { .port = GATEWAY_PORT, .role = XESP_ROLE_BOTH };
-	const uint32_t lo = IFINDEX_LO;
-
 	*g = (struct gateway){ .worker = -1, .cpus = libbpf_num_possible_cpus() };
 	libbpf_set_print(print_warnings);
 	enter_namespace();
 	load(g, program);
-	set(g->map[PINS_IFACES], &lo, &iface, BPF_ANY);
+	gateway_iface(g, IFINDEX_LO, GATEWAY_PORT);
 	gateway_generation(g, 0);
 }
 
@@ -248,7 +252,6 @@ void gateway_policies(struct gateway *g, uint32_t generation, const struct gatew
 
 void gateway_worker_add(struct gateway *g)
 {
-	const uint32_t key = GATEWAY_PORT * XESP_QUEUES_MAX;
 	struct xdp_umem_reg umem = { .len = UMEM_BYTES, .chunk_size = 4096 };
 	const int ring = 16;
 	void *mem;
@@ -264,17 +267,21 @@ void gateway_worker_add(struct gateway *g)
 	    setsockopt(g->worker, SOL_XDP, XDP_RX_RING, &ring, sizeof(ring)))
 		die("AF_XDP socket: %s", strerror(errno));
 	munmap(mem, UMEM_BYTES); /* the kernel holds the pages */
+	gateway_worker_also_at(g, GATEWAY_PORT, 0);
+}
+
+void gateway_worker_also_at(struct gateway *g, uint32_t port, uint32_t queue)
+{
+	const uint32_t key = port * XESP_QUEUES_MAX + queue;
+
 	set(g->map[PINS_XSKS], &key, &g->worker, BPF_ANY);
 }
 
 void gateway_worker_del(struct gateway *g)
 {
-	const uint32_t key = GATEWAY_PORT * XESP_QUEUES_MAX;
-
 	if (g->worker < 0)
 		return;
-	bpf_map_delete_elem(g->map[PINS_XSKS], &key);
-	close(g->worker);
+	close(g->worker); /* the kernel takes it out of the map, as when xespd is killed */
 	g->worker = -1;
 }
 
@@ -369,12 +376,17 @@ static bool run(struct gateway *g, const char *what, const struct frame *f, uint
 		const struct expect *e, uint8_t *out, uint32_t *meta_len)
 {
 	static struct counters before, after; /* large; the tests have one thread */
+	const uint32_t foreign = g->foreign_meta_len;
+	uint8_t in[FRAME_MAX + 64] = { 0 };
 	/* Newer kernels take the bytes behind data_end as fragments, so it must be said. */
-	struct xdp_md ctx = { .data_end = len };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len,
+	struct xdp_md ctx = { .data = foreign, .data_end = foreign + len,
+			      .ingress_ifindex = g->ifindex, .rx_queue_index = g->queue };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = foreign + len,
 		    .data_out = out, .data_size_out = FRAME_MAX + 64, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .ctx_out = &ctx, .ctx_size_out = sizeof(ctx));
 
+	memset(in, 0xee, foreign);
+	memcpy(in + foreign, f->bytes, len);
 	read_counters(g, &before);
 	if (bpf_prog_test_run_opts(g->prog, &opts)) {
 		fprintf(stderr, "%s: %u bytes: not run: %s\n", what, len, strerror(errno));

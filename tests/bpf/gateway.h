@@ -29,6 +29,10 @@ struct gateway {
 	int map[PINS_MAX];
 	int worker; /* AF_XDP socket, -1 none */
 	int cpus;
+	/* A test may change how frames come; all zero: from loopback, nothing before the frame. */
+	uint32_t ifindex;
+	uint32_t queue;
+	uint32_t foreign_meta_len; /* metadata that somebody laid before us */
 };
 
 /* A row of the SPD: position is rank. Zero is any. */
@@ -65,6 +69,11 @@ void gateway_generation(struct gateway *g, uint32_t generation);
 /* A real AF_XDP socket at GATEWAY_PORT, queue 0; del takes it out again. */
 void gateway_worker_add(struct gateway *g);
 void gateway_worker_del(struct gateway *g);
+
+/* The same socket at another place too; deleting it takes it out of there as well. */
+void gateway_worker_also_at(struct gateway *g, uint32_t port, uint32_t queue);
+
+void gateway_iface(struct gateway *g, uint32_t ifindex, uint32_t port);
 
 /* Runs the program over the first `len` bytes of the frame; says what differs on stderr. */
 bool gateway_expect(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
