@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ struct lease_book {
 	size_t n, room;
 	struct record *records;
 	struct index by_digest; /* borrows from records: rebuilt when they move */
+	bool broken; /* the index misses keys: nothing may be granted any more */
 };
 
 static int sum_bytes(uint8_t out[SUM_LEN], const void *data, size_t len)
@@ -107,6 +109,8 @@ static int index_records(struct lease_book *b)
 	index_fini(&b->by_digest);
 	for (uint32_t i = 0; i < b->n && !err; i++)
 		err = index_add(&b->by_digest, b->records[i].digest, i, &found);
+	/* A key that is not found would be taken for a new one and start at 1: fail closed. */
+	b->broken = err != 0;
 	return err;
 }
 
@@ -212,8 +216,11 @@ int lease_create(struct state_dir *dir, struct fault *f)
 
 uint64_t lease_end(const struct lease_book *book, const uint8_t digest[LEASE_DIGEST_LEN])
 {
-	uint32_t i = index_find(&book->by_digest, digest);
+	uint32_t i;
 
+	if (book->broken)
+		return UINT64_MAX;
+	i = index_find(&book->by_digest, digest);
 	return i == INDEX_NONE ? 0 : book->records[i].end;
 }
 
@@ -284,6 +291,8 @@ int lease_grant(struct lease_book *book, struct lease_want *wants, size_t n, str
 
 	if (!n)
 		return 0;
+	if (book->broken)
+		return fault_set(f, -ENOMEM, "out of memory earlier: restart xesp-keyd");
 	err = make_room(book, n);
 	ends = err ? NULL : calloc(book->n + n, sizeof(*ends));
 	if (!ends)
@@ -304,7 +313,6 @@ int lease_grant(struct lease_book *book, struct lease_want *wants, size_t n, str
 			book->records[i].end = ends[i];
 	}
 	free(ends);
-	/* Failing here leaves keys out of the index: fail closed by forgetting how to grant. */
 	if (index_records(book) && !err)
 		err = fault_set(f, -ENOMEM, "out of memory");
 	return err;

@@ -401,19 +401,34 @@ void sad_fini(struct sad *sad)
 	secret_free(sad->keys, (sad->sas_n + 1) * sizeof(*sad->keys));
 	free(sad->sas);
 	free(sad->tunnels);
+	free(sad->by_id);
 	*sad = (struct sad){ 0 };
+}
+
+uint32_t sad_find(const struct sad *sad, uint32_t id)
+{
+	return id < sad->by_id_n ? sad->by_id[id] : SAD_NONE;
 }
 
 void sad_stand(struct sa *sa, enum sa_standing standing, const char *reason)
 {
+	char *copy = reason ? strdup(reason) : NULL;
+
 	free(sa->reason);
-	sa->reason = reason ? strdup(reason) : NULL;
+	sa->reason = copy;
 	sa->standing = standing;
 }
 
 uint64_t sad_last_number(const struct sa *sa)
 {
 	return sa->esn ? UINT64_MAX : UINT32_MAX;
+}
+
+uint32_t sad_out_id(const struct sad *sad, const struct tunnel *t)
+{
+	if (t->sa_out == SAD_NONE || sad->sas[t->sa_out].standing == SA_REFUSED)
+		return 0;
+	return sad->sas[t->sa_out].id;
 }
 
 uint64_t sad_fingerprint(const struct sa *sa)

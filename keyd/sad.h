@@ -32,7 +32,9 @@ struct tunnel {
 	uint8_t dscp; /* enum xesp_dscp */
 	uint8_t dscp_value;
 	uint8_t ecn;     /* enum xesp_ecn */
-	uint32_t sa_out; /* index into sad.sas; SAD_NONE */
+	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
+	uint32_t inbound_first; /* inbound policies: spd.inbound[first .. first + n - 1] */
+	uint32_t inbound_n;
 };
 
 #define SAD_NONE UINT32_MAX
@@ -60,9 +62,11 @@ struct sa {
 	uint8_t key_len; /* bytes of sa_key.key */
 	uint8_t digest[SAD_DIGEST_LEN]; /* SHA-256("xesp fingerprint" || key || salt) */
 	/* as it runs */
+	bool fresh; /* ids.c gave it an id it did not have before */
+	uint32_t replay_off, replay_words; /* inbound: its part of xesp_replay */
 	enum sa_standing standing;
 	char *reason;             /* with SA_REFUSED; owned */
-	uint64_t lease_first;     /* outbound: what the next SA_ADD grants; 0 none */
+	uint64_t lease_first;     /* outbound: what the next SA_ADD grants */
 	uint64_t lease_last;
 };
 
@@ -71,6 +75,9 @@ struct sad {
 	struct tunnel *tunnels;
 	struct sa *sas;
 	struct sa_key *keys; /* secret_alloc(), [sas_n] */
+	uint32_t *by_id;     /* [by_id_n], index into sas; made by ids.c. See sad_find() */
+	uint32_t by_id_n;
+	bool evict_parked;   /* ids.c took replay words of SAs that are no longer configured */
 };
 
 /*
@@ -80,11 +87,17 @@ struct sad {
 int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, struct problems *ps);
 void sad_fini(struct sad *sad);
 
+/* The index of the SA with this id; SAD_NONE: none. */
+uint32_t sad_find(const struct sad *sad, uint32_t id);
+
 /* Sets standing and reason (NULL: none). */
 void sad_stand(struct sa *sa, enum sa_standing standing, const char *reason);
 
 /* The largest sequence number that may be sent, RFC 4303 section 3.3.3. */
 uint64_t sad_last_number(const struct sa *sa);
+
+/* The SA id that a tunnel's outbound packets take now; 0 none, or refused. */
+uint32_t sad_out_id(const struct sad *sad, const struct tunnel *t);
 
 /* The fingerprint as the maps keep it, and as people read it (16 hex digits). Returns buf. */
 uint64_t sad_fingerprint(const struct sa *sa);

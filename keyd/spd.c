@@ -2,6 +2,7 @@
 /* spd.c - see spd.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,39 @@ static int init_policies(struct spd *spd, const struct raw_config *raw,
 	return err;
 }
 
-int spd_init(struct spd *spd, const struct raw_config *raw, const struct sad *sad,
+static bool is_inbound(const struct policy *p)
+{
+	return p->action == XESP_ACTION_PROTECT && p->dirs & 1 << XESP_DIR_IN;
+}
+
+/* Which inbound policies a tunnel has: a counting sort, for xespd is told tunnel by tunnel. */
+static int group_inbound(struct spd *spd, struct sad *sad)
+{
+	uint32_t at = 0;
+
+	spd->inbound = calloc(spd->n + 1, sizeof(*spd->inbound));
+	if (!spd->inbound)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < spd->n; i++)
+		if (is_inbound(&spd->policies[i]))
+			sad->tunnels[spd->policies[i].tunnel].inbound_n++;
+	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
+		sad->tunnels[i].inbound_first = at;
+		at += sad->tunnels[i].inbound_n;
+		sad->tunnels[i].inbound_n = 0;
+	}
+	for (uint32_t i = 0; i < spd->n; i++) {
+		struct tunnel *t;
+
+		if (!is_inbound(&spd->policies[i]))
+			continue;
+		t = &sad->tunnels[spd->policies[i].tunnel];
+		spd->inbound[t->inbound_first + t->inbound_n++] = i;
+	}
+	return 0;
+}
+
+int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	     struct problems *ps)
 {
 	struct index tunnels, names;
@@ -103,6 +136,8 @@ int spd_init(struct spd *spd, const struct raw_config *raw, const struct sad *sa
 		err = init_policies(spd, raw, &tunnels, &names, ps);
 	index_fini(&tunnels);
 	index_fini(&names);
+	if (!err && group_inbound(spd, sad))
+		err = problems_add(ps, "policies", "out of memory");
 	return err ? -EINVAL : 0;
 }
 
@@ -111,6 +146,7 @@ void spd_fini(struct spd *spd)
 	for (uint32_t i = 0; i < spd->n; i++)
 		selector_fini(&spd->policies[i].sel);
 	free(spd->policies);
+	free(spd->inbound);
 	*spd = (struct spd){ 0 };
 }
 

@@ -33,10 +33,11 @@ struct spd {
 	uint8_t default_action; /* enum xesp_action */
 	uint32_t n;
 	struct policy *policies;
+	uint32_t *inbound; /* ranks of inbound protect policies, grouped by tunnel (struct tunnel) */
 };
 
-/* On failure problems are added; spd_fini() anyway. */
-int spd_init(struct spd *spd, const struct raw_config *raw, const struct sad *sad,
+/* Sets the tunnels' inbound_*. On failure problems are added; spd_fini() anyway. */
+int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	     struct problems *ps);
 void spd_fini(struct spd *spd);
 

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* change.c - see change.h. change_apply() at the end reads as the order of steps. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/change.h"
+#include "keyd/config.h"
+#include "keyd/grants.h"
+#include "keyd/ids.h"
+#include "keyd/publish_maps.h"
+#include "keyd/publish_worker.h"
+#include "xesp/fault.h"
+#include "xesp/log.h"
+
+/* Longer than xespd needs for 100 000 SAs; who takes longer starts anew. */
+#define ANSWER_MS 5000
+
+enum told { TOLD_BEFORE, TOLD_NEW, TOLD_CHANGED };
+
+struct plan {
+	struct change *c;
+	struct config *now, *next; /* now may be NULL */
+	struct spd_image *image;
+	uint8_t *sas;     /* enum told, of next's SAs */
+	uint8_t *tunnels; /* enum told, of next's tunnels */
+	uint32_t *to_tell; /* indices of SAs that xespd has not, or not so */
+	uint32_t to_tell_n;
+};
+
+/* ---- what differs */
+
+/* Tunnels by id, for the comparison of many; ids are below max_tunnels. */
+static uint32_t *index_tunnels(const struct maps *m, const struct config *c)
+{
+	uint32_t *at = malloc(m->max_tunnels * sizeof(*at));
+
+	if (!at)
+		return NULL;
+	memset(at, 0xff, m->max_tunnels * sizeof(*at));
+	for (uint32_t i = 0; c && i < c->sad.tunnels_n; i++)
+		at[c->sad.tunnels[i].id] = i;
+	return at;
+}
+
+static bool same_selector(const struct selector *a, const struct selector *b)
+{
+	struct xesp_selector x, y;
+
+	if (selector_rows_n(a) != selector_rows_n(b))
+		return false;
+	for (uint64_t i = 0; i < selector_rows_n(a); i++) {
+		selector_row(a, i, &x);
+		selector_row(b, i, &y);
+		if (memcmp(&x, &y, sizeof(x)))
+			return false;
+	}
+	return true;
+}
+
+static bool same_selectors(const struct config *a, const struct tunnel *ta, const struct config *b,
+			   const struct tunnel *tb)
+{
+	if (ta->inbound_n != tb->inbound_n)
+		return false;
+	for (uint32_t i = 0; i < ta->inbound_n; i++) {
+		const uint32_t ra = a->spd.inbound[ta->inbound_first + i];
+		const uint32_t rb = b->spd.inbound[tb->inbound_first + i];
+
+		if (!same_selector(&a->spd.policies[ra].sel, &b->spd.policies[rb].sel))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t configured_out_id(const struct config *c, const struct tunnel *t)
+{
+	return t->sa_out == SAD_NONE ? 0 : c->sad.sas[t->sa_out].id;
+}
+
+static bool same_tunnel(const struct config *a, const struct tunnel *ta, const struct config *b,
+			const struct tunnel *tb)
+{
+	return !memcmp(&ta->local, &tb->local, sizeof(ta->local)) &&
+	       !memcmp(&ta->remote, &tb->remote, sizeof(ta->remote)) && ta->mtu == tb->mtu &&
+	       ta->ttl == tb->ttl && ta->df == tb->df && ta->dscp == tb->dscp &&
+	       ta->dscp_value == tb->dscp_value && ta->ecn == tb->ecn &&
+	       configured_out_id(a, ta) == configured_out_id(b, tb) &&
+	       same_selectors(a, ta, b, tb);
+}
+
+static int compare_tunnels(struct plan *p)
+{
+	uint32_t *now = index_tunnels(p->c->maps, p->now);
+
+	if (!now)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->next->sad.tunnels_n; i++) {
+		const struct tunnel *t = &p->next->sad.tunnels[i];
+		uint32_t was = now[t->id];
+
+		if (was == SAD_NONE)
+			p->tunnels[i] = TOLD_NEW;
+		else if (!same_tunnel(p->next, t, p->now, &p->now->sad.tunnels[was]))
+			p->tunnels[i] = TOLD_CHANGED;
+	}
+	free(now);
+	return 0;
+}
+
+/* An SA that xespd has just so keeps its standing. */
+static void compare_sas(struct plan *p)
+{
+	struct sad *next = &p->next->sad;
+
+	for (uint32_t i = 0; i < next->sas_n; i++) {
+		struct sa *sa = &next->sas[i], *was;
+		uint32_t at = p->now ? sad_find(&p->now->sad, sa->id) : SAD_NONE;
+
+		p->sas[i] = TOLD_NEW;
+		if (at != SAD_NONE) {
+			was = &p->now->sad.sas[at];
+			p->sas[i] = TOLD_CHANGED;
+			if (was->window == sa->window &&
+			    p->now->sad.tunnels[was->tunnel].id == next->tunnels[sa->tunnel].id) {
+				p->sas[i] = TOLD_BEFORE;
+				sad_stand(sa, was->standing, was->reason);
+			}
+		}
+		/* What was refused gets another chance: the reason may be gone. */
+		if (p->sas[i] == TOLD_BEFORE && sa->standing == SA_REFUSED) {
+			p->sas[i] = TOLD_CHANGED;
+			sad_stand(sa, SA_WAITING, NULL);
+		}
+		if (p->sas[i] != TOLD_BEFORE)
+			p->to_tell[p->to_tell_n++] = i;
+	}
+}
+
+static int open_plan(struct plan *p, struct change *c, struct config *next, struct fault *f)
+{
+	int err;
+
+	*p = (struct plan){ .c = c, .now = c->now, .next = next };
+	err = ids_assign(c->maps, &next->sad, &next->spd, f);
+	if (!err)
+		err = spd_compile(&next->spd, &next->sad, &p->image, f);
+	if (err)
+		return err;
+	p->sas = calloc(next->sad.sas_n + 1, 1);
+	p->tunnels = calloc(next->sad.tunnels_n + 1, 1);
+	p->to_tell = calloc(next->sad.sas_n + 1, sizeof(*p->to_tell));
+	if (!p->sas || !p->tunnels || !p->to_tell || compare_tunnels(p))
+		return fault_set(f, -ENOMEM, "out of memory");
+	compare_sas(p);
+	return 0;
+}
+
+static void close_plan(struct plan *p)
+{
+	spd_image_free(p->image);
+	free(p->sas);
+	free(p->tunnels);
+	free(p->to_tell);
+}
+
+/* ---- the steps */
+
+static bool has_worker(const struct plan *p)
+{
+	return p->c->worker && publish_worker_pid(p->c->worker);
+}
+
+/* New tunnels first: an SA names its tunnel. They carry nothing yet. */
+static int tell_new(struct plan *p, struct fault *f)
+{
+	struct publish_worker *w = p->c->worker;
+	struct sad *sad = &p->next->sad;
+
+	if (!has_worker(p) || !publish_worker_drain(w, ANSWER_MS))
+		return 0; /* it is told everything when it connects */
+	for (uint32_t i = 0; i < sad->tunnels_n; i++)
+		if (p->tunnels[i] == TOLD_NEW)
+			publish_worker_tunnel(w, p->next, i, PUBLISH_NO_OUT_SA);
+	grants_first(p->c->grants, p->c->maps, sad, p->to_tell, p->to_tell_n);
+	for (uint32_t i = 0; i < p->to_tell_n; i++)
+		if (sad->sas[p->to_tell[i]].standing != SA_REFUSED)
+			publish_worker_sa(w, p->next, p->to_tell[i]);
+		else
+			p->to_tell[i] = SAD_NONE; /* for want of numbers, which is no reason to stop */
+	if (!publish_worker_drain(w, ANSWER_MS))
+		return 0;
+	for (uint32_t i = 0; i < p->to_tell_n; i++) {
+		const struct sa *sa;
+
+		if (p->to_tell[i] == SAD_NONE)
+			continue;
+		sa = &sad->sas[p->to_tell[i]];
+		if (sa->standing == SA_REFUSED)
+			return fault_set(f, -EREMOTEIO, "xespd refused SA '%s': %s", sa->name,
+					 sa->reason ? sa->reason : "no reason given");
+	}
+	return 0;
+}
+
+/* Outbound switches: RFC 4301's make before break. */
+static void tell_switch(struct plan *p)
+{
+	if (!has_worker(p))
+		return;
+	for (uint32_t i = 0; i < p->next->sad.tunnels_n; i++)
+		if (p->tunnels[i] != TOLD_BEFORE)
+			publish_worker_tunnel(p->c->worker, p->next, i, PUBLISH_OUT_SA);
+	publish_worker_drain(p->c->worker, ANSWER_MS);
+}
+
+static void tell_gone(struct plan *p)
+{
+	struct publish_worker *w = p->c->worker;
+	uint32_t *tunnels;
+
+	if (!p->now || !has_worker(p))
+		return;
+	for (uint32_t i = 0; i < p->now->sad.sas_n; i++)
+		if (sad_find(&p->next->sad, p->now->sad.sas[i].id) == SAD_NONE)
+			publish_worker_sa_del(w, p->now->sad.sas[i].id);
+	tunnels = index_tunnels(p->c->maps, p->next);
+	for (uint32_t i = 0; tunnels && i < p->now->sad.tunnels_n; i++)
+		if (tunnels[p->now->sad.tunnels[i].id] == SAD_NONE)
+			publish_worker_tunnel_del(w, p->now->sad.tunnels[i].id);
+	free(tunnels);
+	publish_worker_drain(w, ANSWER_MS);
+}
+
+static void take_back(struct plan *p)
+{
+	struct publish_worker *w = p->c->worker;
+
+	maps_undo(p->c->maps, p->now ? &p->now->sad : NULL, p->now ? &p->now->spd : NULL);
+	if (!has_worker(p))
+		return;
+	for (uint32_t i = 0; i < p->next->sad.sas_n; i++) {
+		uint32_t id = p->next->sad.sas[i].id;
+
+		if (p->sas[i] == TOLD_NEW)
+			publish_worker_sa_del(w, id);
+		else if (p->sas[i] == TOLD_CHANGED &&
+			 p->now->sad.sas[sad_find(&p->now->sad, id)].standing != SA_REFUSED)
+			publish_worker_sa(w, p->now, sad_find(&p->now->sad, id));
+	}
+	for (uint32_t i = 0; i < p->next->sad.tunnels_n; i++)
+		if (p->tunnels[i] == TOLD_NEW)
+			publish_worker_tunnel_del(w, p->next->sad.tunnels[i].id);
+	publish_worker_drain(w, ANSWER_MS);
+}
+
+static void count(const struct plan *p, struct change_result *r)
+{
+	*r = (struct change_result){ .generation = p->c->maps->conf->generation };
+	for (uint32_t i = 0; i < p->next->sad.sas_n; i++) {
+		r->added += p->sas[i] == TOLD_NEW;
+		r->kept += p->sas[i] != TOLD_NEW;
+	}
+	r->removed = p->now ? p->now->sad.sas_n - r->kept : 0;
+}
+
+static void log_refusals(const struct sad *sad)
+{
+	for (uint32_t i = 0; i < sad->sas_n; i++)
+		if (sad->sas[i].standing == SA_REFUSED)
+			log_error("SA '%s': refused: %s", sad->sas[i].name, sad->sas[i].reason);
+}
+
+int change_apply(struct change *c, struct config *next, struct change_result *r, struct fault *f)
+{
+	struct fault settled = { "" };
+	struct plan p;
+	int err;
+
+	err = open_plan(&p, c, next, f);
+	if (err)
+		goto close;
+	c->next = next;
+	err = maps_prepare(c->maps, &next->sad, &next->spd, f);
+	if (!err)
+		err = tell_new(&p, f);
+	if (!err)
+		err = maps_commit(c->maps, p.image, next->spd.default_action, f);
+	if (err) {
+		take_back(&p);
+		c->next = NULL;
+		goto close;
+	}
+	/* From here on there is no way back, and none is needed: both ends agree on `next`. */
+	tell_switch(&p);
+	if (maps_settle(c->maps, &next->sad, &next->spd, &settled))
+		log_error("maps: %s", settled.text);
+	tell_gone(&p);
+	count(&p, r);
+	log_refusals(&next->sad);
+	c->next = NULL;
+	c->now = next;
+	config_free(p.now);
+close:
+	close_plan(&p);
+	return err;
+}
+
+/* ---- what the worker says */
+
+struct config *change_present(void *ctx)
+{
+	struct change *c = ctx;
+	struct sad *sad = c->now ? &c->now->sad : NULL;
+	uint32_t *all = sad ? calloc(sad->sas_n + 1, sizeof(*all)) : NULL;
+
+	c->marker_id = 0;
+	if (!all)
+		return NULL; /* out of memory: it is told that there is nothing, and drops all */
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		sad_stand(&sad->sas[i], SA_WAITING, NULL);
+		all[i] = i;
+	}
+	grants_first(c->grants, c->maps, sad, all, sad->sas_n);
+	log_refusals(sad);
+	for (uint32_t i = 0; i < sad->tunnels_n; i++)
+		maps_show_tunnel(c->maps, sad, &sad->tunnels[i]);
+	free(all);
+	return c->now;
+}
+
+static void retire_parked(struct maps *m)
+{
+	for (uint32_t id = 1; id < m->max_sas; id++)
+		if (!m->sa[id].in_use && m->sa[id].fingerprint && !m->retired_ns[id])
+			m->retired_ns[id] = maps_now_ns();
+}
+
+/* An id that no SA has now may still be held by xespd from before: its next answer says not. */
+void change_in_step(void *ctx)
+{
+	struct change *c = ctx;
+
+	for (uint32_t id = 1; id < c->maps->max_sas; id++) {
+		if (c->maps->sa[id].in_use || !c->maps->sa[id].fingerprint)
+			continue;
+		c->marker_id = id;
+		publish_worker_sa_del(c->worker, id);
+		return;
+	}
+}
+
+void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
+		  const char *text)
+{
+	struct change *c = ctx;
+	struct config *config = c->next ? c->next : c->now;
+	uint32_t at;
+
+	if (type == XESP_KEYMSG_SA_DEL) {
+		/* Whether it had the SA or not: it has it no more. */
+		if (!c->maps->sa[id].in_use)
+			c->maps->retired_ns[id] = maps_now_ns();
+		if (id == c->marker_id)
+			retire_parked(c->maps);
+		return;
+	}
+	if (type != XESP_KEYMSG_SA_ADD) {
+		if (error)
+			log_error("worker: xespd refused %s %u: %s",
+				  type == XESP_KEYMSG_TUNNEL_SET ? "tunnel" : "a lease of SA", id,
+				  text);
+		return;
+	}
+	at = config ? sad_find(&config->sad, id) : SAD_NONE;
+	if (at == SAD_NONE)
+		return;
+	if (error)
+		log_error("worker: xespd refused SA '%s': %s", config->sad.sas[at].name, text);
+	sad_stand(&config->sad.sas[at], error ? SA_REFUSED : SA_ACTIVE, error ? text : NULL);
+}
+
+void change_gone(void *ctx)
+{
+	struct change *c = ctx;
+	struct config *both[] = { c->now, c->next };
+
+	c->marker_id = 0;
+	for (size_t k = 0; k < 2; k++)
+		for (uint32_t i = 0; both[k] && i < both[k]->sad.sas_n; i++)
+			if (both[k]->sad.sas[i].standing == SA_ACTIVE)
+				sad_stand(&both[k]->sad.sas[i], SA_WAITING, NULL);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* compose.c - see compose.h. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "keyd/compose.h"
+#include "keyd/config.h"
+#include "xesp/fault.h"
+
+static size_t fill_header(struct xesp_keymsg *h, enum xesp_keymsg_type type, size_t len)
+{
+	*h = (struct xesp_keymsg){ .len = (uint32_t)len,
+				   .type = (uint16_t)type,
+				   .version = XESP_KEYMSG_VERSION };
+	return len;
+}
+
+size_t compose_bare(void *buf, enum xesp_keymsg_type type)
+{
+	return fill_header(buf, type, sizeof(struct xesp_keymsg));
+}
+
+size_t compose_hello(void *buf)
+{
+	struct xesp_keymsg_hello *m = buf;
+
+	*m = (struct xesp_keymsg_hello){ .steer_abi = XESP_STEER_ABI, .pid = (uint32_t)getpid() };
+	return fill_header(&m->h, XESP_KEYMSG_HELLO, sizeof(*m));
+}
+
+size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id)
+{
+	struct xesp_keymsg_id *m = buf;
+
+	*m = (struct xesp_keymsg_id){ .id = id };
+	return fill_header(&m->h, type, sizeof(*m));
+}
+
+size_t compose_lease(void *buf, uint32_t id, uint64_t first, uint64_t last)
+{
+	struct xesp_keymsg_lease *m = buf;
+
+	*m = (struct xesp_keymsg_lease){ .id = id, .first = first, .last = last };
+	return fill_header(&m->h, XESP_KEYMSG_LEASE_GRANT, sizeof(*m));
+}
+
+size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out)
+{
+	const struct tunnel *t = &c->sad.tunnels[tunnel];
+	struct xesp_keymsg_tunnel *m = buf;
+
+	*m = (struct xesp_keymsg_tunnel){
+		.id = t->id,
+		.sa_out = sa_out,
+		.local = t->local,
+		.remote = t->remote,
+		.mtu = t->mtu,
+		.ttl = t->ttl,
+		.df = t->df,
+		.dscp = t->dscp,
+		.dscp_value = t->dscp_value,
+		.ecn = t->ecn,
+	};
+	memcpy(m->name, t->name, sizeof(m->name));
+	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));
+}
+
+size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
+{
+	const struct sa *s = &c->sad.sas[sa];
+	const struct sa_key *k = &c->sad.keys[sa];
+	struct xesp_keymsg_sa *m = buf;
+
+	*m = (struct xesp_keymsg_sa){
+		.id = s->id,
+		.tunnel = c->sad.tunnels[s->tunnel].id,
+		.spi = htonl(s->spi),
+		.dir = s->dir,
+		.esn = s->esn,
+		.alg = XESP_ALG_AES_GCM_16,
+		.key_len = s->key_len,
+		.salt_len = sizeof(k->salt),
+		.window = s->window,
+		.lease_first = s->lease_first,
+		.lease_last = s->lease_last,
+	};
+	memcpy(m->key, k->key, s->key_len);
+	memcpy(m->salt, k->salt, sizeof(k->salt));
+	return fill_header(&m->h, XESP_KEYMSG_SA_ADD, sizeof(*m));
+}
+
+size_t compose_selectors(void *buf, const struct config *c, uint32_t tunnel,
+			 struct compose_rows *at)
+{
+	const struct tunnel *t = &c->sad.tunnels[tunnel];
+	struct xesp_keymsg_selectors *m = buf;
+
+	*m = (struct xesp_keymsg_selectors){ .tunnel = t->id, .first = !at->messages };
+	while (at->policy < t->inbound_n && m->n < XESP_KEYMSG_SELECTORS_MAX) {
+		uint32_t rank = c->spd.inbound[t->inbound_first + at->policy];
+		const struct selector *s = &c->spd.policies[rank].sel;
+
+		selector_row(s, at->row, &m->sel[m->n++]);
+		if (++at->row == selector_rows_n(s)) {
+			at->policy++;
+			at->row = 0;
+		}
+	}
+	at->messages++;
+	at->done = at->policy == t->inbound_n;
+	m->last = at->done != 0;
+	return fill_header(&m->h, XESP_KEYMSG_SELECTORS, sizeof(*m) + m->n * sizeof(m->sel[0]));
+}
+
+int compose_check_reply(const void *packet, size_t len, struct fault *f)
+{
+	static const size_t lens[] = {
+		[XESP_KEYMSG_HELLO] = sizeof(struct xesp_keymsg_hello),
+		[XESP_KEYMSG_LEASE_REQUEST] = sizeof(struct xesp_keymsg_id),
+		[XESP_KEYMSG_ACK] = sizeof(struct xesp_keymsg_ack),
+	};
+	const struct xesp_keymsg *h = packet;
+
+	if (len < sizeof(*h))
+		return fault_set(f, -EPROTO, "message of %zu bytes, shorter than its header", len);
+	if (h->version != XESP_KEYMSG_VERSION)
+		return fault_set(f, -EPROTO,
+				 "message version %u, ours is %d: xespd and xesp-keyd are of different versions, restart both",
+				 h->version, XESP_KEYMSG_VERSION);
+	if (h->len != len)
+		return fault_set(f, -EPROTO, "message of %zu bytes that claims %u", len, h->len);
+	if (h->type >= sizeof(lens) / sizeof(lens[0]) || !lens[h->type])
+		return fault_set(f, -EPROTO, "message type %u is not xespd's to send", h->type);
+	if (len != lens[h->type])
+		return fault_set(f, -EPROTO, "message of type %u has %zu bytes instead of %zu", h->type,
+				 len, lens[h->type]);
+	return 0;
+}

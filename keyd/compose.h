@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * compose.h - the messages of xesp/keymsg.h, made of the model; and what xespd may say, checked.
+ *
+ * Each call writes one whole message but for h.seq into `buf` (XESP_KEYMSG_MAX bytes) and returns
+ * its length. compose_sa() writes a key: the caller wipes. Main thread.
+ */
+#ifndef XESP_KEYD_COMPOSE_H
+#define XESP_KEYD_COMPOSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "xesp/keymsg.h"
+
+struct config;
+struct fault;
+
+size_t compose_bare(void *buf, enum xesp_keymsg_type type);
+size_t compose_hello(void *buf);
+size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id);
+size_t compose_lease(void *buf, uint32_t id, uint64_t first, uint64_t last);
+size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out);
+size_t compose_sa(void *buf, const struct config *c, uint32_t sa);
+
+/* How far a tunnel's selectors were told: zeroed before the first call. */
+struct compose_rows {
+	uint32_t policy; /* of the tunnel's inbound ones */
+	uint64_t row;    /* of that policy */
+	uint32_t messages;
+	int done;
+};
+size_t compose_selectors(void *buf, const struct config *c, uint32_t tunnel,
+			 struct compose_rows *at);
+
+/* Is this packet a message that xespd may send? -EPROTO with a sentence. */
+int compose_check_reply(const void *packet, size_t len, struct fault *f);
+
+#endif /* XESP_KEYD_COMPOSE_H */

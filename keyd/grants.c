@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* grants.c - see grants.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "keyd/grants.h"
+#include "keyd/lease.h"
+#include "keyd/publish_maps.h"
+#include "keyd/publish_worker.h"
+#include "keyd/sad.h"
+
+static const char spent[] = "its key has no sequence number left: give it a new key";
+
+void grants_fini(struct grants *g)
+{
+	lease_close(g->book);
+	free(g->wants);
+	*g = (struct grants){ 0 };
+}
+
+static struct lease_want want_of(const struct sa *sa)
+{
+	return (struct lease_want){ .digest = sa->digest,
+				    .count = sa->lease,
+				    .max = sad_last_number(sa) };
+}
+
+/* True: settled without the disk. */
+static bool go_on_in_memory(const struct grants *g, const struct maps *m, struct sa *sa)
+{
+	const struct xesp_sa_state *st = &m->sa[sa->id];
+	uint64_t end = lease_end(g->book, sa->digest);
+	/* xespd's workers may be taking numbers: their other end is user/sad/lease.c. */
+	uint64_t lease_last = __atomic_load_n(&st->lease_end, __ATOMIC_ACQUIRE);
+	uint64_t next = __atomic_load_n(&st->seq_next, __ATOMIC_ACQUIRE);
+
+	if (lease_last > end) {
+		sad_stand(sa, SA_REFUSED,
+			  "the lease book is older than numbers already in use: it was restored or replaced; give the SA a new key");
+		return true;
+	}
+	if (!end || lease_last != end || !next || next > lease_last)
+		return false;
+	sa->lease_first = next;
+	sa->lease_last = lease_last;
+	return true;
+}
+
+static void take_result(struct sa *sa, const struct lease_want *w)
+{
+	if (w->err) {
+		sad_stand(sa, SA_REFUSED, spent);
+		return;
+	}
+	sa->lease_first = w->first;
+	sa->lease_last = w->last;
+}
+
+void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
+		  size_t n)
+{
+	struct lease_want *wants = calloc(n + 1, sizeof(*wants));
+	uint32_t *whose = calloc(n + 1, sizeof(*whose));
+	struct fault f = { "" };
+	size_t wants_n = 0;
+	int err = 0;
+
+	if (!wants || !whose)
+		err = fault_set(&f, -ENOMEM, "out of memory");
+	else if (!g->book)
+		err = fault_set(&f, -ENOENT, "%s", g->problem);
+	for (size_t i = 0; i < n; i++) {
+		struct sa *sa = &sad->sas[which[i]];
+
+		if (sa->dir != XESP_DIR_OUT)
+			continue;
+		if (err) {
+			sad_stand(sa, SA_REFUSED, f.text);
+			continue;
+		}
+		if (go_on_in_memory(g, m, sa))
+			continue;
+		whose[wants_n] = which[i];
+		wants[wants_n++] = want_of(sa);
+	}
+	if (!err)
+		err = lease_grant(g->book, wants, wants_n, &f);
+	for (size_t i = 0; i < wants_n; i++) {
+		if (err)
+			sad_stand(&sad->sas[whose[i]], SA_REFUSED, f.text);
+		else
+			take_result(&sad->sas[whose[i]], &wants[i]);
+	}
+	if (err && wants_n)
+		log_error("leases: %s", f.text);
+	free(wants);
+	free(whose);
+}
+
+void grants_want(struct grants *g, uint32_t sa_id)
+{
+	if (g->wants_n == g->wants_room) {
+		size_t room = g->wants_room * 2 + 64;
+		uint32_t *more = realloc(g->wants, room * sizeof(*more));
+
+		if (!more)
+			return; /* xespd asks again */
+		g->wants = more;
+		g->wants_room = room;
+	}
+	for (size_t i = 0; i < g->wants_n && i < 64; i++)
+		if (g->wants[i] == sa_id)
+			return;
+	g->wants[g->wants_n++] = sa_id;
+}
+
+/* The outbound SAs that asked, as wants; returns how many. Others are refused. */
+static size_t collect(struct grants *g, struct sad *sad, struct publish_worker *w,
+		      struct lease_want *wants)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->wants_n; i++) {
+		uint32_t at = sad_find(sad, g->wants[i]);
+
+		if (at == SAD_NONE || sad->sas[at].dir != XESP_DIR_OUT ||
+		    sad->sas[at].standing == SA_REFUSED || !g->book) {
+			publish_worker_refuse(w, g->wants[i]);
+			continue;
+		}
+		g->wants[n] = g->wants[i];
+		wants[n++] = want_of(&sad->sas[at]);
+	}
+	return n;
+}
+
+void grants_flush(struct grants *g, struct sad *sad, struct publish_worker *w)
+{
+	struct lease_want *wants = calloc(g->wants_n + 1, sizeof(*wants));
+	struct fault f = { "" };
+	uint64_t suppressed;
+	size_t n;
+	int err;
+
+	if (!wants)
+		return; /* they stay collected until the next */
+	n = collect(g, sad, w, wants);
+	err = n ? lease_grant(g->book, wants, n, &f) : 0;
+	/* xespd asks again after a refusal, as long as there is traffic: a full disk may have room. */
+	if (err && log_allowed(&g->failed_log, &suppressed))
+		log_error("leases: %s (%" PRIu64 " more like this)", f.text, suppressed);
+	for (size_t i = 0; i < n; i++) {
+		if (err || wants[i].err)
+			publish_worker_refuse(w, g->wants[i]);
+		else
+			publish_worker_grant(w, g->wants[i], wants[i].first, wants[i].last);
+	}
+	g->wants_n = 0;
+	free(wants);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * grants.h - which numbers an outbound SA may use next: the book and the mapped memory together.
+ *
+ * Numbers that a former xespd left in xesp_sa_state go on being used; when there are none, or the
+ * memory is fresh (a reboot), a new block behind the book's end is leased. Whatever cannot be
+ * granted for sure is refused, with a sentence for `xesp sa`. Main thread.
+ */
+#ifndef XESP_KEYD_GRANTS_H
+#define XESP_KEYD_GRANTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "xesp/fault.h"
+#include "xesp/log.h"
+
+struct lease_book;
+struct maps;
+struct publish_worker;
+struct sad;
+
+struct grants {
+	struct lease_book *book; /* NULL: there is none that could be trusted */
+	char problem[FAULT_TEXT_MAX]; /* why not */
+	uint32_t *wants; /* SA ids that asked, until grants_flush() */
+	size_t wants_n, wants_room;
+	struct log_limit failed_log;
+};
+
+void grants_fini(struct grants *g);
+
+/*
+ * Sets lease_first and lease_last of the outbound SAs among sas[which[0 .. n - 1]], with one write
+ * to disk at most, or their standing to SA_REFUSED.
+ */
+void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
+		  size_t n);
+
+/* xespd asks for the next block of an SA. Collected, for one write to disk serves many. */
+void grants_want(struct grants *g, uint32_t sa_id);
+
+/* Grants or refuses what was collected, and tells the worker. */
+void grants_flush(struct grants *g, struct sad *sad, struct publish_worker *w);
+
+#endif /* XESP_KEYD_GRANTS_H */

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ids.c - see ids.h. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/ids.h"
+#include "keyd/index.h"
+#include "keyd/publish_maps.h"
+#include "xesp/fault.h"
+
+/* ---- policies and tunnels: by name */
+
+struct slots {
+	const char *(*name)(const struct maps *m, uint32_t id);
+	uint32_t max;
+	uint32_t cursor;
+	const char *what;
+};
+
+static const char *policy_name(const struct maps *m, uint32_t id)
+{
+	return m->policies[id].name;
+}
+
+static const char *tunnel_name(const struct maps *m, uint32_t id)
+{
+	return m->tunnels[id].name;
+}
+
+static int index_slots(const struct maps *m, const struct slots *s, struct index *by_name)
+{
+	uint32_t found;
+	int err = 0;
+
+	for (uint32_t id = 1; id < s->max && !err; id++)
+		if (s->name(m, id)[0])
+			err = index_add(by_name, s->name(m, id), id, &found);
+	return err;
+}
+
+/* The next free id behind the last one, all the way round; 0: none. */
+static uint32_t next_free(const struct maps *m, struct slots *s, const uint8_t *given)
+{
+	for (uint32_t n = 1; n < s->max; n++) {
+		uint32_t id = (s->cursor + n - 1) % (s->max - 1) + 1;
+
+		if (s->name(m, id)[0] || given[id])
+			continue;
+		s->cursor = id;
+		return id;
+	}
+	return 0;
+}
+
+/* The two arrays whose names get numbers look alike: name first, number behind it. */
+struct named {
+	const char *base;
+	size_t stride, id_off;
+	uint32_t n;
+};
+
+static int assign_by_name(const struct maps *m, struct slots *s, const struct named *a,
+			  struct fault *f)
+{
+	uint8_t *given = calloc(s->max, 1);
+	struct index by_name;
+	int err;
+
+	index_init(&by_name, XESP_NAME_MAX);
+	err = given ? index_slots(m, s, &by_name) : -ENOMEM;
+	if (err)
+		fault_set(f, err, "out of memory");
+	for (uint32_t i = 0; i < a->n && !err; i++) {
+		const char *name = a->base + i * a->stride;
+		uint32_t id = index_find(&by_name, name);
+
+		if (id == INDEX_NONE)
+			id = next_free(m, s, given);
+		if (!id) {
+			err = fault_set(f, -E2BIG,
+					"more than %u %s, counting those that go: the maps have no room",
+					s->max - 1, s->what);
+			break;
+		}
+		given[id] = 1;
+		memcpy((char *)(uintptr_t)name + a->id_off, &id, sizeof(id));
+	}
+	index_fini(&by_name);
+	free(given);
+	return err;
+}
+
+/* ---- SAs: by key, SPI, direction and ESN */
+
+struct identity {
+	uint64_t fingerprint;
+	__be32 spi;
+	uint8_t dir, esn;
+	uint8_t pad[2];
+};
+
+_Static_assert(sizeof(struct identity) == 16, "hashed as bytes");
+
+static struct identity identity_of_state(const struct xesp_sa_state *st)
+{
+	return (struct identity){ .fingerprint = st->fingerprint,
+				  .spi = st->spi,
+				  .dir = st->dir,
+				  .esn = st->esn };
+}
+
+static struct identity identity_of_sa(const struct sa *sa)
+{
+	return (struct identity){ .fingerprint = sad_fingerprint(sa),
+				  .spi = htonl(sa->spi),
+				  .dir = sa->dir,
+				  .esn = sa->esn };
+}
+
+struct sa_plan {
+	const struct maps *m;
+	struct identity *identities; /* [max_sas], what the index borrows */
+	struct index by_identity;
+	uint8_t *given;   /* [max_sas] */
+	uint8_t *words;   /* [replay_words]: a window has this word */
+	uint32_t cursor;  /* there is no free id that was never used up to here */
+	uint32_t word_cursor;
+	bool evicted; /* windows of parked SAs gave way */
+};
+
+static bool is_unused(const struct xesp_sa_state *st)
+{
+	return !st->fingerprint && !st->in_use && !st->name[0];
+}
+
+static int open_plan(struct sa_plan *p, const struct maps *m)
+{
+	uint32_t found;
+	int err = 0;
+
+	*p = (struct sa_plan){ .m = m };
+	index_init(&p->by_identity, sizeof(struct identity));
+	p->identities = calloc(m->max_sas, sizeof(*p->identities));
+	p->given = calloc(m->max_sas, 1);
+	p->words = calloc(m->replay_words + 1u, 1);
+	if (!p->identities || !p->given || !p->words)
+		return -ENOMEM;
+	for (uint32_t id = 1; id < m->max_sas && !err; id++) {
+		const struct xesp_sa_state *st = &m->sa[id];
+
+		if (is_unused(st))
+			continue;
+		p->identities[id] = identity_of_state(st);
+		err = index_add(&p->by_identity, &p->identities[id], id, &found);
+		if ((uint64_t)st->replay_off + st->replay_words <= m->replay_words)
+			memset(p->words + st->replay_off, 1, st->replay_words);
+	}
+	return err;
+}
+
+static void close_plan(struct sa_plan *p)
+{
+	index_fini(&p->by_identity);
+	free(p->identities);
+	free(p->given);
+	free(p->words);
+}
+
+/* 64 * (words - 1) >= window: see xesp/steer.h. */
+static uint32_t words_for(uint32_t window)
+{
+	uint32_t words = 2;
+
+	while (64 * (words - 1) < window)
+		words *= 2;
+	return words;
+}
+
+bool ids_is_retired(const struct maps *m, uint32_t sa_id)
+{
+	uint64_t at = m->retired_ns[sa_id];
+
+	return !m->sa[sa_id].in_use && at && maps_now_ns() - at >= IDS_RETIRED_NS;
+}
+
+static void forget_state(struct sa_plan *p, uint32_t id)
+{
+	const struct xesp_sa_state *st = &p->m->sa[id];
+
+	if ((uint64_t)st->replay_off + st->replay_words <= p->m->replay_words)
+		memset(p->words + st->replay_off, 0, st->replay_words);
+}
+
+/* An id that was never used, else the parked one that was given up first. 0: none. */
+static uint32_t find_id(struct sa_plan *p)
+{
+	uint32_t best = 0;
+
+	while (++p->cursor < p->m->max_sas)
+		if (is_unused(&p->m->sa[p->cursor]) && !p->given[p->cursor])
+			return p->cursor;
+	p->cursor = p->m->max_sas;
+	for (uint32_t id = 1; id < p->m->max_sas; id++)
+		if (!p->given[id] && ids_is_retired(p->m, id) &&
+		    (!best || p->m->retired_ns[id] < p->m->retired_ns[best]))
+			best = id;
+	if (best)
+		forget_state(p, best);
+	return best;
+}
+
+static bool find_words(struct sa_plan *p, uint32_t n, uint32_t *off)
+{
+	uint32_t run = 0;
+
+	/* First from where the last window ended; a second time from the start. */
+	for (int turn = 0; turn < 2; turn++) {
+		for (uint32_t i = turn ? 0 : p->word_cursor; i < p->m->replay_words; i++) {
+			run = p->words[i] ? 0 : run + 1;
+			if (run < n)
+				continue;
+			*off = i + 1 - n;
+			p->word_cursor = i + 1;
+			memset(p->words + *off, 1, n);
+			return true;
+		}
+		run = 0;
+	}
+	return false;
+}
+
+/* Parked windows are kept as long as there is room for all. */
+static bool make_words(struct sa_plan *p, uint32_t n, uint32_t *off)
+{
+	if (find_words(p, n, off))
+		return true;
+	for (uint32_t id = 1; id < p->m->max_sas; id++)
+		if (!p->given[id] && ids_is_retired(p->m, id))
+			forget_state(p, id);
+	p->evicted = true;
+	p->word_cursor = 0;
+	return find_words(p, n, off);
+}
+
+static int take_known(struct sa_plan *p, struct sa *sa, uint32_t id, struct fault *f)
+{
+	const struct xesp_sa_state *st = &p->m->sa[id];
+
+	sa->fresh = false;
+	sa->replay_off = st->replay_off;
+	sa->replay_words = st->replay_words;
+	if (sa->dir == XESP_DIR_IN && words_for(sa->window) > st->replay_words)
+		return fault_set(f, -EINVAL,
+				 "SA '%s': its replay window cannot grow beyond %u under the same key; give it a new key",
+				 sa->name, 64 * (st->replay_words - 1));
+	return 0;
+}
+
+static int take_new(struct sa_plan *p, struct sa *sa, struct fault *f)
+{
+	sa->fresh = true;
+	sa->replay_off = 0;
+	sa->replay_words = 0;
+	sa->id = find_id(p);
+	if (!sa->id)
+		return fault_set(f, -EBUSY,
+				 "SA '%s': all %u SA ids are taken, or xespd has not given them up for long enough: try again in 10 s",
+				 sa->name, p->m->max_sas - 1);
+	if (sa->dir == XESP_DIR_OUT)
+		return 0;
+	sa->replay_words = words_for(sa->window);
+	if (!make_words(p, sa->replay_words, &sa->replay_off))
+		return fault_set(f, -E2BIG, "SA '%s': no room for its replay window in the maps",
+				 sa->name);
+	return 0;
+}
+
+static int assign_sas(const struct maps *m, struct sad *sad, struct fault *f)
+{
+	struct sa_plan p;
+	int err = open_plan(&p, m);
+
+	if (err)
+		fault_set(f, err, "out of memory");
+	/* Known ones first, so that no new one is given what is theirs. */
+	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
+		struct identity want = identity_of_sa(&sad->sas[i]);
+		uint32_t id = index_find(&p.by_identity, &want);
+
+		sad->sas[i].id = id == INDEX_NONE ? 0 : id;
+		if (id == INDEX_NONE)
+			continue;
+		p.given[id] = 1;
+		err = take_known(&p, &sad->sas[i], id, f);
+	}
+	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
+		if (sad->sas[i].id)
+			continue;
+		err = take_new(&p, &sad->sas[i], f);
+		p.given[sad->sas[i].id] = 1;
+	}
+	sad->evict_parked = p.evicted;
+	close_plan(&p);
+	return err;
+}
+
+static int index_sas(const struct maps *m, struct sad *sad, struct fault *f)
+{
+	uint32_t *by_id = malloc(m->max_sas * sizeof(*by_id));
+
+	if (!by_id)
+		return fault_set(f, -ENOMEM, "out of memory");
+	memset(by_id, 0xff, m->max_sas * sizeof(*by_id)); /* SAD_NONE */
+	for (uint32_t i = 0; i < sad->sas_n; i++)
+		by_id[sad->sas[i].id] = i;
+	free(sad->by_id);
+	sad->by_id = by_id;
+	sad->by_id_n = m->max_sas;
+	return 0;
+}
+
+int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, struct fault *f)
+{
+	struct slots policies = { policy_name, m->max_policies, m->policy_cursor, "policies" };
+	struct slots tunnels = { tunnel_name, m->max_tunnels, m->tunnel_cursor, "tunnels" };
+	const struct named p = { .base = (const char *)spd->policies,
+				 .stride = sizeof(struct policy),
+				 .id_off = offsetof(struct policy, id),
+				 .n = spd->n };
+	const struct named t = { .base = (const char *)sad->tunnels,
+				 .stride = sizeof(struct tunnel),
+				 .id_off = offsetof(struct tunnel, id),
+				 .n = sad->tunnels_n };
+	int err;
+
+	err = assign_by_name(m, &policies, &p, f);
+	if (!err)
+		err = assign_by_name(m, &tunnels, &t, f);
+	if (!err)
+		err = assign_sas(m, sad, f);
+	if (!err)
+		err = index_sas(m, sad, f);
+	return err;
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* publish_maps.c - see publish_maps.h. From top to bottom: opening, preparing, committing, settling. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keyd/ids.h"
+#include "keyd/index.h"
+#include "keyd/map_walk.h"
+#include "keyd/publish_maps.h"
+#include "xesp/fault.h"
+#include "xesp/log.h"
+
+_Static_assert(offsetof(struct policy, name) == 0 && offsetof(struct tunnel, name) == 0,
+	       "ids.c takes names from there");
+
+uint64_t maps_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- opening */
+
+static int read_sizes(struct maps *m, struct fault *f)
+{
+	static const enum pins_map which[] = { PINS_SA_STATE, PINS_POLICIES, PINS_TUNNELS,
+					       PINS_REPLAY,   PINS_SPD,	     PINS_SA_IN,
+					       PINS_ENDPOINTS };
+	uint32_t *const out[] = { &m->max_sas, &m->max_policies, &m->max_tunnels,
+				  &m->replay_words, &m->max_spd, &m->max_sa_in,
+				  &m->max_endpoints };
+
+	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
+		int err = map_walk_size(m->pins.fd[which[i]], out[i]);
+
+		if (err)
+			return fault_set(f, err, "map %s: %s", pins_name(which[i]), strerror(-err));
+	}
+	return 0;
+}
+
+static int map_memory(struct maps *m, struct fault *f)
+{
+	m->conf = pins_mmap(&m->pins, PINS_CONF, 1, &m->conf_len, f);
+	if (m->conf)
+		m->sa = pins_mmap(&m->pins, PINS_SA_STATE, 1, &m->sa_len, f);
+	if (m->sa)
+		m->replay = pins_mmap(&m->pins, PINS_REPLAY, 1, &m->replay_len, f);
+	if (m->replay)
+		m->drops = pins_mmap(&m->pins, PINS_POLICY_DROPS, 0, &m->drops_len, f);
+	return m->drops ? 0 : -EIO;
+}
+
+static int read_names(struct maps *m, struct fault *f)
+{
+	int err;
+
+	m->policies = calloc(m->max_policies, sizeof(*m->policies));
+	m->tunnels = calloc(m->max_tunnels, sizeof(*m->tunnels));
+	m->retired_ns = calloc(m->max_sas, sizeof(*m->retired_ns));
+	if (!m->policies || !m->tunnels || !m->retired_ns)
+		return fault_set(f, -ENOMEM, "out of memory");
+	err = map_walk_read_array(m->pins.fd[PINS_POLICIES], m->policies, sizeof(*m->policies),
+				  m->max_policies);
+	if (!err)
+		err = map_walk_read_array(m->pins.fd[PINS_TUNNELS], m->tunnels, sizeof(*m->tunnels),
+					  m->max_tunnels);
+	return err ? fault_set(f, err, "cannot read the maps: %s", strerror(-err)) : 0;
+}
+
+int maps_adopt(struct maps **out, const struct pins *pins, struct fault *f)
+{
+	struct maps *m = calloc(1, sizeof(*m));
+	int err;
+
+	if (!m)
+		return fault_set(f, -ENOMEM, "out of memory");
+	m->pins = *pins;
+	err = read_sizes(m, f);
+	if (!err)
+		err = map_memory(m, f);
+	if (!err)
+		err = read_names(m, f);
+	if (err) {
+		maps_close(m);
+		return err;
+	}
+	*out = m;
+	return 0;
+}
+
+int maps_open(struct maps **out, const char *pin_dir, struct fault *f)
+{
+	struct pins pins;
+	int err = pins_open(&pins, pin_dir, f);
+
+	return err ? err : maps_adopt(out, &pins, f);
+}
+
+static void unmap(void *p, size_t len)
+{
+	if (p)
+		munmap(p, len);
+}
+
+void maps_close(struct maps *m)
+{
+	if (!m)
+		return;
+	unmap(m->conf, m->conf_len);
+	unmap(m->sa, m->sa_len);
+	unmap(m->replay, m->replay_len);
+	unmap(m->drops, m->drops_len);
+	pins_close(&m->pins);
+	free(m->policies);
+	free(m->tunnels);
+	free(m->retired_ns);
+	free(m);
+}
+
+/* ---- preparing */
+
+static void init_sa(struct maps *m, const struct sa *sa)
+{
+	struct xesp_sa_state *st = &m->sa[sa->id];
+
+	if (sa->dir == XESP_DIR_IN)
+		memset(m->replay + sa->replay_off, 0, sa->replay_words * sizeof(*m->replay));
+	/* Nobody reads the element yet, but people with bpftool: in_use comes last. */
+	memset(st, 0, sizeof(*st));
+	memcpy(st->name, sa->name, sizeof(st->name));
+	st->fingerprint = sad_fingerprint(sa);
+	st->spi = htonl(sa->spi);
+	st->dir = sa->dir;
+	st->esn = sa->esn;
+	st->replay_off = sa->replay_off;
+	st->replay_words = sa->replay_words;
+	st->window = sa->window;
+	st->seq_next = sa->dir == XESP_DIR_OUT; /* number 0 is never sent; lease_end 0: no number */
+	__atomic_store_n(&st->in_use, 1, __ATOMIC_RELEASE);
+}
+
+static int write_element(struct maps *m, enum pins_map map, uint32_t id, const void *value,
+			 struct fault *f)
+{
+	if (bpf_map_update_elem(m->pins.fd[map], &id, value, BPF_ANY))
+		return fault_set(f, -errno, "cannot write %s[%u]: %s", pins_name(map), id,
+				 strerror(errno));
+	return 0;
+}
+
+static struct xesp_policy policy_value(const struct sad *sad, const struct spd *spd, uint32_t rank)
+{
+	const struct policy *p = &spd->policies[rank];
+	struct xesp_policy v = {
+		.rank = rank,
+		.tunnel = p->tunnel == SAD_NONE ? 0 : sad->tunnels[p->tunnel].id,
+		.action = p->action,
+		.dirs = p->dirs,
+	};
+
+	memcpy(v.name, p->name, sizeof(v.name));
+	return v;
+}
+
+static struct xesp_tunnel tunnel_value(const struct sad *sad, const struct tunnel *t)
+{
+	struct xesp_tunnel v = { .local = t->local,
+				 .remote = t->remote,
+				 .sa_out = sad_out_id(sad, t) };
+
+	memcpy(v.name, t->name, sizeof(v.name));
+	return v;
+}
+
+/* Another policy had this id before: its counters end here. */
+static int clear_counters(struct maps *m, uint32_t id, struct fault *f)
+{
+	static const struct xesp_policy_drops none;
+	int cpus = libbpf_num_possible_cpus();
+	struct xesp_policy_hits *zero;
+	int err;
+
+	if (cpus < 1)
+		return fault_set(f, -EIO, "cannot count the CPUs");
+	zero = calloc((size_t)cpus, sizeof(*zero));
+	if (!zero)
+		return fault_set(f, -ENOMEM, "out of memory");
+	err = write_element(m, PINS_POLICY_HITS, id, zero, f);
+	free(zero);
+	return err ? err : write_element(m, PINS_POLICY_DROPS, id, &none, f);
+}
+
+static int write_policy(struct maps *m, uint32_t id, const struct xesp_policy *v, struct fault *f)
+{
+	int err;
+
+	if (!memcmp(&m->policies[id], v, sizeof(*v)))
+		return 0;
+	err = write_element(m, PINS_POLICIES, id, v, f);
+	if (!err)
+		m->policies[id] = *v;
+	return err;
+}
+
+static int write_tunnel(struct maps *m, uint32_t id, const struct xesp_tunnel *v, struct fault *f)
+{
+	int err;
+
+	if (!memcmp(&m->tunnels[id], v, sizeof(*v)))
+		return 0;
+	err = write_element(m, PINS_TUNNELS, id, v, f);
+	if (!err)
+		m->tunnels[id] = *v;
+	return err;
+}
+
+static int prepare_names(struct maps *m, const struct sad *sad, const struct spd *spd,
+			 struct fault *f)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < spd->n && !err; i++) {
+		const struct policy *p = &spd->policies[i];
+		struct xesp_policy v = policy_value(sad, spd, i);
+
+		if (m->policies[p->id].name[0])
+			continue;
+		err = clear_counters(m, p->id, f);
+		if (!err)
+			err = write_policy(m, p->id, &v, f);
+		m->policy_cursor = p->id;
+	}
+	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++) {
+		struct xesp_tunnel v = tunnel_value(sad, &sad->tunnels[i]);
+
+		if (m->tunnels[sad->tunnels[i].id].name[0])
+			continue;
+		err = write_tunnel(m, sad->tunnels[i].id, &v, f);
+		m->tunnel_cursor = sad->tunnels[i].id;
+	}
+	return err;
+}
+
+static struct xesp_sa_in_key sa_in_key(const struct sad *sad, const struct sa *sa)
+{
+	return (struct xesp_sa_in_key){ .dst = sad->tunnels[sa->tunnel].local,
+					.spi = htonl(sa->spi),
+					.proto = IPPROTO_ESP };
+}
+
+/* With BPF_NOEXIST what is there stays for now: maps_settle() switches it. */
+static int write_sa_in(struct maps *m, const struct sad *sad, uint64_t flags, struct fault *f)
+{
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		const struct sa *sa = &sad->sas[i];
+		struct xesp_sa_in_key key = sa_in_key(sad, sa);
+		struct xesp_sa_in_val val = { sa->id, sad->tunnels[sa->tunnel].id };
+
+		if (sa->dir == XESP_DIR_IN &&
+		    bpf_map_update_elem(m->pins.fd[PINS_SA_IN], &key, &val, flags) &&
+		    errno != EEXIST)
+			return fault_set(f, -errno, "cannot add inbound SA '%s' to the maps: %s",
+					 sa->name, strerror(errno));
+	}
+	return 0;
+}
+
+static int write_endpoints(struct maps *m, const struct sad *sad, struct fault *f)
+{
+	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
+		const struct tunnel *t = &sad->tunnels[i];
+
+		if (bpf_map_update_elem(m->pins.fd[PINS_ENDPOINTS], &t->local, &t->id, BPF_ANY))
+			return fault_set(f, -errno, "cannot add tunnel '%s' to the maps: %s",
+					 t->name, strerror(errno));
+	}
+	return 0;
+}
+
+/* Their words belong to others from now on: should such an SA come back, it begins anew. */
+static int evict_parked(struct maps *m, const struct sad *sad)
+{
+	uint8_t *wanted = calloc(m->max_sas, 1);
+
+	if (!wanted)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < sad->sas_n; i++)
+		wanted[sad->sas[i].id] = 1;
+	for (uint32_t id = 1; id < m->max_sas; id++)
+		if (!wanted[id] && ids_is_retired(m, id))
+			memset(&m->sa[id], 0, sizeof(m->sa[id]));
+	free(wanted);
+	return 0;
+}
+
+int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f)
+{
+	int err;
+
+	if (sad->evict_parked && evict_parked(m, sad))
+		return fault_set(f, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		const struct sa *sa = &sad->sas[i];
+
+		if (sa->fresh)
+			init_sa(m, sa);
+		else /* it may have been parked */
+			__atomic_store_n(&m->sa[sa->id].in_use, 1, __ATOMIC_RELEASE);
+		m->retired_ns[sa->id] = 0;
+	}
+	err = prepare_names(m, sad, spd, f);
+	if (!err)
+		err = write_sa_in(m, sad, BPF_NOEXIST, f);
+	if (!err)
+		err = write_endpoints(m, sad, f);
+	return err;
+}
+
+/* ---- committing */
+
+static bool is_other_generation(const void *key, const void *ctx)
+{
+	const struct xesp_spd_key *k = key;
+
+	return k->generation != *(const uint32_t *)ctx;
+}
+
+/* Entries of every generation but this one: of the one before, or of a commit that a crash cut. */
+static int purge(struct maps *m, uint32_t generation, struct fault *f)
+{
+	int err = map_walk_delete(m->pins.fd[PINS_SPD], sizeof(struct xesp_spd_key),
+				  is_other_generation, &generation);
+
+	return err ? fault_set(f, err, "cannot clear old policies from the maps: %s", strerror(-err)) :
+		     0;
+}
+
+#define BATCH 4096
+
+static int write_entries(struct maps *m, const struct spd_image *im, uint32_t generation,
+			 struct fault *f)
+{
+	struct xesp_spd_key *keys = calloc(BATCH, sizeof(*keys));
+	struct xesp_spd_val *vals = calloc(BATCH, sizeof(*vals));
+	int err = keys && vals ? 0 : -ENOMEM;
+
+	for (uint32_t at = 0; at < im->entries_n && !err;) {
+		uint32_t n = im->entries_n - at < BATCH ? im->entries_n - at : BATCH;
+
+		for (uint32_t i = 0; i < n; i++) {
+			keys[i] = im->entries[at + i].key;
+			keys[i].generation = generation;
+			vals[i] = im->entries[at + i].val;
+		}
+		err = map_walk_write(m->pins.fd[PINS_SPD], keys, sizeof(*keys), vals, sizeof(*vals),
+				     n);
+		at += n;
+	}
+	free(keys);
+	free(vals);
+	if (err == -E2BIG)
+		return fault_set(f, err,
+				 "%u entries of the SPD do not fit beside the present ones: the map has room for %u in all",
+				 im->entries_n, m->max_spd);
+	return err ? fault_set(f, err, "cannot write policies to the maps: %s", strerror(-err)) : 0;
+}
+
+static int write_tuples(struct maps *m, const struct spd_image *im, uint32_t generation,
+			struct fault *f)
+{
+	int err = 0;
+
+	for (uint32_t dir = 0; dir < XESP_DIR_MAX; dir++) {
+		for (uint32_t i = 0; i < im->tuples_n[dir] && !err; i++) {
+			uint32_t at = ((generation & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX + i;
+			struct xesp_spd_tuple t = im->tuples[dir][i];
+
+			t.generation = generation;
+			err = write_element(m, PINS_SPD_TUPLE, at, &t, f);
+		}
+	}
+	return err;
+}
+
+int maps_commit(struct maps *m, const struct spd_image *image, uint8_t default_action,
+		struct fault *f)
+{
+	uint32_t now = __atomic_load_n(&m->conf->generation, __ATOMIC_ACQUIRE);
+	/* 0 says that nothing was ever loaded; the half of the arrays must change too. */
+	uint32_t next = now == UINT32_MAX ? 2 : now + 1;
+	struct xesp_spd_head head = {
+		.generation = next,
+		.tuples_n = { image->tuples_n[XESP_DIR_OUT], image->tuples_n[XESP_DIR_IN] },
+		.default_action = default_action,
+	};
+	struct fault late = { "" };
+	int err;
+
+	if (image->entries_n > m->max_spd)
+		return fault_set(f, -E2BIG, "%u entries of the SPD: the map has room for %u",
+				 image->entries_n, m->max_spd);
+	/* Before, not only after: what a crashed commit left would count as the new generation's. */
+	err = purge(m, now, f);
+	if (!err)
+		err = write_entries(m, image, next, f);
+	if (!err)
+		err = write_tuples(m, image, next, f);
+	if (!err)
+		err = write_element(m, PINS_SPD_HEAD, next & 1, &head, f);
+	if (err) {
+		purge(m, now, NULL);
+		return err;
+	}
+	/* Release: a program that reads the new generation finds all of it; its other end is in
+	 * bpf/spd_match.h. */
+	__atomic_store_n(&m->conf->generation, next, __ATOMIC_RELEASE);
+	if (purge(m, next, &late))
+		log_warn("maps: %s", late.text); /* the next change clears them */
+	return 0;
+}
+
+/* ---- settling */
+
+static bool is_not_wanted(const void *key, const void *ctx)
+{
+	return index_find(ctx, key) == INDEX_NONE;
+}
+
+static int settle_sa_in(struct maps *m, const struct sad *sad, struct fault *f)
+{
+	struct xesp_sa_in_key *keys = calloc(sad->sas_n + 1, sizeof(*keys));
+	struct index wanted;
+	uint32_t found;
+	int err = keys ? 0 : -ENOMEM;
+
+	index_init(&wanted, sizeof(*keys));
+	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
+		keys[i] = sa_in_key(sad, &sad->sas[i]);
+		if (sad->sas[i].dir == XESP_DIR_IN)
+			err = index_add(&wanted, &keys[i], i, &found);
+	}
+	if (!err)
+		err = map_walk_delete(m->pins.fd[PINS_SA_IN], sizeof(*keys), is_not_wanted, &wanted);
+	index_fini(&wanted);
+	free(keys);
+	return err ? fault_set(f, err, "cannot clear inbound SAs from the maps: %s", strerror(-err)) :
+		     0;
+}
+
+static int settle_endpoints(struct maps *m, const struct sad *sad, struct fault *f)
+{
+	struct index wanted;
+	uint32_t found;
+	int err = 0;
+
+	index_init(&wanted, sizeof(struct xesp_addr));
+	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++)
+		err = index_add(&wanted, &sad->tunnels[i].local, i, &found);
+	if (!err)
+		err = map_walk_delete(m->pins.fd[PINS_ENDPOINTS], sizeof(struct xesp_addr),
+				      is_not_wanted, &wanted);
+	index_fini(&wanted);
+	return err ? fault_set(f, err, "cannot clear tunnel ends from the maps: %s", strerror(-err)) :
+		     0;
+}
+
+static int settle_names(struct maps *m, const struct sad *sad, const struct spd *spd,
+			struct fault *f)
+{
+	static const struct xesp_policy no_policy;
+	static const struct xesp_tunnel no_tunnel;
+	uint8_t *policies = calloc(m->max_policies, 1), *tunnels = calloc(m->max_tunnels, 1);
+	int err = policies && tunnels ? 0 : fault_set(f, -ENOMEM, "out of memory");
+
+	for (uint32_t i = 0; i < spd->n && !err; i++) {
+		struct xesp_policy v = policy_value(sad, spd, i);
+
+		policies[spd->policies[i].id] = 1;
+		err = write_policy(m, spd->policies[i].id, &v, f);
+	}
+	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++) {
+		struct xesp_tunnel v = tunnel_value(sad, &sad->tunnels[i]);
+
+		tunnels[sad->tunnels[i].id] = 1;
+		err = write_tunnel(m, sad->tunnels[i].id, &v, f);
+	}
+	for (uint32_t id = 1; id < m->max_policies && !err; id++)
+		if (!policies[id])
+			err = write_policy(m, id, &no_policy, f);
+	for (uint32_t id = 1; id < m->max_tunnels && !err; id++)
+		if (!tunnels[id])
+			err = write_tunnel(m, id, &no_tunnel, f);
+	free(policies);
+	free(tunnels);
+	return err;
+}
+
+static int settle_sas(struct maps *m, const struct sad *sad, struct fault *f)
+{
+	uint8_t *wanted = calloc(m->max_sas, 1);
+
+	if (!wanted)
+		return fault_set(f, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		const struct sa *sa = &sad->sas[i];
+		struct xesp_sa_state *st = &m->sa[sa->id];
+
+		wanted[sa->id] = 1;
+		if (memcmp(st->name, sa->name, sizeof(st->name)))
+			memcpy(st->name, sa->name, sizeof(st->name));
+		st->window = sa->window;
+	}
+	/* Parked, not cleared: the window still counts should the SA come back. See ids.c. */
+	for (uint32_t id = 1; id < m->max_sas; id++)
+		if (!wanted[id] && m->sa[id].in_use)
+			__atomic_store_n(&m->sa[id].in_use, 0, __ATOMIC_RELEASE);
+	free(wanted);
+	return 0;
+}
+
+int maps_settle(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f)
+{
+	int first, err;
+
+	/* An SPI that now means another SA, and tunnels that moved. */
+	first = write_sa_in(m, sad, BPF_ANY, f);
+	err = settle_sa_in(m, sad, first ? NULL : f);
+	first = first ? first : err;
+	err = settle_endpoints(m, sad, first ? NULL : f);
+	first = first ? first : err;
+	err = settle_names(m, sad, spd, first ? NULL : f);
+	first = first ? first : err;
+	err = settle_sas(m, sad, first ? NULL : f);
+	return first ? first : err;
+}
+
+void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd)
+{
+	static const struct sad no_sad;
+	static const struct spd no_spd;
+
+	if (!sad || !spd) {
+		sad = &no_sad;
+		spd = &no_spd;
+	}
+	/* Identities that were new are parked, not cleared: numbers may have been taken. */
+	settle_sas(m, sad, NULL);
+	settle_sa_in(m, sad, NULL);
+	write_endpoints(m, sad, NULL);
+	settle_endpoints(m, sad, NULL);
+	settle_names(m, sad, spd, NULL);
+}
+
+void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel *t)
+{
+	struct xesp_tunnel v = tunnel_value(sad, t);
+
+	write_tunnel(m, t->id, &v, NULL);
+}
+
+int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct xesp_policy_hits *each;
+	int err = 0;
+
+	*sum = (struct xesp_policy_hits){ 0 };
+	if (cpus < 1)
+		return -EIO;
+	each = calloc((size_t)cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(m->pins.fd[PINS_POLICY_HITS], &id, each))
+		err = -errno;
+	for (int i = 0; i < cpus && !err; i++) {
+		sum->packets += each[i].packets;
+		sum->bytes += each[i].bytes;
+	}
+	free(each);
+	return err;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * publish_maps.h - selectors, SPIs and identities into the pinned maps of xesp/steer.h.
+ *
+ * The maps outlive keyd, so a fresh keyd finds what the last one wrote. Everything here therefore
+ * compares the maps with the configuration and changes what differs, whoever wrote it: a crash
+ * between two steps is mended by the next change. No key goes into a map. The SPD is committed by
+ * generation, whole or not at all; docs/architecture.md has the protocol. Main thread.
+ */
+#ifndef XESP_KEYD_PUBLISH_MAPS_H
+#define XESP_KEYD_PUBLISH_MAPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "keyd/sad.h"
+#include "keyd/spd.h"
+#include "libxesp/pins.h"
+#include "xesp/steer.h"
+
+struct fault;
+
+/* Open to ids.c and control.c, who read it; only publish_maps.c writes the maps. */
+struct maps {
+	struct pins pins;
+	struct xesp_conf *conf;         /* mapped */
+	struct xesp_sa_state *sa;       /* mapped, [max_sas] */
+	uint64_t *replay;               /* mapped, [replay_words] */
+	struct xesp_policy_drops *drops; /* mapped, read only, [max_policies] */
+	size_t conf_len, sa_len, replay_len, drops_len;
+	uint32_t max_sas, max_policies, max_tunnels, replay_words;
+	uint32_t max_spd, max_sa_in, max_endpoints;
+	/* What the maps hold: keyd is their only writer. */
+	struct xesp_policy *policies; /* [max_policies] */
+	struct xesp_tunnel *tunnels;  /* [max_tunnels] */
+	/* SA ids that no worker holds any more since then (CLOCK_MONOTONIC); 0: not known */
+	uint64_t *retired_ns; /* [max_sas] */
+	/* Where the last free id was found: a number just freed is the last to be used again. */
+	uint32_t policy_cursor, tunnel_cursor;
+};
+
+/* Opens the pins (see pins_open()) and reads them. End with maps_close(). */
+int maps_open(struct maps **out, const char *pin_dir, struct fault *f);
+/* The same with pins that are open already, which become the maps' own; for tests. */
+int maps_adopt(struct maps **out, const struct pins *pins, struct fault *f);
+void maps_close(struct maps *m);
+
+/*
+ * Before anything is switched: identities of fresh SAs, names of policies and tunnels whose ids
+ * were free, and inbound SAs and tunnel ends that are not in the maps yet. Nothing that runs is
+ * changed by it. -errno of bpf(2); -E2BIG the maps are too small
+ */
+int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f);
+
+/*
+ * The switch: writes `image` as the next generation and commits it. Until it returns 0 the old one
+ * is in force. Entries of other generations are gone afterwards. -E2BIG, -errno of bpf(2)
+ */
+int maps_commit(struct maps *m, const struct spd_image *image, uint8_t default_action,
+		struct fault *f);
+
+/*
+ * After the switch: what is no longer configured goes, what changed under the same id is written.
+ * SAs that go are parked: their state stays until their id is needed, in case they come back.
+ * Goes on after an error and returns the first.
+ */
+int maps_settle(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f);
+
+/* Takes back maps_prepare() of a change that failed before the switch: back to these (NULL: none). */
+void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd);
+
+/* A refusal or its end changes what a tunnel sends on: xesp_tunnels says so to readers. */
+void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel *t);
+
+/* Packets and bytes that matched a policy, over all CPUs. */
+int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum);
+
+uint64_t maps_now_ns(void); /* CLOCK_MONOTONIC */
+
+#endif /* XESP_KEYD_PUBLISH_MAPS_H */
