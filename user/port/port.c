@@ -98,7 +98,12 @@ void port_unserve(struct port *p)
 
 bool port_dead(const struct port *p)
 {
-	return __atomic_load_n(&p->dead, __ATOMIC_RELAXED);
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	/* Kernels differ in whether poll() tells of it, but all leave ENETDOWN behind, once. */
+	return __atomic_load_n(&p->dead, __ATOMIC_RELAXED) ||
+	       (!getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &len) && err);
 }
 
 void port_lost(struct port *p, struct port_lost *out)

@@ -74,7 +74,7 @@ void port_close(struct port *p);
 int port_serve(struct port *p, struct fault *f);
 void port_unserve(struct port *p);
 
-/* The interface under the socket is gone; main thread. */
+/* The interface under the socket is gone: true at least once; main thread. */
 bool port_dead(const struct port *p);
 
 /* Packets that the kernel lost on the way to us since the last call, by cause. */

@@ -352,6 +352,8 @@ static void *run(void *arg)
 	/* By the thread itself: for another one it takes a file opened for writing. */
 	snprintf(name, sizeof(name), "xespd-w%u", w->o.index);
 	pthread_setname_np(pthread_self(), name);
+	sad_idle(w->o.sad, w->o.index, false);
+	fib_idle(w->o.fib, w->o.index, false);
 	while (!w->stopping) {
 		uint32_t n;
 

@@ -354,8 +354,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	sad_quiescent(d->sad, daemon_slow_worker(d));
-	fib_quiescent(d->fib, daemon_slow_worker(d));
+	/*
+	 * This thread reads the SAD and the FIB as a worker that is always idle: what it reads it
+	 * alone could free, and that it does here and not in between.
+	 */
 	sad_reclaim(d->sad);
 	if (d->tunnels_changed)
 		tunnels_refresh(d);

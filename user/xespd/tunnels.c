@@ -80,6 +80,5 @@ void tunnels_refresh(struct daemon *d)
 	}
 	if (smallest)
 		set_tun_mtu(d, smallest);
-	fib_quiescent(d->fib, daemon_slow_worker(d));
 	d->tunnels_changed = false;
 }
