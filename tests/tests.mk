@@ -28,7 +28,13 @@ $$(B)/tests/$(1): $$(patsubst %.c,$$(B)/%.o,$$(TESTS_$(1)) $$(filter-out $(2)/te
 	$$(Q)$$(CC) $$(LDFLAGS) $$^ -o $$@ -lcunit $(4)
 endef
 
-$(eval $(call suite_program,unit-user,tests/unit/user,$$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
+# Both ends of a tunnel in one process, for unit tests, fuzz targets and the bench: an archive, so that
+# only what uses it needs the rooms it uses.
+$(B)/tests/pair.a: $(B)/tests/pair/pair.o $(B)/tests/pair/vector.o
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(eval $(call suite_program,unit-user,tests/unit/user,$$(B)/tests/pair.a $$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
 $(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(LIBXESP_OBJS),$$(KEYD_LIBS)))
 $(eval $(call suite_program,bpf-tests,tests/bpf,$$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
 

@@ -13,7 +13,7 @@ int epoch_init(struct epoch *e, uint32_t readers_n)
 {
 	*e = (struct epoch){ .now = 1, .readers_n = readers_n };
 	e->last = &e->first;
-	e->reader = aligned_alloc(sizeof(*e->reader), readers_n * sizeof(*e->reader));
+	e->reader = aligned_alloc(sizeof(*e->reader), (readers_n + 1) * sizeof(*e->reader));
 	if (!e->reader)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < readers_n; i++)

@@ -36,7 +36,10 @@ struct epoch {
 	struct epoch_item *first, **last; /* retired, oldest first */
 };
 
-/* All readers begin idle. -ENOMEM */
+/*
+ * All readers begin idle. The main thread needs no reader: what it has found it may use until it
+ * calls epoch_reclaim() or epoch_fini(). -ENOMEM
+ */
 int epoch_init(struct epoch *e, uint32_t readers_n);
 /* After all readers have ended: frees everything that is retired. */
 void epoch_fini(struct epoch *e);

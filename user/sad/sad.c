@@ -81,12 +81,14 @@ struct lease_desk *sad_desk(struct sad *s)
 
 void sad_quiescent(struct sad *s, uint32_t worker)
 {
-	epoch_quiescent(&s->epoch, worker);
+	if (worker < s->epoch.readers_n)
+		epoch_quiescent(&s->epoch, worker);
 }
 
 void sad_idle(struct sad *s, uint32_t worker, bool idle)
 {
-	epoch_idle(&s->epoch, worker, idle);
+	if (worker < s->epoch.readers_n)
+		epoch_idle(&s->epoch, worker, idle);
 }
 
 /* ---- main thread */
@@ -150,7 +152,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	s->sa = calloc(st->max_sas, sizeof(*s->sa));
 	s->shared = calloc(st->max_sas, sizeof(*s->shared));
 	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
-	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n))
+	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1))
 		err = fault_set(f, -ENOMEM, "out of memory");
 	else
 		err = lease_desk_open(&s->desk, st->max_sas, f);

@@ -28,7 +28,11 @@ struct sad_state {
 	uint32_t max_sas, replay_words, max_policies;
 };
 
-/* workers_n counts the slow path too. Ended by sad_close(), after all workers have ended. */
+/*
+ * workers_n counts the slow path too. That one, the last, is the main thread's own: it counts as
+ * idle always, and what it has got stays valid until the main thread calls sad_reclaim().
+ * Ended by sad_close(), after all workers have ended.
+ */
 int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	     const struct engine *e, struct fault *f);
 void sad_close(struct sad *s);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pair.c - see pair.h. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/engine.h"
+#include "libxesp/addr.h"
+#include "libxesp/secret.h"
+#include "tests/pair/pair.h"
+#include "xesp/fault.h"
+
+#define POLICIES 8
+
+static void must(int err, const struct fault *f, const char *what)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "pair: %s: %s (%d)\n", what, f->text, err);
+	exit(70);
+}
+
+static struct xesp_addr address(const char *text)
+{
+	struct fault f = { "" };
+	struct xesp_addr a;
+
+	must(addr_parse(&a, text, &f), &f, text);
+	return a;
+}
+
+static void alloc_maps(struct sad_state *st)
+{
+	*st = (struct sad_state){
+		.sa = calloc(PAIR_SAS, sizeof(*st->sa)),
+		.replay = calloc(PAIR_WORDS, sizeof(*st->replay)),
+		.policy = calloc(POLICIES, sizeof(*st->policy)),
+		.worker = calloc(XESP_WORKERS_MAX, sizeof(*st->worker)),
+		.max_sas = PAIR_SAS,
+		.replay_words = PAIR_WORDS,
+		.max_policies = POLICIES,
+	};
+	if (!st->sa || !st->replay || !st->policy || !st->worker)
+		exit(70);
+}
+
+static void describe_tunnels(struct pair *p, const struct pair_opts *o)
+{
+	struct xesp_addr a = address(o->outer6 ? "2001:db8::1" : "192.0.2.1");
+	struct xesp_addr b = address(o->outer6 ? "2001:db8::2" : "192.0.2.2");
+
+	p->tunnel_out = (struct xesp_keymsg_tunnel){
+		.id = PAIR_TUNNEL_OUT, .sa_out = PAIR_SA_OUT, .name = "out", .local = a,
+		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : 64,
+		.df = o->df, .dscp = o->dscp, .dscp_value = o->dscp_value, .ecn = o->ecn,
+	};
+	p->tunnel_in = (struct xesp_keymsg_tunnel){
+		.id = PAIR_TUNNEL_IN, .name = "in", .local = b, .remote = a, .ttl = 64,
+	};
+}
+
+static void describe_sas(struct pair *p, const struct pair_opts *o)
+{
+	struct xesp_keymsg_sa sa = {
+		.id = PAIR_SA_OUT, .tunnel = PAIR_TUNNEL_OUT, .spi = htonl(PAIR_SPI),
+		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = XESP_ALG_AES_GCM_16,
+		.key_len = o->key_len ? o->key_len : 16, .salt_len = 4, .lease_first = 1,
+		.lease_last = o->lease ? o->lease : 1000000,
+	};
+
+	for (uint8_t i = 0; i < sa.key_len; i++)
+		sa.key[i] = (uint8_t)(i * 7 + 1);
+	memcpy(sa.salt, "salt", 4);
+	p->out = sa;
+	sa.id = PAIR_SA_IN;
+	sa.tunnel = PAIR_TUNNEL_IN;
+	sa.dir = XESP_DIR_IN;
+	sa.lease_first = sa.lease_last = 0;
+	sa.window = o->window ? o->window : 64;
+	p->in = sa;
+}
+
+void pair_identify(struct pair *p, const struct xesp_keymsg_sa *m, uint32_t replay_off,
+		   uint32_t replay_words)
+{
+	struct xesp_sa_state *st = &p->st.sa[m->id];
+	uint8_t fingerprint[SECRET_FINGERPRINT_LEN];
+
+	secret_fingerprint(fingerprint, m->key, m->key_len, m->salt, m->salt_len);
+	*st = (struct xesp_sa_state){
+		.name = "pair", .spi = m->spi, .dir = m->dir, .in_use = 1, .esn = m->esn,
+		.replay_off = replay_off, .replay_words = replay_words, .window = m->window,
+	};
+	memcpy(&st->fingerprint, fingerprint, sizeof(fingerprint));
+}
+
+struct xesp_selector pair_selector(const char *local, const char *remote)
+{
+	struct xesp_selector s = { .local_port_last = 65535, .remote_port_last = 65535 };
+	struct fault f = { "" };
+	struct xesp_addr prefix;
+	uint8_t len;
+
+	must(addr_parse_prefix(&prefix, &len, local, &f), &f, local);
+	addr_range(&prefix, len, &s.local_first, &s.local_last);
+	must(addr_parse_prefix(&prefix, &len, remote, &f), &f, remote);
+	addr_range(&prefix, len, &s.remote_first, &s.remote_last);
+	return s;
+}
+
+int pair_allow(struct pair *p, uint32_t tunnel, const struct xesp_selector *sel, uint16_t n)
+{
+	struct xesp_keymsg_selectors *m = calloc(1, sizeof(*m) + n * sizeof(*sel));
+	int err;
+
+	m->tunnel = tunnel;
+	m->n = n;
+	m->first = m->last = 1;
+	memcpy(m->sel, sel, n * sizeof(*sel));
+	err = sad_selectors(p->sad, m, NULL);
+	free(m);
+	return err;
+}
+
+void pair_open(struct pair *p, const struct pair_opts *o)
+{
+	const struct xesp_selector allowed[] = {
+		pair_selector("10.2.0.0/24", "10.1.0.0/24"),
+		pair_selector("2001:db8:2::/48", "2001:db8:1::/48"),
+	};
+	struct fault f = { "" };
+	uint32_t words = 2;
+
+	*p = (struct pair){ 0 };
+	alloc_maps(&p->st);
+	describe_tunnels(p, o);
+	describe_sas(p, o);
+	while (64 * (words - 1) < p->in.window)
+		words *= 2;
+	pair_identify(p, &p->out, 0, 0);
+	pair_identify(p, &p->in, 16, words);
+	must(sad_open(&p->sad, &p->st, PAIR_WORKERS, &engine_openssl, &f), &f, "SAD");
+	must(sad_tunnel_set(p->sad, &p->tunnel_out, &f), &f, "tunnel 1");
+	must(sad_tunnel_set(p->sad, &p->tunnel_in, &f), &f, "tunnel 2");
+	must(pair_allow(p, PAIR_TUNNEL_IN, allowed, 2), &f, "selectors");
+	must(sad_add(p->sad, &p->out, &f), &f, "SA 1");
+	must(sad_add(p->sad, &p->in, &f), &f, "SA 2");
+	must(esp_worker_open(&p->w, p->sad, PAIR_MAIN, &f), &f, "worker");
+}
+
+void pair_close(struct pair *p)
+{
+	esp_worker_close(p->w);
+	sad_close(p->sad);
+	free(p->st.sa);
+	free(p->st.replay);
+	free(p->st.policy);
+	free(p->st.worker);
+}
+
+struct pkt pair_clear(struct frame *f, uint32_t len)
+{
+	return (struct pkt){
+		.l3 = f->bytes + PAIR_HEADROOM, .len = len, .head = f->bytes,
+		.end = f->bytes + sizeof(f->bytes), .id = PAIR_TUNNEL_OUT, .policy = PAIR_POLICY,
+	};
+}
+
+struct pkt pair_esp(struct frame *f, uint32_t len, uint16_t l4_off)
+{
+	struct pkt p = pair_clear(f, len);
+
+	p.id = PAIR_SA_IN;
+	p.policy = 0;
+	p.l4_off = l4_off;
+	return p;
+}
+
+void pair_checksum(uint8_t *ip)
+{
+	uint32_t sum = 0;
+
+	ip[10] = ip[11] = 0;
+	for (int i = 0; i < (ip[0] & 15) * 4; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+}
+
+static void put16(uint8_t *at, uint32_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+static void make_ip4(uint8_t *ip, uint32_t len)
+{
+	static const uint8_t head[20] = { 0x45, 0, 0, 0, 0, 7, 0x40, 0, 64, IPPROTO_UDP, 0, 0,
+					  10, 1, 0, 2, 10, 2, 0, 2 };
+
+	memcpy(ip, head, sizeof(head));
+	put16(ip + 2, len);
+	pair_checksum(ip);
+}
+
+static void make_ip6(uint8_t *ip, uint32_t len)
+{
+	static const uint8_t head[40] = { 0x60, 0, 0, 0, 0, 0, IPPROTO_UDP, 64,
+					  0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+					  0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2 };
+
+	memcpy(ip, head, sizeof(head));
+	put16(ip + 4, len - 40);
+}
+
+struct pkt pair_make(struct frame *f, int version, uint32_t len)
+{
+	uint8_t *ip = f->bytes + PAIR_HEADROOM;
+	uint32_t hdr_len = version == 4 ? 20 : 40;
+
+	memset(f, 0xee, sizeof(*f));
+	if (version == 4)
+		make_ip4(ip, len);
+	else
+		make_ip6(ip, len);
+	for (uint32_t i = hdr_len; i < len; i++)
+		ip[i] = (uint8_t)(i * 31);
+	if (len >= hdr_len + 8) {
+		put16(ip + hdr_len, 1000);
+		put16(ip + hdr_len + 2, 2000);
+		put16(ip + hdr_len + 4, len - hdr_len);
+		put16(ip + hdr_len + 6, 0);
+	}
+	return pair_clear(f, len);
+}
+
+typedef void (*transform_fn)(struct esp_worker *w, struct batch *b);
+
+static enum xesp_drop one(struct pair *p, struct pkt *pkt, transform_fn fn)
+{
+	static struct batch b;
+
+	b.n = 1;
+	b.pkt[0] = *pkt;
+	fn(p->w, &b);
+	*pkt = b.pkt[0];
+	return pkt->drop;
+}
+
+enum xesp_drop pair_encap(struct pair *p, struct pkt *pkt)
+{
+	return one(p, pkt, esp_encap);
+}
+
+enum xesp_drop pair_decap(struct pair *p, struct pkt *pkt)
+{
+	return one(p, pkt, esp_decap);
+}
+
+void pair_turn(struct pkt *pkt)
+{
+	pkt->id = PAIR_SA_IN;
+	pkt->policy = 0;
+	pkt->sa = NULL;
+	pkt->l4_off = pkt->l3[0] >> 4 == 4 ? 20 : 40;
+}

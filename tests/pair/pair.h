@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pair.h - both ends of one tunnel in one process, without maps, rings or a kernel.
+ *
+ * For unit tests, fuzz targets and the bench. One SAD holds SA 1 (outbound, tunnel 1) and SA 2
+ * (inbound, tunnel 2) with the same SPI and key, so what is encapsulated to tunnel 1 can be given
+ * back as SA 2's. Hosts 10.1.0.2 and 2001:db8:1::2 are behind the sending end, 10.2.0.2 and
+ * 2001:db8:2::2 behind the receiving one; tunnel 2's selectors allow just these networks.
+ */
+#ifndef XESP_TEST_PAIR_H
+#define XESP_TEST_PAIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "esp/esp.h"
+#include "sad/sad.h"
+#include "xesp/keymsg.h"
+
+#define PAIR_SA_OUT 1
+#define PAIR_SA_IN 2
+#define PAIR_TUNNEL_OUT 1
+#define PAIR_TUNNEL_IN 2
+#define PAIR_POLICY 3
+#define PAIR_SPI 0x12345678
+#define PAIR_SAS 64
+#define PAIR_WORDS 4096
+#define PAIR_WORKERS 4
+#define PAIR_MAIN 3 /* the last, as the slow path is xespd's */
+
+struct pair_opts {
+	bool outer6;
+	bool esn;
+	uint8_t key_len;  /* 0: 16 */
+	uint32_t window;  /* 0: 64 */
+	uint32_t mtu;     /* of tunnel 1, 0: 1500 */
+	uint8_t df, dscp, dscp_value, ecn, ttl; /* of tunnel 1; ttl 0: 64 */
+	uint64_t lease;   /* numbers of SA 1; 0: 1 .. 1000000 */
+};
+
+struct pair {
+	struct sad_state st;
+	struct sad *sad;
+	struct esp_worker *w;  /* PAIR_MAIN, of the thread that opened it */
+	struct xesp_keymsg_sa out, in; /* as they were added */
+	struct xesp_keymsg_tunnel tunnel_out, tunnel_in;
+};
+
+/* Exits with a message when it cannot. */
+void pair_open(struct pair *p, const struct pair_opts *o);
+void pair_close(struct pair *p);
+
+/* Writes an SA's identity where keyd would. */
+void pair_identify(struct pair *p, const struct xesp_keymsg_sa *m, uint32_t replay_off,
+		   uint32_t replay_words);
+
+/* Lets the rows of `tunnel` allow `local` and `remote` alone, any protocol and port. */
+struct xesp_selector pair_selector(const char *local, const char *remote);
+int pair_allow(struct pair *p, uint32_t tunnel, const struct xesp_selector *sel, uint16_t n);
+
+/* A buffer with room before and behind, as a UMEM frame has it. */
+#define PAIR_FRAME 10240
+#define PAIR_HEADROOM 256
+struct frame {
+	uint8_t bytes[PAIR_FRAME];
+};
+
+/* The packet of len bytes that stands at the frame's headroom, for esp_encap() or esp_decap(). */
+struct pkt pair_clear(struct frame *f, uint32_t len);
+struct pkt pair_esp(struct frame *f, uint32_t len, uint16_t l4_off);
+
+/* Makes a UDP packet of `len` bytes there, from port 1000 to 2000, and its struct pkt. */
+struct pkt pair_make(struct frame *f, int version, uint32_t len);
+/* Repairs the IPv4 header checksum after a change. */
+void pair_checksum(uint8_t *ip);
+
+/* One packet through; returns its drop reason. */
+enum xesp_drop pair_encap(struct pair *p, struct pkt *pkt);
+enum xesp_drop pair_decap(struct pair *p, struct pkt *pkt);
+/* Makes a packet that came out of encap one for decap. */
+void pair_turn(struct pkt *pkt);
+
+#endif /* XESP_TEST_PAIR_H */
