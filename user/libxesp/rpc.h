@@ -24,6 +24,7 @@
 struct event_base;
 struct fault;
 struct rpc_server;
+struct sockaddr_un;
 
 /*
  * Answers one request. `params` is borrowed and may be NULL. On success *result is a new object,
@@ -59,5 +60,8 @@ void rpc_server_close(struct rpc_server *s);
  */
 int rpc_call(const char *path, const char *request, struct json_object *params, int timeout_ms,
 	     struct json_object **result, struct fault *f);
+
+/* The address of the socket at `path`, for both ends. -ENAMETOOLONG: it is too long for one. */
+int rpc_addr(struct sockaddr_un *addr, const char *path, struct fault *f);
 
 #endif /* XESP_RPC_H */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* iface.c - see iface.h. */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <ifaddrs.h>
@@ -65,16 +66,34 @@ static bool to_addr(struct xesp_addr *a, const struct sockaddr *sa)
 	return true;
 }
 
-static int publish_one(int fd, const struct sockaddr *sa, __u32 ifindex, struct fault *f)
+static int publish_one(int fd, const struct xesp_addr *a, __u32 ifindex, struct fault *f)
 {
-	struct xesp_addr a;
-
-	if (!to_addr(&a, sa) || !bpf_map_update_elem(fd, &a, &ifindex, BPF_ANY))
+	if (!bpf_map_update_elem(fd, a, &ifindex, BPF_ANY))
 		return 0;
 	if (errno == E2BIG || errno == ENOSPC)
 		return fault_set(f, -E2BIG,
 				 "this machine has more addresses than xesp_local holds");
 	return fault_set(f, -errno, "cannot write xesp_local: %s", strerror(errno));
+}
+
+/*
+ * The broadcast addresses that the kernel answers to: the one that was configured, and that of the
+ * subnet, which it takes for one whether it was configured or not.
+ */
+static int publish_broadcast(int fd, const struct ifaddrs *ia, __u32 ifindex, struct fault *f)
+{
+	struct xesp_addr a, mask;
+	int err = 0;
+
+	if (!(ia->ifa_flags & IFF_BROADCAST))
+		return 0; /* the field would be the far end of a point-to-point link */
+	if (to_addr(&a, ia->ifa_broadaddr))
+		err = publish_one(fd, &a, ifindex, f);
+	if (err || !to_addr(&mask, ia->ifa_netmask) || ntohl(~mask.w[3]) < 3)
+		return err; /* RFC 3021: /31 and /32 have none */
+	to_addr(&a, ia->ifa_addr);
+	a.w[3] |= ~mask.w[3];
+	return publish_one(fd, &a, ifindex, f);
 }
 
 int iface_publish_local(const struct pins *pins, struct fault *f)
@@ -84,15 +103,15 @@ int iface_publish_local(const struct pins *pins, struct fault *f)
 
 	if (getifaddrs(&all))
 		return fault_set(f, -errno, "cannot list addresses: %s", strerror(errno));
-	for (struct ifaddrs *a = all; a && !err; a = a->ifa_next) {
-		__u32 ifindex = if_nametoindex(a->ifa_name);
+	for (struct ifaddrs *ia = all; ia && !err; ia = ia->ifa_next) {
+		__u32 ifindex = if_nametoindex(ia->ifa_name);
+		struct xesp_addr a;
 
-		err = publish_one(fd, a->ifa_addr, ifindex, f);
-		/* The field is a union: without the flag it is the far end of a point-to-point
-		 * link. */
-		if (!err && a->ifa_addr && a->ifa_addr->sa_family == AF_INET &&
-		    (a->ifa_flags & IFF_BROADCAST))
-			err = publish_one(fd, a->ifa_broadaddr, ifindex, f);
+		if (!to_addr(&a, ia->ifa_addr))
+			continue;
+		err = publish_one(fd, &a, ifindex, f);
+		if (!err && addr_is_ip4(&a))
+			err = publish_broadcast(fd, ia, ifindex, f);
 	}
 	freeifaddrs(all);
 	return err;

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,10 +96,21 @@ int occupant_find(struct occupant *o, uint32_t ifindex, struct fault *f)
 	return 0;
 }
 
+static bool is_xesp(const char *name)
+{
+	return !strcmp(name, "xdp_inner") || !strcmp(name, "xdp_outer") ||
+	       !strcmp(name, "xdp_onearm");
+}
+
 int occupant_check(const struct occupant *o, const char *ifname, struct fault *f)
 {
 	if (o->kind != OCCUPANT_OTHER)
 		return 0;
+	if (o->link_id && is_xesp(o->name))
+		return fault_set(
+			f, -EBUSY,
+			"another xesp has attached its program %u ('%s') with pins elsewhere: `xesp --pins DIR detach`, or `bpftool link detach id %u`",
+			o->prog_id, o->name, o->link_id);
 	if (o->link_id)
 		return fault_set(
 			f, -EBUSY,

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
+#include <limits.h>
 #include <linux/magic.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,13 +30,35 @@ static bool on_bpffs(const char *path)
 	return !statfs(path, &st) && st.f_type == BPF_FS_MAGIC;
 }
 
-/* Only when both can be read and differ. */
+/* `ip netns exec` puts a sysfs of its own over /sys, and names it after the network namespace. */
+static bool in_ip_netns_exec(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	bool found = false;
+	struct mntent *m;
+
+	while (mounts && (m = getmntent(mounts))) {
+		char netns[PATH_MAX];
+
+		if (strcmp(m->mnt_dir, "/sys") || strcmp(m->mnt_type, "sysfs"))
+			continue;
+		snprintf(netns, sizeof(netns), "/run/netns/%s", m->mnt_fsname);
+		found = !access(netns, F_OK);
+	}
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}
+
+/* A mount made here would end with the last process in here. */
 static bool in_private_mount_namespace(void)
 {
 	struct stat ours, init;
 
-	return !stat("/proc/self/ns/mnt", &ours) && !stat("/proc/1/ns/mnt", &init) &&
-	       (ours.st_ino != init.st_ino || ours.st_dev != init.st_dev);
+	if (!stat("/proc/self/ns/mnt", &ours) && !stat("/proc/1/ns/mnt", &init) &&
+	    (ours.st_ino != init.st_ino || ours.st_dev != init.st_dev))
+		return true;
+	return in_ip_netns_exec();
 }
 
 static int mount_bpffs(struct pin_dir *d, struct fault *f)
