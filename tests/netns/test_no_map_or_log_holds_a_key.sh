@@ -36,8 +36,14 @@ done
 cat >"$TMP/find.py" <<'END'
 import os, re, sys
 keys = [bytes.fromhex(k) for k in sys.argv[2:]]
-text = {n: re.sub(r"0x|[\s\",:\[\]{}]+", " ", open(os.path.join(sys.argv[1], n), errors="replace").read().lower())
-        for n in os.listdir(sys.argv[1])}
+
+def squeeze(name):
+    """Numbers and octets only, one blank between them; long runs of zeros (unused elements) cut."""
+    with open(os.path.join(sys.argv[1], name), errors="replace") as f:
+        words = re.findall(r"\b(?:0x)?([0-9a-f]+)\b", f.read().lower())
+    return re.sub(r"( 0+){16,}(?= )", "", " " + " ".join(words) + " ")
+
+text = {name: squeeze(name) for name in os.listdir(sys.argv[1])}
 found = 0
 for key in keys:
     for at in range(0, len(key) - 7):
@@ -48,10 +54,10 @@ for key in keys:
             forms |= {str(n), "%x" % n}
             forms.add("%d %d" % (int.from_bytes(b[:4], order), int.from_bytes(b[4:], order)))
         for name, body in text.items():
-            squeezed = re.sub(r"\s+", " ", body)
             for form in forms:
-                if form in squeezed:
-                    print("key octets %d.. in %s" % (at, name)); found += 1
+                if form in body:
+                    print("key octets %d.. in %s" % (at, name))
+                    found += 1
 sys.exit(1 if found else 0)
 END
 keys=()
