@@ -216,7 +216,7 @@ enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_ad
 	return (enum fib_verdict)c->verdict;
 }
 
-void fib_quiescent(struct fib *f, uint32_t worker)
+static void see_epoch(struct fib *f, uint32_t worker)
 {
 	/* Acquire with the epoch's release in publish(): who has seen this epoch reads the view of
 	 * it or a later one from now on. Release: all reads of older views are done. */
@@ -225,13 +225,19 @@ void fib_quiescent(struct fib *f, uint32_t worker)
 	__atomic_store_n(&f->workers[worker].seen, epoch, __ATOMIC_RELEASE);
 }
 
+void fib_quiescent(struct fib *f, uint32_t worker)
+{
+	if (f->workers[worker].seen != IDLE)
+		see_epoch(f, worker);
+}
+
 void fib_idle(struct fib *f, uint32_t worker, bool idle)
 {
 	if (idle) {
 		__atomic_store_n(&f->workers[worker].seen, IDLE, __ATOMIC_RELEASE);
 		return;
 	}
-	fib_quiescent(f, worker);
+	see_epoch(f, worker);
 	/* Partner is the fence in reclaim(): either it sees that this worker is back, or this
 	 * worker's next load of the view sees the new one. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -61,8 +61,8 @@ enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_ad
 
 /*
  * As sad_quiescent() and sad_idle(): a snapshot is freed once every worker that is not idle has
- * passed a quiescent point after it was replaced. A worker begins idle; a fib_lookup() by an idle
- * one ends its idleness.
+ * passed a quiescent point after it was replaced. A worker begins idle; fib_lookup() by an idle
+ * one ends its idleness, fib_quiescent() does not.
  */
 void fib_quiescent(struct fib *f, uint32_t worker);
 void fib_idle(struct fib *f, uint32_t worker, bool idle);

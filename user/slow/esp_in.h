@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * esp_in.h - ESP that arrived in outer fragments: whole again, by raw sockets.
+ *
+ * XDP passes fragments; the kernel puts them together (RFC 4303 section 3.4.1 wants that done
+ * before ESP) and hands the packet to every raw ESP socket. So do interfaces that xesp is not
+ * attached to. What is not to an address of a tunnel of ours is somebody else's, and left alone.
+ * Main thread.
+ */
+#ifndef XESP_SLOW_ESP_IN_H
+#define XESP_SLOW_ESP_IN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "esp/pkt.h"
+
+struct fault;
+struct pins;
+
+struct esp_in {
+	int fd4, fd6; /* -1: the kernel lacks the family */
+	const struct pins *pins;
+};
+
+int esp_in_open(struct esp_in *e, const struct pins *pins, struct fault *f);
+void esp_in_close(struct esp_in *e);
+
+#define ESP_IN_ROOM (40 + 65535) /* an IPv6 header made here, and the largest packet */
+
+/*
+ * One packet from fd (one of the two) into buf of ESP_IN_ROOM bytes. False: nothing there. p->l3,
+ * len and l4_off are set; p->len 0: not for us. p->drop: NO_SA, BAD_SPI, ESP_SHORT, for the caller
+ * to count; else p->id is the SA's.
+ */
+bool esp_in_read(struct esp_in *e, int fd, uint8_t *buf, struct pkt *p);
+
+#endif /* XESP_SLOW_ESP_IN_H */

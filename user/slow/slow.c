@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * slow.c - see slow.h. The main thread's half of the packet's walk: queues, xesp0 and raw sockets
+ * come together here; each handler takes a bounded number of packets and then lets the loop go on.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <bpf/bpf.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "esp/esp.h"
+#include "fib/fib.h"
+#include "libxesp/addr.h"
+#include "libxesp/pins.h"
+#include "sad/sad.h"
+#include "slow/esp_in.h"
+#include "slow/frag.h"
+#include "slow/icmp.h"
+#include "slow/queue.h"
+#include "slow/raw.h"
+#include "slow/slow.h"
+#include "slow/spd.h"
+#include "slow/tun.h"
+#include "xesp/fault.h"
+#include "xesp/log.h"
+
+#define BATCH      32  /* packets in one turn of the event loop, from each source */
+#define HEADROOM   128 /* outer IPv6 header, ESP header and IV; a round number */
+#define TAILROOM   64  /* padding, trailer, ICV */
+#define PACKET_MAX 65535
+#define BUF_BYTES  (HEADROOM + PACKET_MAX + TAILROOM)
+#define SLOT_BYTES (9216 + HEADROOM + TAILROOM) /* the largest frame the ports take, encapsulated \
+						 */
+#define DATA_SLOTS 256
+#define TELL_SLOTS 64
+
+_Static_assert(ESP_IN_ROOM <= BUF_BYTES, "an inbound packet fits a buffer");
+
+enum way { WAY_TUN, WAY_WIRE, WAY_TUNNEL, WAY_TELL };
+
+struct slow {
+	struct slow_opts o;
+	char tun_name[16];
+	int tun;
+	struct raw raw;
+	struct esp_in in;
+	struct spd *spd;
+	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
+	struct queue *to_tun, *to_wire, *to_tell;
+	struct event *on_tun, *on_esp4, *on_esp6, *on_to_tun, *on_to_wire, *on_to_tell;
+	struct icmp_limit limit;
+	struct log_limit complain;
+	struct batch batch;  /* of the handler that runs */
+	struct batch pieces; /* of one packet of it that is fragmented */
+	uint8_t *buf;        /* [BATCH][BUF_BYTES], for batch */
+	uint8_t *piece_buf;  /* [BATCH][SLOT_BYTES], for pieces */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Counters of the slow worker's row: one writer, this thread. */
+static void count(__u64 *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static struct xesp_worker_stats *stats(struct slow *s)
+{
+	return esp_worker_stats(s->o.esp);
+}
+
+/* Around everything that may hold an SA: in between the slow worker is idle, so that the SAD, on
+ * this same thread, never waits for it. */
+static void hold_sas(struct slow *s)
+{
+	sad_idle(s->o.sad, s->o.worker, false);
+}
+
+static void let_sas_go(struct slow *s)
+{
+	sad_idle(s->o.sad, s->o.worker, true);
+}
+
+/* ---- out */
+
+static void drop(struct slow *s, struct pkt *p, enum xesp_drop why)
+{
+	esp_count_drop(s->o.esp, p, why);
+}
+
+static void send_to_wire(struct slow *s, struct pkt *p)
+{
+	if (raw_send(&s->raw, p->l3, p->len)) {
+		drop(s, p, XESP_DROP_TX_ERROR);
+		return;
+	}
+	count(&stats(s)->tx_packets, 1);
+	count(&stats(s)->tx_bytes, p->len);
+}
+
+static void send_to_tun(struct slow *s, struct pkt *p)
+{
+	ssize_t n = write(s->tun, p->l3, p->len);
+
+	if (n < 0) {
+		drop(s, p, errno == EAGAIN ? XESP_DROP_SLOW_PATH_FULL : XESP_DROP_TX_ERROR);
+		return;
+	}
+	count(&stats(s)->tx_packets, 1);
+	count(&stats(s)->tx_bytes, p->len);
+}
+
+/*
+ * Is the sender on the cleartext side? An ICMP error quotes what policy protects, so it must not
+ * leave by an interface that is for ciphertext only. Where the mirror does not know, the kernel's
+ * route decides, as for all of this machine's own traffic.
+ */
+static bool may_go_in_clear(struct slow *s, const struct xesp_addr *sender)
+{
+	int fd = s->o.pins->fd[PINS_IFACES];
+	struct xesp_iface iface;
+	struct fib_hop hop;
+	__u32 ifindex, *from = NULL;
+	bool may = true;
+
+	if (fib_lookup(s->o.fib, s->o.worker, sender, &hop) == FIB_SEND) {
+		while (!bpf_map_get_next_key(fd, from, &ifindex)) {
+			if (!bpf_map_lookup_elem(fd, &ifindex, &iface) && iface.port == hop.port)
+				may = iface.role & XESP_ROLE_INNER;
+			from = &ifindex;
+		}
+	}
+	fib_idle(s->o.fib, s->o.worker, true);
+	return may;
+}
+
+/* Through the tunnel that policy names for it, when it names one. */
+static void tell_through_tunnel(struct slow *s, uint8_t *buf, uint32_t len)
+{
+	struct batch *b = &s->pieces;
+	struct xesp_spd_val found;
+	struct spd_key key;
+
+	if (spd_key(&key, buf + HEADROOM, len) || spd_find(s->spd, &key, &found) ||
+	    found.action != XESP_ACTION_PROTECT)
+		return;
+	b->n = 1;
+	b->pkt[0] = (struct pkt){ .l3 = buf + HEADROOM,
+				  .len = len,
+				  .id = found.tunnel,
+				  .head = buf,
+				  .end = buf + SLOT_BYTES,
+				  .policy = found.policy,
+				  .local = true };
+	esp_encap(s->o.esp, b);
+	if (!b->pkt[0].drop)
+		send_to_wire(s, &b->pkt[0]);
+}
+
+/*
+ * The sender of a packet that was on its way into a tunnel is told along the kernel's route. That
+ * of one which came out of a tunnel is told through a tunnel or not at all: the error quotes
+ * decrypted text.
+ */
+static void tell(struct slow *s, const struct icmp_cause *c, bool outbound)
+{
+	uint8_t *buf = s->piece_buf;
+	struct xesp_addr sender, src;
+	uint32_t len;
+
+	if (!icmp_may_tell(c, &sender) || !fib_source(s->o.fib, &sender, &src) ||
+	    !icmp_limit_take(&s->limit, c->error, now_ms()))
+		return;
+	len = icmp_make(c, &src, buf + HEADROOM);
+	if (!outbound)
+		tell_through_tunnel(s, buf, len);
+	else if (may_go_in_clear(s, &sender))
+		raw_send(&s->raw, buf + HEADROOM, len); /* unreliable by nature, RFC 792 */
+}
+
+static enum icmp_error error_for(enum xesp_drop drop)
+{
+	return drop == XESP_DROP_TOO_BIG ? ICMP_ERROR_TOO_BIG : ICMP_ERROR_TIME_EXCEEDED;
+}
+
+/* ---- into a tunnel */
+
+/* What is good goes out; the senders of what is not are told. Pieces are not cut again. */
+static void encap_and_send(struct slow *s, struct batch *b,
+			   void (*cut)(struct slow *, struct pkt *))
+{
+	esp_encap(s->o.esp, b);
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = &b->pkt[i];
+		struct icmp_cause c = { .ip = p->l3, .have = p->len, .mtu = p->mtu };
+
+		if (!p->drop) {
+			send_to_wire(s, p);
+		} else if (p->drop == XESP_DROP_TOO_BIG && p->fragment) {
+			if (cut)
+				cut(s, p);
+			else
+				drop(s, p, XESP_DROP_TOO_BIG);
+		} else if (cut &&
+			   (p->drop == XESP_DROP_TOO_BIG || p->drop == XESP_DROP_TTL_EXPIRED)) {
+			c.error = error_for(p->drop);
+			tell(s, &c, true);
+		}
+	}
+}
+
+static void cut_and_send(struct slow *s, struct pkt *p)
+{
+	const uint32_t most = SLOT_BYTES - HEADROOM - TAILROOM;
+	struct batch *b = &s->pieces;
+	struct frag f;
+
+	if (frag_begin(&f, p->l3, p->len, p->mtu < most ? p->mtu : most)) {
+		drop(s, p, XESP_DROP_TOO_BIG);
+		return;
+	}
+	do {
+		for (b->n = 0; b->n < BATCH; b->n++) {
+			uint8_t *buf = s->piece_buf + (size_t)b->n * SLOT_BYTES;
+			uint32_t len = frag_next(&f, buf + HEADROOM);
+
+			if (!len)
+				break;
+			b->pkt[b->n] = (struct pkt){ .l3 = buf + HEADROOM,
+						     .len = len,
+						     .id = p->id,
+						     .head = buf,
+						     .end = buf + SLOT_BYTES,
+						     .policy = p->policy,
+						     .local = p->local };
+		}
+		encap_and_send(s, b, NULL);
+	} while (b->n == BATCH);
+}
+
+/* ---- xesp0 in */
+
+/*
+ * Our own ESP comes back when the route to a tunnel's far end leads into xesp0. Encapsulated again
+ * it would come back again, longer each time.
+ */
+static bool is_own_esp(const struct slow *s, const struct spd_key *k)
+{
+	__u32 tunnel;
+
+	return k->proto == IPPROTO_ESP &&
+	       !bpf_map_lookup_elem(s->o.pins->fd[PINS_ENDPOINTS], &k->local, &tunnel);
+}
+
+/* RFC 4301 section 5.1 for one packet; sets p->id and p->policy, or the drop. */
+static enum xesp_drop apply_policy(struct slow *s, struct pkt *p)
+{
+	struct xesp_spd_val found;
+	struct spd_key key;
+	enum xesp_drop why = spd_key(&key, p->l3, p->len);
+
+	if (why)
+		return why;
+	if (is_own_esp(s, &key))
+		return XESP_DROP_NO_ROUTE;
+	why = spd_find(s->spd, &key, &found);
+	if (why)
+		return why;
+	p->policy = found.policy;
+	p->id = found.tunnel;
+	switch (found.action) {
+	case XESP_ACTION_PROTECT:
+		return XESP_DROP_NONE;
+	case XESP_ACTION_DISCARD:
+		return found.policy ? XESP_DROP_DISCARD : XESP_DROP_NO_POLICY;
+	default:
+		/* Bypass: it would have to leave in clear, by a route that does not lead here. */
+		return XESP_DROP_NO_POLICY;
+	}
+}
+
+static bool read_tun(struct slow *s, uint8_t *buf, struct pkt *p)
+{
+	ssize_t n = read(s->tun, buf + HEADROOM, PACKET_MAX);
+
+	if (n <= 0)
+		return false;
+	*p = (struct pkt){ .l3 = buf + HEADROOM,
+			   .len = (uint32_t)n,
+			   .head = buf,
+			   .end = buf + BUF_BYTES,
+			   .local = true };
+	count(&stats(s)->rx_packets, 1);
+	count(&stats(s)->rx_bytes, (uint64_t)n);
+	return true;
+}
+
+static void on_tun(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+	struct batch *b = &s->batch;
+	enum xesp_drop why;
+
+	(void)fd;
+	(void)what;
+	hold_sas(s);
+	b->n = 0;
+	for (uint32_t i = 0; i < BATCH; i++) {
+		struct pkt *p = &b->pkt[b->n];
+
+		if (!read_tun(s, s->buf + (size_t)b->n * BUF_BYTES, p))
+			break;
+		why = apply_policy(s, p);
+		if (why)
+			drop(s, p, why);
+		else
+			b->n++;
+	}
+	if (b->n)
+		encap_and_send(s, b, cut_and_send);
+	let_sas_go(s);
+}
+
+/* ---- raw in */
+
+static void on_esp(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+	struct batch *b = &s->batch;
+
+	(void)what;
+	hold_sas(s);
+	b->n = 0;
+	for (uint32_t i = 0; i < BATCH; i++) {
+		struct pkt *p = &b->pkt[b->n];
+
+		if (!esp_in_read(&s->in, fd, s->buf + (size_t)b->n * BUF_BYTES, p))
+			break;
+		if (!p->len)
+			continue;
+		count(&stats(s)->rx_packets, 1);
+		count(&stats(s)->rx_bytes, p->len);
+		if (p->drop)
+			drop(s, p, p->drop);
+		else
+			b->n++;
+	}
+	if (b->n)
+		esp_decap(s->o.esp, b);
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (!b->pkt[i].drop)
+			send_to_tun(s, &b->pkt[i]);
+	}
+	let_sas_go(s);
+}
+
+/* ---- from workers */
+
+static struct pkt pkt_of(const struct queue_item *i)
+{
+	return (struct pkt){ .l3 = i->data,
+			     .len = i->len,
+			     .id = i->id,
+			     .policy = i->policy,
+			     .mtu = i->mtu,
+			     .fragment = i->fragment };
+}
+
+static void tell_about(struct slow *s, const struct queue_item *i)
+{
+	const struct icmp_cause c = {
+		.ip = i->data, .have = i->have, .mtu = i->mtu, .error = error_for(i->drop)
+	};
+
+	tell(s, &c, i->policy != 0);
+}
+
+static void take_item(struct slow *s, const struct queue_item *i)
+{
+	struct pkt p = pkt_of(i);
+
+	switch ((enum way)i->way) {
+	case WAY_TUN:
+		send_to_tun(s, &p);
+		break;
+	case WAY_WIRE:
+		send_to_wire(s, &p);
+		break;
+	case WAY_TUNNEL:
+		cut_and_send(s, &p);
+		break;
+	case WAY_TELL:
+		tell_about(s, i);
+		break;
+	}
+}
+
+static void drain(struct slow *s, struct queue *q, struct event *e)
+{
+	struct queue_item *i = NULL;
+
+	hold_sas(s);
+	queue_sleep(q);
+	for (int n = 0; n < BATCH; n++) {
+		i = queue_get(q);
+		if (!i)
+			break;
+		take_item(s, i);
+		queue_done(q);
+	}
+	/* More than a turn's worth: the next turn, after the other events. */
+	if (i)
+		event_active(e, EV_READ, 0);
+	let_sas_go(s);
+}
+
+static void on_to_tun(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+
+	(void)fd;
+	(void)what;
+	drain(s, s->to_tun, s->on_to_tun);
+}
+
+static void on_to_wire(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+
+	(void)fd;
+	(void)what;
+	drain(s, s->to_wire, s->on_to_wire);
+}
+
+static void on_to_tell(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+
+	(void)fd;
+	(void)what;
+	drain(s, s->to_tell, s->on_to_tell);
+}
+
+bool slow_to_tun(struct slow *s, const struct pkt *p)
+{
+	return queue_put(s->to_tun, WAY_TUN, p, UINT32_MAX);
+}
+
+bool slow_to_wire(struct slow *s, const struct pkt *p)
+{
+	return queue_put(s->to_wire, WAY_WIRE, p, UINT32_MAX);
+}
+
+bool slow_to_tunnel(struct slow *s, const struct pkt *p)
+{
+	return queue_put(s->to_wire, WAY_TUNNEL, p, UINT32_MAX);
+}
+
+void slow_tell_sender(struct slow *s, const struct pkt *p)
+{
+	/* The drop is counted; that the queue of errors is full changes nothing for the packet. */
+	if (!queue_put(s->to_tell, WAY_TELL, p, ICMP_QUOTE_MAX))
+		return;
+}
+
+int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f)
+{
+	return tun_set_mtu(s->tun_name, mtu, f);
+}
+
+/* ---- opening */
+
+static int follow(struct event **out, struct event_base *base, int fd, event_callback_fn call,
+		  struct slow *s)
+{
+	if (fd < 0)
+		return 0; /* the kernel lacks this family */
+	*out = event_new(base, fd, EV_READ | EV_PERSIST, call, s);
+	return *out && !event_add(*out, NULL) ? 0 : -ENOMEM;
+}
+
+static int open_queues(struct slow *s, struct fault *f)
+{
+	int err = queue_open(&s->to_tun, DATA_SLOTS, SLOT_BYTES, f);
+
+	if (!err)
+		err = queue_open(&s->to_wire, DATA_SLOTS, SLOT_BYTES, f);
+	if (!err)
+		err = queue_open(&s->to_tell, TELL_SLOTS, ICMP_QUOTE_MAX, f);
+	return err;
+}
+
+static int open_devices(struct slow *s, struct fault *f)
+{
+	int err = raw_open(&s->raw, f);
+
+	if (!err)
+		err = esp_in_open(&s->in, s->o.pins, f);
+	if (err)
+		return err;
+	/* Last: from here on the kernel routes packets to us. */
+	s->tun = tun_open(s->o.tun_name, f);
+	return s->tun < 0 ? s->tun : 0;
+}
+
+static int follow_all(struct slow *s, struct event_base *base, struct fault *f)
+{
+	if (follow(&s->on_tun, base, s->tun, on_tun, s) ||
+	    follow(&s->on_esp4, base, s->in.fd4, on_esp, s) ||
+	    follow(&s->on_esp6, base, s->in.fd6, on_esp, s) ||
+	    follow(&s->on_to_tun, base, queue_fd(s->to_tun), on_to_tun, s) ||
+	    follow(&s->on_to_wire, base, queue_fd(s->to_wire), on_to_wire, s) ||
+	    follow(&s->on_to_tell, base, queue_fd(s->to_tell), on_to_tell, s))
+		return fault_set(f, -ENOMEM, "out of memory for the slow path's events");
+	return 0;
+}
+
+int slow_open(struct slow **out, struct event_base *base, const struct slow_opts *o,
+	      struct fault *f)
+{
+	struct slow *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return fault_set(f, -ENOMEM, "out of memory");
+	s->o = *o;
+	s->tun = s->raw.fd4 = s->raw.fd6 = s->in.fd4 = s->in.fd6 = -1;
+	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
+	s->buf = calloc(BATCH, BUF_BYTES);
+	s->piece_buf = calloc(BATCH, SLOT_BYTES);
+	icmp_limit_init(&s->limit, now_ms());
+	err = s->buf && s->piece_buf ? spd_open(&s->spd, o->pins, f)
+				     : fault_set(f, -ENOMEM, "out of memory");
+	if (!err)
+		err = open_queues(s, f);
+	if (!err)
+		err = open_devices(s, f);
+	if (!err)
+		err = follow_all(s, base, f);
+	if (err) {
+		slow_close(s);
+		return err;
+	}
+	let_sas_go(s);
+	*out = s;
+	return 0;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+void slow_close(struct slow *s)
+{
+	if (!s)
+		return;
+	free_event(s->on_tun);
+	free_event(s->on_esp4);
+	free_event(s->on_esp6);
+	free_event(s->on_to_tun);
+	free_event(s->on_to_wire);
+	free_event(s->on_to_tell);
+	if (s->tun >= 0)
+		close(s->tun);
+	esp_in_close(&s->in);
+	raw_close(&s->raw);
+	spd_close(s->spd);
+	queue_close(s->to_tun);
+	queue_close(s->to_wire);
+	queue_close(s->to_tell);
+	free(s->buf);
+	free(s->piece_buf);
+	free(s);
+}
