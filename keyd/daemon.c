@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* daemon.c - see daemon.h. */
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "keyd/config.h"
+#include "keyd/daemon.h"
+#include "keyd/lease.h"
+#include "keyd/netwatch.h"
+#include "keyd/publish_maps.h"
+#include "keyd/publish_worker.h"
+#include "libxesp/rpc.h"
+#include "xesp/log.h"
+
+/* ---- the machine around us */
+
+static void follow_addresses(struct daemon *d)
+{
+	struct fault f = { "" };
+
+	if (!local_addrs_read(&d->addrs, &f))
+		local_addrs_publish(&d->addrs, d->change.maps->pins.fd[PINS_LOCAL], &f);
+	if (f.text[0] && strcmp(f.text, d->addrs_failed.text))
+		log_error("addresses: %s", f.text);
+	d->addrs_failed = f;
+}
+
+static void follow_routes(struct daemon *d)
+{
+	uint32_t before = d->routes.installed, problems = d->routes.problems_n;
+	struct fault f = { "" };
+
+	if (routes_sync(&d->routes, d->change.now, &d->addrs, &f))
+		log_error("routes: %s", f.text);
+	else if (d->routes.installed != before)
+		log_info("routes: %u of %u into %s", d->routes.installed, d->routes.wanted,
+			 d->routes.tun);
+	if (d->routes.problems_n == problems)
+		return;
+	for (uint32_t i = 0; i < d->routes.problems_n; i++)
+		log_warn("routes: %s", d->routes.problems[i]);
+}
+
+static void on_net_changed(void *ctx)
+{
+	follow_addresses(ctx);
+	follow_routes(ctx);
+}
+
+/* ---- the worker's requests */
+
+static void on_lease_wanted(void *ctx, uint32_t sa_id)
+{
+	struct change *c = ctx;
+	struct daemon *d = (struct daemon *)((char *)c - offsetof(struct daemon, change));
+
+	grants_want(&d->grants, sa_id);
+	event_active(d->flush, 0, 0);
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (d->change.now)
+		grants_flush(&d->grants, &d->change.now->sad, d->change.worker);
+}
+
+/* ---- opening */
+
+/* Without a book that can be trusted keyd runs on: inbound SAs need none. */
+static int open_book(struct daemon *d, struct fault *f)
+{
+	struct fault why = { "" };
+	int err;
+
+	err = state_dir_open(&d->state, d->o.state, STATE_DIR_EXISTS, &why);
+	if (err == -ENOENT)
+		fault_set(&why, err,
+			  "there is no state directory %s; outbound SAs are refused: if no configured key was ever used, run `xesp-keyd --new-state`",
+			  d->o.state);
+	else if (err)
+		return fault_set(f, err, "%s", why.text);
+	if (!err)
+		err = lease_open(&d->grants.book, &d->state, &why);
+	if (err) {
+		snprintf(d->grants.problem, sizeof(d->grants.problem), "%s", why.text);
+		log_error("leases: %s", why.text);
+	}
+	return 0;
+}
+
+static int open_worker(struct daemon *d, struct fault *f)
+{
+	const struct publish_worker_calls calls = {
+		.ctx = &d->change,
+		.present = change_present,
+		.lease_wanted = on_lease_wanted,
+		.acked = change_acked,
+		.in_step = change_in_step,
+		.gone = change_gone,
+	};
+	char path[PATH_MAX];
+
+	d->flush = event_new(d->base, -1, 0, on_flush, d);
+	if (!d->flush)
+		return fault_set(f, -ENOMEM, "out of memory");
+	snprintf(path, sizeof(path), "%s/keymsg.sock", d->o.run);
+	return publish_worker_open(&d->change.worker, d->base, path, &calls, f);
+}
+
+static void note_loaded(struct daemon *d, const struct change_result *r)
+{
+	const struct config *c = d->change.now;
+
+	d->loaded_at = time(NULL);
+	d->reload_failed.text[0] = '\0';
+	log_info("%s: generation %u: %u tunnels, %u SAs (%u new, %u gone), %u policies", c->file,
+		 r->generation, c->sad.tunnels_n, c->sad.sas_n, r->added, r->removed, c->spd.n);
+	if (c->keys_exposed)
+		log_warn("%s: holds keys and is open to others: chmod 600 it, and change the keys if others could read it",
+			 c->file);
+}
+
+int daemon_open(struct daemon *d, struct event_base *base, struct config *next, struct fault *f)
+{
+	struct change_result r;
+	int err;
+
+	d->base = base;
+	d->state.fd = d->state.lock_fd = -1;
+	d->routes.tun = d->o.tun;
+	d->change.grants = &d->grants;
+	/* The lock first: two keyds would lease the same numbers. */
+	err = open_book(d, f);
+	if (!err)
+		err = maps_open(&d->change.maps, d->o.pins, f);
+	if (!err)
+		err = open_worker(d, f);
+	if (err) {
+		config_free(next);
+		return err;
+	}
+	follow_addresses(d);
+	err = change_apply(&d->change, next, &r, f);
+	if (err) {
+		config_free(next);
+		return fault_in(f, err, "%s", d->o.config);
+	}
+	note_loaded(d, &r);
+	follow_routes(d);
+	return netwatch_open(&d->netwatch, base, on_net_changed, d, f);
+}
+
+void daemon_close(struct daemon *d)
+{
+	rpc_server_close(d->control);
+	netwatch_close(d->netwatch);
+	if (d->change.worker)
+		publish_worker_close(d->change.worker);
+	if (d->flush)
+		event_free(d->flush);
+	config_free(d->change.now);
+	d->change.now = NULL;
+	maps_close(d->change.maps);
+	local_addrs_fini(&d->addrs);
+	grants_fini(&d->grants);
+	if (d->state.fd >= 0)
+		state_dir_close(&d->state);
+}
+
+int daemon_reload(struct daemon *d, const char *file, struct change_result *r, struct fault *f)
+{
+	struct problems ps = { 0 };
+	struct config *next;
+	int err;
+
+	if (!file)
+		file = d->o.config;
+	err = config_load(&next, file, &ps);
+	if (err) {
+		problems_fault(&ps, file, f);
+	} else {
+		err = change_apply(&d->change, next, r, f);
+		if (err) {
+			config_free(next);
+			fault_in(f, err, "%s", file);
+		}
+	}
+	if (err) {
+		d->reload_failed = *f;
+		log_error("reload: %s; the old configuration stays in force", f->text);
+		return err;
+	}
+	note_loaded(d, r);
+	follow_routes(d);
+	return 0;
+}
