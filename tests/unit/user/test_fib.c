@@ -14,7 +14,6 @@
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 
 #include "fib/fib.h"
 #include "libxesp/addr.h"
+#include "tests/unit/user/namespace.h"
 #include "xesp/fault.h"
 
 #define WITHIN_MS 1000
@@ -91,17 +91,6 @@ static void expect(const char *after, const char *dst, const char *want)
 		fprintf(stderr, "after '%s': %s -> %s, expected %s\n", after, dst, got, want);
 		wrong++;
 	}
-}
-
-__attribute__((format(printf, 1, 2))) static bool sh(const char *fmt, ...)
-{
-	char cmd[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	return system(cmd) == 0;
 }
 
 static void must(bool ok, const char *what)
@@ -248,19 +237,20 @@ static const struct row rows[] = {
 
 static bool set_up(pid_t peer)
 {
-	return sh("sysctl -qw net.ipv6.conf.default.accept_dad=0 &&"
-		  "ip link set lo up &&"
-		  "ip link add in0 address 02:00:00:00:00:01 type veth peer name p0 address"
-		  " 02:00:00:00:00:02 netns %d &&"
-		  "ip link add out0 address 02:00:00:00:00:11 type veth peer name out1 &&"
-		  "ip link add far0 type veth peer name far1 &&"
-		  "for i in in0 out0 out1 far0 far1; do ip link set $i up || exit 1; done &&"
-		  "ip addr add 10.9.0.1/24 dev in0 && ip addr add 2001:db8:9::1/64 dev in0 nodad &&"
-		  "ip addr add 192.0.2.1/24 dev out0 && ip addr add 198.51.100.1/24 dev far0 &&"
-		  "nsenter --net=/proc/%d/ns/net sh -ec '"
-		  "ip link set p0 up; ip addr add 10.9.0.2/24 dev p0;"
-		  "ip addr add 2001:db8:9::2/64 dev p0 nodad'",
-		  peer, peer);
+	return namespace_sh(
+		"sysctl -qw net.ipv6.conf.default.accept_dad=0 &&"
+		"ip link set lo up &&"
+		"ip link add in0 address 02:00:00:00:00:01 type veth peer name p0 address"
+		" 02:00:00:00:00:02 netns %d &&"
+		"ip link add out0 address 02:00:00:00:00:11 type veth peer name out1 &&"
+		"ip link add far0 type veth peer name far1 &&"
+		"for i in in0 out0 out1 far0 far1; do ip link set $i up || exit 1; done &&"
+		"ip addr add 10.9.0.1/24 dev in0 && ip addr add 2001:db8:9::1/64 dev in0 nodad &&"
+		"ip addr add 192.0.2.1/24 dev out0 && ip addr add 198.51.100.1/24 dev far0 &&"
+		"nsenter --net=/proc/%d/ns/net sh -ec '"
+		"ip link set p0 up; ip addr add 10.9.0.2/24 dev p0;"
+		"ip addr add 2001:db8:9::2/64 dev p0 nodad'",
+		peer, peer);
 }
 
 static bool open_fib(void)
@@ -287,10 +277,11 @@ static void wants(void)
 	fib_want(fib, &remote);
 	for (uint64_t until = now_ms() + WITHIN_MS; now_ms() < until;) {
 		turn();
-		if (sh("ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"))
+		if (namespace_sh(
+			    "ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"))
 			break;
 	}
-	must(sh("ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"),
+	must(namespace_sh("ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"),
 	     "fib_want() resolves without a lookup");
 	expect("fib_want", "2001:db8:9::2", IN PEER SRC_IN "86dd");
 }
@@ -303,16 +294,17 @@ static void stale(void)
 	uint64_t until = now_ms() + 1100; /* it may have been asked for just now */
 	char got[128];
 
-	must(sh("ip neigh change 10.9.0.2 lladdr 02:00:00:00:00:02 dev in0 nud stale"), "stale");
+	must(namespace_sh("ip neigh change 10.9.0.2 lladdr 02:00:00:00:00:02 dev in0 nud stale"),
+	     "stale");
 	while (now_ms() < until)
 		turn();
-	must(!sh("%s", confirmed), "unused, it stays stale");
+	must(!namespace_sh("%s", confirmed), "unused, it stays stale");
 	until = now_ms() + WITHIN_MS;
-	while (!sh("%s", confirmed) && now_ms() < until) {
+	while (!namespace_sh("%s", confirmed) && now_ms() < until) {
 		ask("10.9.0.2", got, sizeof(got));
 		turn();
 	}
-	must(sh("%s", confirmed), "used, it is confirmed");
+	must(namespace_sh("%s", confirmed), "used, it is confirmed");
 	expect("stale", "10.9.0.2", IN PEER SRC_IN "0800");
 }
 
@@ -348,10 +340,11 @@ static void sources(void)
 /* More notifications than its socket holds, while the loop does not turn. */
 static void overrun(void)
 {
-	must(sh("seq 1 60000 | awk '{ printf \"neigh replace 10.9.%%d.%%d lladdr 02:00:00:00:00:cc"
-		" dev in0 nud permanent\\n\", 4 + $1 / 250, $1 %% 250 }' | ip -batch - &&"
-		"ip route add 203.0.113.9 via 10.9.0.2 && ip neigh flush dev in0 nud permanent &&"
-		"ip neigh replace 10.9.0.77 lladdr 02:00:00:00:00:cc dev in0 nud permanent"),
+	must(namespace_sh(
+		     "seq 1 60000 | awk '{ printf \"neigh replace 10.9.%%d.%%d lladdr 02:00:00:00:00:cc"
+		     " dev in0 nud permanent\\n\", 4 + $1 / 250, $1 %% 250 }' | ip -batch - &&"
+		     "ip route add 203.0.113.9 via 10.9.0.2 && ip neigh flush dev in0 nud permanent &&"
+		     "ip neigh replace 10.9.0.77 lladdr 02:00:00:00:00:cc dev in0 nud permanent"),
 	     "60000 neighbours come and go");
 	expect("an overrun", "203.0.113.9", IN PEER SRC_IN "0800");
 	expect("an overrun", "10.9.0.77", IN "0200000000cc" SRC_IN "0800");
@@ -361,14 +354,15 @@ static void follow(const struct row *row, size_t n)
 {
 	for (; n--; row++) {
 		if (row->cmd)
-			must(sh("%s", row->cmd), row->cmd);
+			must(namespace_sh("%s", row->cmd), row->cmd);
 		expect(row->cmd ? row->cmd : "the above", row->dst, row->answer);
 	}
 }
 
 static void vlans(void)
 {
-	if (!sh("ip link add link out0 name probe type vlan id 1 2>/dev/null && ip link del probe"))
+	if (!namespace_sh(
+		    "ip link add link out0 name probe type vlan id 1 2>/dev/null && ip link del probe"))
 		printf("SKIP fib: VLAN devices: this kernel has none (CONFIG_VLAN_8021Q)\n");
 	else
 		follow(vlan_rows, LEN(vlan_rows));
@@ -387,7 +381,7 @@ static int in_namespace(void)
 			pause();
 	}
 	for (int i = 0; i < 200; i++) {
-		if (sh("[ /proc/%d/ns/net -ef /proc/%d/ns/net ]", peer, getpid()))
+		if (namespace_sh("[ /proc/%d/ns/net -ef /proc/%d/ns/net ]", peer, getpid()))
 			usleep(10000);
 	}
 	if (!set_up(peer) || !open_fib()) {
@@ -410,19 +404,7 @@ static int in_namespace(void)
 
 static void follows_the_kernel(void)
 {
-	pid_t child = fork();
-	int status;
-
-	CU_ASSERT_NOT_EQUAL_FATAL(child, -1);
-	if (child == 0) {
-		if (unshare(CLONE_NEWNET)) {
-			perror("fib: unshare (run the tests as root)");
-			_exit(1);
-		}
-		exit(in_namespace());
-	}
-	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_TRUE(namespace_run(in_namespace));
 }
 
 CU_TestInfo fib_tests[] = {
