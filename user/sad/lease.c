@@ -114,7 +114,7 @@ static void set_threshold(const struct sa *sa)
 {
 	uint64_t next = __atomic_load_n(&sa->state->seq_next, __ATOMIC_SEQ_CST);
 	uint64_t end = __atomic_load_n(&sa->state->lease_end, __ATOMIC_SEQ_CST);
-	uint64_t at = end > next ? next + (end - next) / 2 : next;
+	uint64_t at = end > next ? next + (end - next + 1) / 2 : next;
 
 	if (end == sa->out.seq_max)
 		at = ASK_NEVER; /* there are no more to ask for */
