@@ -33,7 +33,7 @@
 
 #define PARSE_VLANS_MAX 2 /* a service and a customer tag, 802.1ad */
 #define PARSE_VLAN_LEN 4
-#define PARSE_EXT_MAX 8   /* IPv6 extension headers that are followed */
+#define PARSE_EXT_MAX 8 /* IPv6 extension headers that are followed */
 #define PARSE_OFF_MASK 0x7fff /* over 40 + PARSE_EXT_MAX * 2048, so it never changes an offset */
 
 #define IP4_OFFSET 0x1fff /* RFC 791 section 3.1, in 8-byte units */
@@ -56,12 +56,12 @@ struct packet {
 	__u16 l4_off; /* from the IP header to what `proto` names */
 	__be16 sport; /* 0 unless ports_known */
 	__be16 dport;
-	__be32 spi;   /* of ESP that is no fragment, else 0 */
-	__u8 family;  /* 4 or 6; 0: not IP, and nothing else here is set */
-	__u8 proto;   /* behind the extension headers, RFC 4301 section 4.4.1.1 */
+	__be32 spi;     /* of ESP that is no fragment, else 0 */
+	__u8 family;    /* 4 or 6; 0: not IP, and nothing else here is set */
+	__u8 proto;     /* behind the extension headers, RFC 4301 section 4.4.1.1 */
 	__u8 icmp_type; /* of ICMP and ICMPv6 that are not FRAGMENT_LATER */
-	__u8 fragment; /* enum fragment */
-	__u8 flaw;     /* enum xesp_drop: EXTHDR_DEPTH or MALFORMED_L4: drop if it is ours to judge */
+	__u8 fragment;  /* enum fragment */
+	__u8 flaw;      /* enum xesp_drop: EXTHDR_DEPTH or MALFORMED_L4: drop if ours to judge */
 	bool ports_known;
 };
 
@@ -79,7 +79,7 @@ struct l4_start {
 };
 
 /* The compiler forgets what it knows of x: it would turn the shapes below back into branches. */
-#define parse_hide(x) asm("" : "+r"(x))
+#define parse_hide(x) asm volatile("" : "+r"(x))
 
 /* All ones when a == b, else 0. */
 static __always_inline __u32 equal_mask(__u32 a, __u32 b)
@@ -167,7 +167,7 @@ static __always_inline bool parse_is_skipped(__u8 proto)
 static __always_inline enum xesp_drop parse_ext_headers(void *l3, void *end, struct packet *p)
 {
 	__u32 off = sizeof(struct ipv6hdr);
-	__u32 frag = 0; /* as on the wire; a second fragment header adds to it and so cannot hide the first */
+	__u32 frag = 0; /* as on the wire; a second header only adds and so cannot hide the first */
 	__u8 proto = p->proto;
 
 	for (int i = 0; i < PARSE_EXT_MAX; i++) {

@@ -20,7 +20,7 @@
 /* The one place where packets are dropped. `policy` 0: none is known. */
 static __noinline int steer_drop(enum xesp_drop why, __u32 policy)
 {
-	__u32 reason = why & (XESP_DROP_SLOTS - 1); /* the verifier wants the bound in sight */
+	__u32 reason = why;
 	struct xesp_policy_drops *drops;
 	__u64 *n = bpf_map_lookup_elem(&xesp_drops, &reason);
 
@@ -29,8 +29,12 @@ static __noinline int steer_drop(enum xesp_drop why, __u32 policy)
 	if (!policy)
 		return XDP_DROP;
 	drops = bpf_map_lookup_elem(&xesp_pol_drops, &policy);
-	if (drops) /* other CPUs and xespd's workers add to the same word */
-		__sync_fetch_and_add(&drops->by_reason[reason], 1);
+	if (!drops)
+		return XDP_DROP;
+	/* The bound in sight of its use: 6.1's verifier forgets it in a reload from the stack. */
+	parse_hide(reason);
+	/* Atomic: other CPUs and xespd's workers add to the same word. */
+	__sync_fetch_and_add(&drops->by_reason[reason & (XESP_DROP_SLOTS - 1)], 1);
 	return XDP_DROP;
 }
 

@@ -54,6 +54,9 @@ static const void *object_bytes(const char *program, size_t *size)
 	return xdp_onearm__elf_bytes(size);
 }
 
+static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
 /* libbpf says at info level that it leaves out libxdp's section; only warnings are wanted. */
 static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
@@ -198,7 +201,7 @@ static uint32_t publish(struct gateway *g, uint32_t generation, enum xesp_dir di
 		struct xesp_spd_tuple tuple = {
 			.generation = generation,
 			.local_port_mask = p->local_port ? 0xffff : 0,
-			.remote_port_mask = p->remote_port ? 0xffff : 0,
+			.remote_port_mask = p->remote_port ? 0xffff : htobe16(p->remote_port_mask),
 			.proto_mask = p->proto ? 0xff : 0,
 		};
 		struct xesp_spd_key key = {

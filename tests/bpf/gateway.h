@@ -46,6 +46,7 @@ struct gateway_policy {
 	uint16_t local_port; /* host byte order */
 	uint16_t remote_port;
 	bool in_only, out_only;
+	uint16_t remote_port_mask; /* a prefix of ports; 0: the one port, or any */
 };
 
 /* What a frame must lead to; all counters that are not named must stay as they are. */

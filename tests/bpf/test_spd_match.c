@@ -39,6 +39,9 @@ static const struct {
 	{ "a shared tuple's later entry against one between",
 	  { DISCARD(1, .remote = "10.9.0.0/16"), BYPASS(2, .remote = "10.0.0.0/8"),
 	    DISCARD(3, .remote = "10.2.0.0/16") }, 2 },
+	{ "two shared tuples: what follows the match is no better",
+	  { DISCARD(1, .remote = "10.9.0.0/16"), DISCARD(2, .remote = "11.0.0.0/8"),
+	    BYPASS(3, .remote = "10.2.0.0/16"), DISCARD(4, .remote = "10.0.0.0/8") }, 3 },
 	{ "three overlap, the middle one first",
 	  { BYPASS(1, .remote = "10.3.0.0/16"), DISCARD(2, .remote = "10.2.0.0/24"),
 	    BYPASS(3, .remote = "10.2.0.0/16"), DISCARD(4) }, 2 },
@@ -84,6 +87,44 @@ static void first_match(void)
 		}
 		gateway_policies(&g, GEN + i, cases[i].policy, n, XESP_ACTION_DISCARD);
 		CU_ASSERT_TRUE(gateway_expect(&g, cases[i].what, &f, f.len, &e));
+	}
+	gateway_close(&g);
+}
+
+/* Ports 0 to 1023, as keyd writes them: unknown ports must not pass for port 0. */
+static const struct {
+	const char *what;
+	struct frame_spec frame;
+	uint32_t match;
+} range_cases[] = {
+	{ "port 0", { .proto = 6, .dport = 0 }, 1 },
+	{ "port 1023", { .proto = 6, .dport = 1023 }, 1 },
+	{ "port 1024", { .proto = 6, .dport = 1024 }, 2 },
+	{ "first fragment", { .proto = 17, .dport = 80, .fragment = FIRST }, 1 },
+	{ "later fragment", { .proto = 17, .dport = 80, .fragment = LAST }, 2 },
+	{ "ICMP", { .proto = 1 }, 2 },
+	{ "GRE", { .proto = 47 }, 2 },
+};
+
+static void port_range(void)
+{
+	static const struct gateway_policy policy[] = { DISCARD(1, .remote_port_mask = 0xfc00),
+							BYPASS(2) };
+	static const struct expect match[] = { [1] = { XDP_DROP, XESP_DROP_DISCARD, 1 },
+					       [2] = { XDP_PASS, 0, 2 } };
+	struct gateway g;
+	struct frame f;
+
+	gateway_open(&g, "xdp_inner");
+	gateway_policies(&g, GEN, policy, LEN(policy), XESP_ACTION_DISCARD);
+	for (size_t i = 0; i < LEN(range_cases); i++) {
+		struct frame_spec s = range_cases[i].frame;
+
+		s.src = "10.1.0.5";
+		s.dst = "10.2.0.9";
+		frame_build(&f, &s);
+		CU_ASSERT_TRUE(gateway_expect(&g, range_cases[i].what, &f, f.len,
+					      &match[range_cases[i].match]));
 	}
 	gateway_close(&g);
 }
@@ -167,6 +208,29 @@ static void stale(void)
 	head.tuples_n[XESP_DIR_OUT] = XESP_TUPLES_MAX + 1;
 	update(&g, PINS_SPD_HEAD, half, &head);
 	CU_ASSERT_TRUE(gateway_expect(&g, "more tuples than can be", &f, f.len, &stale));
+	gateway_close(&g);
+}
+
+/*
+ * What cannot beat the match is not looked up. An entry that lies about its rank shows it: it
+ * would win if anybody asked.
+ */
+static void search_ends_by_rank(void)
+{
+	static const struct gateway_policy policy[] = { DISCARD(3, .remote = "10.9.0.0/16"),
+							DISCARD(1, .remote = "10.2.0.0/16"),
+							BYPASS(2) };
+	static const struct expect good = { XDP_DROP, XESP_DROP_DISCARD, 1 };
+	const struct xesp_spd_key key = { .generation = GEN, .tuple = 1 };
+	const struct xesp_spd_val lie = { .rank = 0, .policy = 2, .action = XESP_ACTION_BYPASS };
+	struct gateway g;
+	struct frame f;
+
+	gateway_open(&g, "xdp_inner");
+	gateway_policies(&g, GEN, policy, LEN(policy), XESP_ACTION_DISCARD);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(g.map[PINS_SPD], &key, &lie, BPF_EXIST), 0);
+	frame_build(&f, &web);
+	CU_ASSERT_TRUE(gateway_expect(&g, "search ended by rank", &f, f.len, &good));
 	gateway_close(&g);
 }
 
@@ -289,7 +353,9 @@ static void commits_under_traffic(void)
 
 CU_TestInfo spd_match_tests[] = {
 	{ "first match, row by row", first_match },
+	{ "a range of ports, and packets without ports", port_range },
 	{ "as many tuples as there can be", all_tuples },
+	{ "the search ends by rank", search_ends_by_rank },
 	{ "maps of another generation", stale },
 	{ "maps of another generation, ciphertext side", stale_outer },
 	{ "commits under traffic let nothing slip", commits_under_traffic },
