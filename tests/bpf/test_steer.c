@@ -18,8 +18,11 @@
 #define VETH "xespq0"
 #define VETH_PORT 5
 
-static const struct gateway_policy policy = { P_TUNNEL, XESP_ACTION_PROTECT, 5, "10.1.0.0/16",
-					      "10.2.0.0/16", 0, 0, 0, false, false };
+static const struct gateway_policy policy = { .id = P_TUNNEL,
+					      .action = XESP_ACTION_PROTECT,
+					      .tunnel = 5,
+					      .local = "10.1.0.0/16",
+					      .remote = "10.2.0.0/16" };
 static const struct frame_spec spec = { .src = "10.1.0.5", .dst = "10.2.0.9", .proto = 6 };
 static const struct expect redirect = { XDP_REDIRECT, 0, P_TUNNEL };
 static const struct expect no_worker = { XDP_DROP, XESP_DROP_NO_WORKER, P_TUNNEL };

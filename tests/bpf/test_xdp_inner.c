@@ -15,15 +15,24 @@
 enum { P_TUNNEL = 11, P_DISCARD, P_BYPASS, P_TUNNEL6, P_TELNET, P_SIP, P_OTHER, P_ICMP, P_TCP };
 
 static const struct gateway_policy policies[] = {
-	{ P_TUNNEL, XESP_ACTION_PROTECT, 5, "10.1.0.0/16", "10.2.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_DISCARD, XESP_ACTION_DISCARD, 0, "10.1.0.0/16", "10.3.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_BYPASS, XESP_ACTION_BYPASS, 0, "10.1.0.0/16", "10.4.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_TUNNEL6, XESP_ACTION_PROTECT, 6, "2001:db8:1::/48", "2001:db8:2::/48", 0, 0, 0, 0, 0 },
-	{ P_TELNET, XESP_ACTION_DISCARD, 0, "10.1.0.0/16", "10.5.0.0/16", 6, 0, 23, 0, 0 },
-	{ P_SIP, XESP_ACTION_PROTECT, 7, "10.1.0.0/16", "10.5.0.0/16", 17, 5060, 0, 0, 0 },
-	{ P_ICMP, XESP_ACTION_PROTECT, 8, "10.1.0.0/16", "10.5.0.0/16", 1, 0, 0, 0, 0 },
-	{ P_OTHER, XESP_ACTION_BYPASS, 0, "10.1.0.0/16", "10.5.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_TCP, XESP_ACTION_PROTECT, 9, "2001:db8:1::/48", "2001:db8:5::/48", 6, 0, 0, 0, 0 },
+	{ .id = P_TUNNEL, .action = XESP_ACTION_PROTECT, .tunnel = 5,
+	  .local = "10.1.0.0/16", .remote = "10.2.0.0/16" },
+	{ .id = P_DISCARD, .action = XESP_ACTION_DISCARD,
+	  .local = "10.1.0.0/16", .remote = "10.3.0.0/16" },
+	{ .id = P_BYPASS, .action = XESP_ACTION_BYPASS,
+	  .local = "10.1.0.0/16", .remote = "10.4.0.0/16" },
+	{ .id = P_TUNNEL6, .action = XESP_ACTION_PROTECT, .tunnel = 6,
+	  .local = "2001:db8:1::/48", .remote = "2001:db8:2::/48" },
+	{ .id = P_TELNET, .action = XESP_ACTION_DISCARD,
+	  .local = "10.1.0.0/16", .remote = "10.5.0.0/16", .proto = 6, .remote_port = 23 },
+	{ .id = P_SIP, .action = XESP_ACTION_PROTECT, .tunnel = 7,
+	  .local = "10.1.0.0/16", .remote = "10.5.0.0/16", .proto = 17, .local_port = 5060 },
+	{ .id = P_ICMP, .action = XESP_ACTION_PROTECT, .tunnel = 8,
+	  .local = "10.1.0.0/16", .remote = "10.5.0.0/16", .proto = 1 },
+	{ .id = P_OTHER, .action = XESP_ACTION_BYPASS,
+	  .local = "10.1.0.0/16", .remote = "10.5.0.0/16" },
+	{ .id = P_TCP, .action = XESP_ACTION_PROTECT, .tunnel = 9,
+	  .local = "2001:db8:1::/48", .remote = "2001:db8:5::/48", .proto = 6 },
 };
 
 static void set_up(struct gateway *g)

@@ -16,19 +16,26 @@
 enum { P_NET = 41, P_DISCARD, P_BYPASS, P_IN_DISCARD, P_OUT_BYPASS, P_SELF, P_REST };
 
 static const struct gateway_policy policies[] = {
-	{ P_NET, XESP_ACTION_PROTECT, 1, "10.1.0.0/16", "10.2.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_DISCARD, XESP_ACTION_DISCARD, 0, "10.1.0.0/16", "10.3.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_BYPASS, XESP_ACTION_BYPASS, 0, "10.1.0.0/16", "10.4.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_IN_DISCARD, XESP_ACTION_DISCARD, 0, "10.6.0.0/16", "10.5.0.0/16", 0, 0, 0, 1, 0 },
-	{ P_OUT_BYPASS, XESP_ACTION_BYPASS, 0, "10.5.0.0/16", NULL, 0, 0, 0, 0, 1 },
-	{ P_SELF, XESP_ACTION_PROTECT, 1, G4, PEER4, 0, 0, 0, 0, 0 },
+	{ .id = P_NET, .action = XESP_ACTION_PROTECT, .tunnel = 1,
+	  .local = "10.1.0.0/16", .remote = "10.2.0.0/16" },
+	{ .id = P_DISCARD, .action = XESP_ACTION_DISCARD,
+	  .local = "10.1.0.0/16", .remote = "10.3.0.0/16" },
+	{ .id = P_BYPASS, .action = XESP_ACTION_BYPASS,
+	  .local = "10.1.0.0/16", .remote = "10.4.0.0/16" },
+	{ .id = P_IN_DISCARD, .action = XESP_ACTION_DISCARD,
+	  .local = "10.6.0.0/16", .remote = "10.5.0.0/16", .in_only = true },
+	{ .id = P_OUT_BYPASS, .action = XESP_ACTION_BYPASS,
+	  .local = "10.5.0.0/16", .out_only = true },
+	{ .id = P_SELF, .action = XESP_ACTION_PROTECT, .tunnel = 1, .local = G4, .remote = PEER4 },
 };
 
 /* A last policy that lets everything through must not open what those before it close. */
 static const struct gateway_policy with_bypass_for_the_rest[] = {
-	{ P_NET, XESP_ACTION_PROTECT, 1, "10.1.0.0/16", "10.2.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_DISCARD, XESP_ACTION_DISCARD, 0, "10.1.0.0/16", "10.3.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_REST, XESP_ACTION_BYPASS, 0, NULL, NULL, 0, 0, 0, 0, 0 },
+	{ .id = P_NET, .action = XESP_ACTION_PROTECT, .tunnel = 1,
+	  .local = "10.1.0.0/16", .remote = "10.2.0.0/16" },
+	{ .id = P_DISCARD, .action = XESP_ACTION_DISCARD,
+	  .local = "10.1.0.0/16", .remote = "10.3.0.0/16" },
+	{ .id = P_REST, .action = XESP_ACTION_BYPASS },
 };
 
 static void set_up(struct gateway *g, const struct gateway_policy *p, unsigned int n)

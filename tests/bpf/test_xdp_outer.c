@@ -19,13 +19,18 @@ enum { P_NET = 31, P_DISCARD, P_BYPASS, P_NET6, P_SELF, P_SELF6, P_NO_IKE };
 
 /* local is ours, as in the configuration; inbound it is compared with the destination */
 static const struct gateway_policy policies[] = {
-	{ P_NO_IKE, XESP_ACTION_DISCARD, 0, G4, "198.51.100.66", 17, 500, 0, 0, 0 },
-	{ P_NET, XESP_ACTION_PROTECT, 1, "10.1.0.0/16", "10.2.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_DISCARD, XESP_ACTION_DISCARD, 0, "10.1.0.0/16", "10.3.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_BYPASS, XESP_ACTION_BYPASS, 0, "10.1.0.0/16", "10.4.0.0/16", 0, 0, 0, 0, 0 },
-	{ P_NET6, XESP_ACTION_PROTECT, 1, "2001:db8:1::/48", "2001:db8:2::/48", 0, 0, 0, 0, 0 },
-	{ P_SELF, XESP_ACTION_PROTECT, 1, G4, PEER4, 0, 0, 0, 0, 0 },
-	{ P_SELF6, XESP_ACTION_PROTECT, 1, G6, PEER6, 0, 0, 0, 0, 0 },
+	{ .id = P_NO_IKE, .action = XESP_ACTION_DISCARD,
+	  .local = G4, .remote = "198.51.100.66", .proto = 17, .local_port = 500 },
+	{ .id = P_NET, .action = XESP_ACTION_PROTECT, .tunnel = 1,
+	  .local = "10.1.0.0/16", .remote = "10.2.0.0/16" },
+	{ .id = P_DISCARD, .action = XESP_ACTION_DISCARD,
+	  .local = "10.1.0.0/16", .remote = "10.3.0.0/16" },
+	{ .id = P_BYPASS, .action = XESP_ACTION_BYPASS,
+	  .local = "10.1.0.0/16", .remote = "10.4.0.0/16" },
+	{ .id = P_NET6, .action = XESP_ACTION_PROTECT, .tunnel = 1,
+	  .local = "2001:db8:1::/48", .remote = "2001:db8:2::/48" },
+	{ .id = P_SELF, .action = XESP_ACTION_PROTECT, .tunnel = 1, .local = G4, .remote = PEER4 },
+	{ .id = P_SELF6, .action = XESP_ACTION_PROTECT, .tunnel = 1, .local = G6, .remote = PEER6 },
 };
 
 static void set_up(struct gateway *g)
