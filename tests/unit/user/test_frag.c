@@ -30,7 +30,8 @@ static uint32_t make(uint8_t *ip, uint32_t total, const uint8_t *opts, uint32_t 
 	ip[9] = 17;
 	wire_put32(ip + 12, 0x0a010002);
 	wire_put32(ip + 16, 0x0a020002);
-	memcpy(ip + 20, opts, opts_len);
+	if (opts_len)
+		memcpy(ip + 20, opts, opts_len);
 	for (uint32_t i = hdr_len; i < total; i++)
 		ip[i] = (uint8_t)(i * 7 + i / 256);
 	wire_put16(ip + 10, check_fold(check_add(0, ip, hdr_len)));
