@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/engine.h"
+#include "esp/wire.h"
 #include "libxesp/addr.h"
 #include "libxesp/secret.h"
 #include "tests/pair/pair.h"
@@ -236,6 +237,33 @@ struct pkt pair_make(struct frame *f, int version, uint32_t len)
 		put16(ip + hdr_len + 6, 0);
 	}
 	return pair_clear(f, len);
+}
+
+struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len)
+{
+	struct engine_key_spec spec = {
+		.alg = XESP_ALG_AES_GCM_16, .dir = XESP_DIR_OUT, .key = p->out.key,
+		.key_len = p->out.key_len,
+	};
+	struct engine_key *key = engine_openssl.key_open(&spec, NULL);
+	uint8_t *ip = f->bytes + PAIR_HEADROOM, *esp = ip + 20, *text = esp + 16;
+	struct engine_job j = { .key = key, .text = text, .len = len, .tag = text + len, .aad_len = 8 };
+	static const uint8_t head[20] = { 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 50, 0, 0,
+					  192, 0, 2, 1, 192, 0, 2, 2 };
+
+	memcpy(ip, head, 20);
+	put16(ip + 2, 52 + len);
+	pair_checksum(ip);
+	wire_put32(esp, PAIR_SPI);
+	wire_put32(esp + 4, seq);
+	memset(esp + 8, 0x5a, 8); /* an IV of another making */
+	wire_put32(esp + 8, seq);
+	memcpy(j.nonce, p->out.salt, 4);
+	memcpy(j.nonce + 4, esp + 8, 8);
+	memcpy(j.aad, esp, 8);
+	engine_openssl.encrypt(&j, 1);
+	engine_openssl.key_close(key);
+	return pair_esp(f, 52 + len, 20);
 }
 
 typedef void (*transform_fn)(struct esp_worker *w, struct batch *b);

@@ -73,6 +73,13 @@ struct pkt pair_make(struct frame *f, int version, uint32_t len);
 /* Repairs the IPv4 header checksum after a change. */
 void pair_checksum(uint8_t *ip);
 
+/*
+ * An authentic ESP packet over IPv4 around any text: `len` bytes stand at frame + PAIR_TEXT already.
+ * Without ESN. For insides that esp_encap() would never make.
+ */
+#define PAIR_TEXT (PAIR_HEADROOM + 20 + 16)
+struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len);
+
 /* One packet through; returns its drop reason. */
 enum xesp_drop pair_encap(struct pair *p, struct pkt *pkt);
 enum xesp_drop pair_decap(struct pair *p, struct pkt *pkt);
