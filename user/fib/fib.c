@@ -79,7 +79,7 @@ struct fib_worker {
 } __attribute__((aligned(64)));
 
 struct fib {
-	struct view *view; /* what workers read; stored with release */
+	struct view *view; /* what workers read */
 	uint64_t epoch;
 	uint64_t seed;
 	uint32_t workers_n;
@@ -202,8 +202,7 @@ enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_ad
 
 	if (__builtin_expect(w->seen == IDLE, 0))
 		fib_idle(f, worker, false);
-	/* Acquire with publish(). */
-	v = __atomic_load_n(&f->view, __ATOMIC_ACQUIRE);
+	v = __atomic_load_n(&f->view, __ATOMIC_SEQ_CST); /* partners: publish(), fib_idle() */
 	c = &w->cache[hash_addr(dst, 0, f->seed) % CACHE_SLOTS];
 	if (c->generation != v->generation || !addr_equal(&c->dst, dst)) {
 		c->dst = *dst;
@@ -216,31 +215,25 @@ enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_ad
 	return (enum fib_verdict)c->verdict;
 }
 
-static void see_epoch(struct fib *f, uint32_t worker)
+void fib_quiescent(struct fib *f, uint32_t worker)
 {
+	struct fib_worker *w = &f->workers[worker];
 	/* Acquire with the epoch's release in publish(): who has seen this epoch reads the view of
 	 * it or a later one from now on. Release: all reads of older views are done. */
 	uint64_t epoch = __atomic_load_n(&f->epoch, __ATOMIC_ACQUIRE);
 
-	__atomic_store_n(&f->workers[worker].seen, epoch, __ATOMIC_RELEASE);
-}
-
-void fib_quiescent(struct fib *f, uint32_t worker)
-{
-	if (f->workers[worker].seen != IDLE)
-		see_epoch(f, worker);
+	if (w->seen != IDLE)
+		__atomic_store_n(&w->seen, epoch, __ATOMIC_RELEASE);
 }
 
 void fib_idle(struct fib *f, uint32_t worker, bool idle)
 {
-	if (idle) {
-		__atomic_store_n(&f->workers[worker].seen, IDLE, __ATOMIC_RELEASE);
-		return;
-	}
-	see_epoch(f, worker);
-	/* Partner is the fence in reclaim(): either it sees that this worker is back, or this
-	 * worker's next load of the view sees the new one. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	uint64_t epoch = idle ? IDLE : __atomic_load_n(&f->epoch, __ATOMIC_ACQUIRE);
+
+	/* Sequentially consistent, as are the load of the view in fib_lookup(), its store in
+	 * publish() and the load in reclaim(): either reclaim() sees that this worker is back, or
+	 * the worker's next lookup sees the view that was published before. */
+	__atomic_store_n(&f->workers[worker].seen, epoch, __ATOMIC_SEQ_CST);
 }
 
 /* ---- main thread: snapshots */
@@ -276,9 +269,9 @@ static void reclaim(struct fib *f)
 	struct view **at = &f->retired;
 	uint64_t oldest = IDLE;
 
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* partner: fib_idle() */
 	for (uint32_t i = 0; i < f->workers_n; i++) {
-		uint64_t seen = __atomic_load_n(&f->workers[i].seen, __ATOMIC_ACQUIRE);
+		/* Partners: fib_quiescent(), whose reads are over, and fib_idle(). */
+		uint64_t seen = __atomic_load_n(&f->workers[i].seen, __ATOMIC_SEQ_CST);
 
 		if (seen < oldest)
 			oldest = seen;

@@ -12,6 +12,7 @@
 #include <CUnit/CUnit.h>
 #include <event2/event.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@
 
 #define WITHIN_MS 1000
 #define LEN(a)    (sizeof(a) / sizeof((a)[0]))
-#define WORKER    1
+#define WORKER 0 /* the main thread; 1 and 2 are threads of one test */
+#define WORKERS 3
 
 static struct event_base *base;
 static struct fib *fib;
@@ -258,8 +260,7 @@ static bool open_fib(void)
 	struct fault f = { "" };
 
 	base = event_base_new();
-	if (fib_open(&fib, base, WORKER + 1, &f) ||
-	    fib_port_set(fib, if_nametoindex("in0"), 3, &f) ||
+	if (fib_open(&fib, base, WORKERS, &f) || fib_port_set(fib, if_nametoindex("in0"), 3, &f) ||
 	    fib_port_set(fib, if_nametoindex("out0"), 5, &f)) {
 		fprintf(stderr, "fib: %s\n", f.text);
 		return false;
@@ -350,6 +351,61 @@ static void overrun(void)
 	expect("an overrun", "10.9.0.77", IN "0200000000cc" SRC_IN "0800");
 }
 
+/* One worker: each answer must be one that was true at some time; it stops when told. */
+struct looker {
+	pthread_t thread;
+	uint32_t worker;
+	uint64_t lookups, sent;
+	bool stop, strange;
+};
+
+static void *look(void *arg)
+{
+	struct looker *me = arg;
+	struct xesp_addr dst;
+	struct fib_hop hop;
+
+	addr_parse(&dst, "10.9.0.2", NULL);
+	while (!__atomic_load_n(&me->stop, __ATOMIC_RELAXED)) {
+		enum fib_verdict v = fib_lookup(fib, me->worker, &dst, &hop);
+
+		me->strange |= v != FIB_SLOW && (v != FIB_SEND || hop.port < 3 || hop.port > 4);
+		me->sent += v == FIB_SEND;
+		if (++me->lookups % 64 == 0)
+			fib_quiescent(fib, me->worker);
+		if (me->lookups % 5000 == 0) {
+			fib_idle(fib, me->worker, true);
+			sched_yield();
+		}
+	}
+	fib_idle(fib, me->worker, true);
+	return NULL;
+}
+
+/* Snapshots change and are freed under workers that look up: ASan and TSan watch. */
+static void threads(void)
+{
+	struct looker l[2] = { { .worker = 1 }, { .worker = 2 } };
+	uint32_t in0 = if_nametoindex("in0");
+	uint64_t until = now_ms() + 1000;
+
+	for (int i = 0; i < 2; i++)
+		must(!pthread_create(&l[i].thread, NULL, look, &l[i]), "pthread_create");
+	for (int32_t n = 0; now_ms() < until; n++) {
+		must(!fib_port_set(fib, in0, n % 3 ? 3 + n % 2 : -1, NULL), "fib_port_set");
+		if (n % 16 == 0)
+			turn();
+	}
+	for (int i = 0; i < 2; i++) {
+		__atomic_store_n(&l[i].stop, true, __ATOMIC_RELAXED);
+		pthread_join(l[i].thread, NULL);
+		must(!l[i].strange, "only answers that were true");
+		must(l[i].sent > 1000 && l[i].lookups > l[i].sent, "both answers were seen");
+	}
+	must(!fib_port_set(fib, in0, 3, NULL), "fib_port_set");
+	expect("threads", "10.9.0.2", IN PEER SRC_IN "0800");
+}
+
 static void follow(const struct row *row, size_t n)
 {
 	for (; n--; row++) {
@@ -393,6 +449,7 @@ static int in_namespace(void)
 		sources();
 		vlans();
 		follow(rows, LEN(rows));
+		threads();
 		overrun();
 		fib_close(fib);
 		event_base_free(base);
