@@ -82,7 +82,12 @@ static __always_inline void orient(struct spd_search *s, const struct packet *p,
 	s->ports_known = p->ports_known;
 }
 
-/* The committed generation; 0 when nothing was ever loaded. Read anew at each call. */
+/*
+ * The committed generation; 0 when nothing was ever loaded. Read anew at each call. Its other end
+ * is the release store in keyd/publish_maps.c. What is looked up afterwards depends on it by
+ * address; that the second read comes after the look-ups is x86's order of loads: on a CPU that
+ * reorders them keyd's deletes, system calls later, are what keeps the window shut in practice.
+ */
 static __always_inline __u32 spd_generation(void)
 {
 	const __u32 zero = 0;
