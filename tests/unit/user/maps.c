@@ -89,7 +89,7 @@ void maps_policy(const struct pins *p, __u32 generation, __u16 i, const struct m
 	addr_mask(&t.local_mask, local_len);
 	addr_mask(&t.remote_mask, remote_len);
 	t.proto_mask = m->proto ? 0xff : 0;
-	t.remote_port_mask = m->remote_port ? 0xffff : 0;
+	t.remote_port_mask = m->remote_port ? 0xffff : htons(m->port_mask);
 	maps_set(p, PINS_SPD_TUPLE, &index, &t);
 	maps_set(p, PINS_SPD, &k, &v);
 }

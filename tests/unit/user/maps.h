@@ -22,8 +22,9 @@ void maps_del(const struct pins *p, enum pins_map map, const void *key);
 struct maps_policy {
 	const char *local, *remote;
 	__u32 rank, policy, tunnel, action;
-	__u16 remote_port; /* 0: any */
+	__u16 remote_port; /* 0: any, unless port_mask says otherwise */
 	__u8 proto;        /* 0: any */
+	__u16 port_mask;   /* of remote_port 0: the bits that must be 0 */
 };
 void maps_policy(const struct pins *p, __u32 generation, __u16 i, const struct maps_policy *m);
 

@@ -19,12 +19,13 @@
 
 /* By rank, as keyd sorts tuples. */
 static const struct maps_policy policies[] = {
-	{ "10.1.0.0/16", "10.2.9.9/32", 1, 11, 0, DISCARD, 0, 0 },
-	{ "10.1.0.0/16", "10.2.0.0/16", 2, 12, 0, BYPASS, 443, IPPROTO_TCP },
-	{ "10.1.0.0/16", "10.2.0.0/16", 3, 13, 7, PROTECT, 0, 0 },
-	{ "0.0.0.0/0", "10.0.0.0/8", 4, 14, 0, DISCARD, 0, IPPROTO_ICMP },
-	{ "::/0", "2001:db8:2::/48", 5, 15, 8, PROTECT, 0, 0 },
-	{ "0.0.0.0/0", "0.0.0.0/0", 6, 16, 9, PROTECT, 53, IPPROTO_UDP },
+	{ "10.1.0.0/16", "10.2.9.9/32", 1, 11, 0, DISCARD, 0, 0, 0 },
+	{ "10.1.0.0/16", "10.2.0.0/16", 2, 12, 0, BYPASS, 443, IPPROTO_TCP, 0 },
+	{ "10.1.0.0/16", "10.2.0.0/16", 3, 17, 0, DISCARD, 0, IPPROTO_TCP, 0xfc00 }, /* to 1023 */
+	{ "10.1.0.0/16", "10.2.0.0/16", 4, 13, 7, PROTECT, 0, 0, 0 },
+	{ "0.0.0.0/0", "10.0.0.0/8", 5, 14, 0, DISCARD, 0, IPPROTO_ICMP, 0 },
+	{ "::/0", "2001:db8:2::/48", 6, 15, 8, PROTECT, 0, 0, 0 },
+	{ "0.0.0.0/0", "0.0.0.0/0", 7, 16, 9, PROTECT, 53, IPPROTO_UDP, 0 },
 };
 
 static const struct {
@@ -39,6 +40,8 @@ static const struct {
 	{ "that port, another protocol", "10.1.0.2", "10.2.0.2", IPPROTO_UDP, 443, 13, 7, PROTECT },
 	{ "ports not known: the policy with a port does not match", "10.1.0.2", "10.2.0.2",
 	  IPPROTO_TCP, 0, 13, 7, PROTECT },
+	{ "a range of ports", "10.1.0.2", "10.2.0.2", IPPROTO_TCP, 1023, 17, 0, DISCARD },
+	{ "behind that range", "10.1.0.2", "10.2.0.2", IPPROTO_TCP, 1024, 13, 7, PROTECT },
 	{ "the first of three that match", "10.1.0.2", "10.2.9.9", IPPROTO_TCP, 443, 11, 0,
 	  DISCARD },
 	{ "the protocol alone", "10.9.0.2", "10.3.0.1", IPPROTO_ICMP, 0, 14, 0, DISCARD },
@@ -98,14 +101,15 @@ static void generations(void)
 	CU_ASSERT_EQUAL_FATAL(spd_open(&s, &pins, NULL), 0);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NOT_LOADED);
 
-	maps_policy(&pins, 2, 0, &policies[2]);
+	maps_policy(&pins, 2, 0, &policies[3]);
 	maps_commit(&pins, 2, 1, DISCARD);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
 	CU_ASSERT_EQUAL(found.policy, 13);
 
 	/* The next one, with another answer, and back to an empty one. */
-	maps_policy(&pins, 3, 0,
-		    &(struct maps_policy){ "10.1.0.0/16", "10.2.0.0/16", 0, 21, 0, DISCARD, 0, 0 });
+	maps_policy(
+		&pins, 3, 0,
+		&(struct maps_policy){ "10.1.0.0/16", "10.2.0.0/16", 0, 21, 0, DISCARD, 0, 0, 0 });
 	maps_commit(&pins, 3, 1, DISCARD);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
 	CU_ASSERT_EQUAL(found.policy, 21);
