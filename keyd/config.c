@@ -11,7 +11,7 @@
 #include "keyd/source.h"
 #include "xesp/fault.h"
 
-#define CONFIG_VERSION 1
+#define CONFIG_VERSION "1"
 
 static bool is_interface_name(const char *name)
 {
@@ -70,12 +70,13 @@ static void print_dir(char *dir, size_t len, const char *file)
 
 static int take_whole(struct config *c, const struct raw_config *raw, struct problems *ps)
 {
-	char dir[PATH_MAX];
+	char dir[PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
 	int err = 0;
 
-	if (raw->version != CONFIG_VERSION)
-		err = problems_add(ps, "version", "%lld is not a version this program knows; it knows %d",
-				   (long long)raw->version, CONFIG_VERSION);
+	if (strcmp(raw->version, CONFIG_VERSION))
+		err = problems_add(ps, "version",
+				   "%s is not a version this program knows; it knows %s",
+				   problems_shown(raw->version, shown), CONFIG_VERSION);
 	print_dir(dir, sizeof(dir), c->file);
 	c->routes = raw->routes != RAW_ROUTES_NONE;
 	err |= take_interfaces(c, raw, ps);

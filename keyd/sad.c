@@ -9,6 +9,7 @@
 
 #include "keyd/index.h"
 #include "keyd/key_text.h"
+#include "keyd/numbers.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
 #include "libxesp/addr.h"
@@ -44,19 +45,6 @@ int sad_take_name(char out[XESP_NAME_MAX], const char *name, const char *path,
 	return 0;
 }
 
-/* NULL stands for the default. */
-static int take_number(int64_t *out, const int64_t *given, int64_t min, int64_t max,
-		       const char *path, struct problems *ps)
-{
-	if (!given)
-		return 0;
-	if (*given < min || *given > max)
-		return problems_add(ps, path, "%lld is not in %lld to %lld", (long long)*given,
-				    (long long)min, (long long)max);
-	*out = *given;
-	return 0;
-}
-
 /* ---- tunnels */
 
 static int take_address(struct xesp_addr *a, const char *text, const char *path, const char *key,
@@ -74,15 +62,13 @@ static int take_address(struct xesp_addr *a, const char *text, const char *path,
 static int take_dscp(struct tunnel *t, const char *text, const char *path, struct problems *ps)
 {
 	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
-	unsigned long value;
-	char *end;
+	uint64_t value;
 
 	t->dscp = XESP_DSCP_COPY;
 	if (!text || !strcmp(text, "copy"))
 		return 0;
-	value = strtoul(text, &end, 0);
 	problems_below(where, path, "dscp");
-	if (*end || text[0] < '0' || text[0] > '9' || value > 63)
+	if (numbers_parse(&value, text) || value > 63)
 		return problems_add(ps, where, "%s is neither copy nor a number from 0 to 63",
 				    problems_shown(text, shown));
 	t->dscp = XESP_DSCP_SET;
@@ -94,15 +80,17 @@ static int take_outer_header(struct tunnel *t, const struct raw_tunnel *raw, con
 			     struct problems *ps)
 {
 	static const uint8_t df[] = { XESP_DF_COPY, XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
-	int64_t ttl = TTL_DEFAULT, mtu = 0;
+	const struct number_range ttls = { 1, UINT8_MAX, NULL };
+	const struct number_range mtus = { addr_is_ip4(&t->local) ? MTU_MIN_IP4 : MTU_MIN_IP6,
+					   UINT16_MAX, NULL };
+	uint64_t ttl = TTL_DEFAULT, mtu = 0;
 	char where[PROBLEMS_PATH_MAX];
 	int err;
 
 	problems_below(where, path, "ttl");
-	err = take_number(&ttl, raw->ttl, 1, UINT8_MAX, where, ps);
+	err = numbers_take(&ttl, raw->ttl, &ttls, where, ps);
 	problems_below(where, path, "mtu");
-	err |= take_number(&mtu, raw->mtu, addr_is_ip4(&t->local) ? MTU_MIN_IP4 : MTU_MIN_IP6,
-			   UINT16_MAX, where, ps);
+	err |= numbers_take(&mtu, raw->mtu, &mtus, where, ps);
 	err |= take_dscp(t, raw->dscp, path, ps);
 	t->ttl = (uint8_t)ttl;
 	t->mtu = (uint32_t)mtu;
@@ -153,10 +141,10 @@ static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct in
 
 		sad->tunnels_n = i + 1;
 		snprintf(path, sizeof(path), "tunnels[%u]", i);
-		if (init_tunnel(t, &raw->tunnels[i], path, ps)) {
+		if (init_tunnel(t, &raw->tunnels[i], path, ps))
 			err = -EINVAL;
+		if (!t->name[0])
 			continue;
-		}
 		if (index_add(names, t->name, i, &found))
 			return problems_add(ps, path, "out of memory");
 		snprintf(path, sizeof(path), "tunnels[%u].name", i);
@@ -240,8 +228,9 @@ static int take_key(struct sa *sa, struct sa_key *key, const struct raw_sa *raw,
 static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *path,
 			 struct problems *ps)
 {
-	int64_t window = WINDOW_MAX;
-	int64_t lease;
+	const struct number_range windows = { WINDOW_MIN, WINDOW_MAX, NULL };
+	struct number_range leases = { 1, UINT32_MAX, NULL };
+	uint64_t window = WINDOW_MAX, lease;
 	char where[PROBLEMS_PATH_MAX];
 
 	sa->esn = raw->esn != RAW_NO;
@@ -249,17 +238,19 @@ static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *pa
 	problems_below(where, path, "replay_window");
 	if (raw->replay_window && sa->dir == XESP_DIR_OUT)
 		return problems_add(ps, where, "an outbound SA has no replay window");
-	if (take_number(&window, raw->replay_window, WINDOW_MIN, WINDOW_MAX, where, ps))
+	if (numbers_take(&window, raw->replay_window, &windows, where, ps))
 		return -EINVAL;
 	problems_below(where, path, "lease");
 	if (raw->lease && sa->dir == XESP_DIR_IN)
 		return problems_add(ps, where, "an inbound SA leases no numbers: its peer counts");
-	if (take_number(&lease, raw->lease, 1, sa->esn ? (int64_t)LEASE_MAX : UINT32_MAX, where, ps))
+	if (sa->esn)
+		leases.max = LEASE_MAX;
+	if (numbers_take(&lease, raw->lease, &leases, where, ps))
 		return -EINVAL;
 	if (sa->dir == XESP_DIR_IN)
 		sa->window = (uint32_t)window;
 	else
-		sa->lease = (uint64_t)lease;
+		sa->lease = lease;
 	return 0;
 }
 
@@ -267,17 +258,18 @@ static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const 
 		   struct problems *ps)
 {
 	char path[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
+	static const struct number_range spis = { SPI_MIN, UINT32_MAX,
+						  "256 to 0xffffffff (RFC 4303 section 2.1)" };
 	struct sa *sa = &sad->sas[i];
+	uint64_t spi = 0;
 	int err;
 
 	snprintf(path, sizeof(path), "sas[%u]", i);
 	sa->dir = raw->direction == RAW_DIRECTION_IN ? XESP_DIR_IN : XESP_DIR_OUT;
 	err = sad_take_name(sa->name, raw->name, path, ps);
 	problems_below(where, path, "spi");
-	if (raw->spi < SPI_MIN || raw->spi > UINT32_MAX)
-		err = problems_add(ps, where, "%lld is not in 256 to 0xffffffff (RFC 4303 section 2.1)",
-				   (long long)raw->spi);
-	sa->spi = (uint32_t)raw->spi;
+	err |= numbers_take(&spi, raw->spi, &spis, where, ps);
+	sa->spi = (uint32_t)spi;
 	err |= take_sequence(sa, raw, path, ps);
 	err |= take_key(sa, &sad->keys[i], raw, dir, path, ps);
 	return err;
@@ -359,7 +351,7 @@ static int init_sas(struct sad *sad, const struct raw_config *raw, const char *d
 		int bad = init_sa(sad, i, &raw->sas[i], dir, ps);
 
 		bad |= check_tunnel_of(sad, i, &raw->sas[i], tunnels, ps);
-		if (!bad)
+		if (!bad && sad->tunnels[sad->sas[i].tunnel].ttl) /* 0: it has no addresses */
 			bad = check_spots(sad, i, &spots, ps);
 		err |= bad;
 	}

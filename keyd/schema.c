@@ -79,8 +79,6 @@ static const cyaml_strval_t algorithm_words[] = {
 			 CYAML_ARRAY_LEN(words))
 #define TEXT(key, flags, type, member)                                                             \
 	CYAML_FIELD_STRING_PTR(key, (flags) | CYAML_FLAG_POINTER, type, member, 1, CYAML_UNLIMITED)
-#define NUMBER(key, type, member)                                                                  \
-	CYAML_FIELD_INT_PTR(key, OPTIONAL | CYAML_FLAG_POINTER, type, member)
 #define LIST(key, type, member, entry, max)                                                        \
 	CYAML_FIELD_SEQUENCE(key, OPTIONAL | CYAML_FLAG_POINTER, type, member, entry, 0, max)
 
@@ -94,11 +92,11 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("name", REQUIRED, struct raw_tunnel, name),
 	TEXT("local", REQUIRED, struct raw_tunnel, local),
 	TEXT("remote", REQUIRED, struct raw_tunnel, remote),
-	NUMBER("ttl", struct raw_tunnel, ttl),
+	TEXT("ttl", OPTIONAL, struct raw_tunnel, ttl),
 	WORD("df", OPTIONAL, struct raw_tunnel, df, df_words),
 	TEXT("dscp", OPTIONAL, struct raw_tunnel, dscp),
 	WORD("ecn", OPTIONAL, struct raw_tunnel, ecn, ecn_words),
-	NUMBER("mtu", struct raw_tunnel, mtu),
+	TEXT("mtu", OPTIONAL, struct raw_tunnel, mtu),
 	CYAML_FIELD_END
 };
 
@@ -106,13 +104,13 @@ static const cyaml_schema_field_t sa_fields[] = {
 	TEXT("name", REQUIRED, struct raw_sa, name),
 	TEXT("tunnel", REQUIRED, struct raw_sa, tunnel),
 	WORD("direction", REQUIRED, struct raw_sa, direction, sa_direction_words),
-	CYAML_FIELD_INT("spi", REQUIRED, struct raw_sa, spi),
+	TEXT("spi", REQUIRED, struct raw_sa, spi),
 	WORD("algorithm", REQUIRED, struct raw_sa, algorithm, algorithm_words),
 	TEXT("key", OPTIONAL, struct raw_sa, key),
 	TEXT("key_file", OPTIONAL, struct raw_sa, key_file),
 	WORD("esn", OPTIONAL, struct raw_sa, esn, switch_words),
-	NUMBER("replay_window", struct raw_sa, replay_window),
-	NUMBER("lease", struct raw_sa, lease),
+	TEXT("replay_window", OPTIONAL, struct raw_sa, replay_window),
+	TEXT("lease", OPTIONAL, struct raw_sa, lease),
 	CYAML_FIELD_END
 };
 
@@ -147,7 +145,7 @@ static const cyaml_schema_value_t policy_entry = {
 };
 
 static const cyaml_schema_field_t config_fields[] = {
-	CYAML_FIELD_INT("version", REQUIRED, struct raw_config, version),
+	TEXT("version", REQUIRED, struct raw_config, version),
 	WORD("default", OPTIONAL, struct raw_config, default_action, default_words),
 	WORD("routes", OPTIONAL, struct raw_config, routes, routes_words),
 	LIST("interfaces", struct raw_config, interfaces, &interface_entry, CYAML_UNLIMITED),
@@ -292,7 +290,7 @@ static void list_words(struct findings *f, char *buf, size_t len)
 static void add_problem(struct findings *f, cyaml_err_t err)
 {
 	char path[PROBLEMS_PATH_MAX], list[160], value[PROBLEMS_SHOWN_MAX];
-	char *quoted = strchr(f->what, '\'');
+	const char *word;
 	size_t used;
 
 	/* What is missing is missed at the mapping's end: the step names the last key that was there. */
@@ -311,9 +309,11 @@ static void add_problem(struct findings *f, cyaml_err_t err)
 	}
 	switch (err) {
 	case CYAML_ERR_INVALID_KEY:
+		word = strrchr(f->what, ' ') ? strrchr(f->what, ' ') + 1 : "";
+		snprintf(path + used, sizeof(path) - used, "%s%s", used ? "." : "",
+			 source_is_showable(word, strlen(word)) ? word : "?");
 		list_known_keys(f, list, sizeof(list));
-		problems_shown(strrchr(f->what, ' ') ? strrchr(f->what, ' ') + 1 : "", value);
-		problems_add(f->ps, path, "unknown key %s; known here: %s", value, list);
+		problems_add(f->ps, path, "unknown key; known here: %s", list);
 		return;
 	case CYAML_ERR_MAPPING_FIELD_MISSING:
 		snprintf(path + used, sizeof(path) - used, "%s%s", used ? "." : "",
@@ -321,19 +321,11 @@ static void add_problem(struct findings *f, cyaml_err_t err)
 		problems_add(f->ps, path, "missing");
 		return;
 	case CYAML_ERR_INVALID_VALUE:
-		if (strstr(f->what, "ENUM")) {
-			char *word = strstr(f->what, ": ");
-
-			word = word ? strstr(word + 2, ": ") : NULL;
-			list_words(f, list, sizeof(list));
-			problems_add(f->ps, path, "%s is not one of: %s",
-				     problems_shown(word ? word + 2 : "", value), list);
-			return;
-		}
-		if (quoted)
-			quoted[1 + strcspn(quoted + 1, "'")] = '\0';
-		problems_add(f->ps, path, "%s is not a whole number",
-			     problems_shown(quoted ? quoted + 1 : "", value));
+		/* "Load: Invalid ENUM value: WORD": the schema has no other values to be wrong. */
+		word = strstr(f->what, "value: ");
+		list_words(f, list, sizeof(list));
+		problems_add(f->ps, path, "%s is not one of: %s",
+			     problems_shown(word ? word + strlen("value: ") : "", value), list);
 		return;
 	case CYAML_ERR_STRING_LENGTH_MIN:
 		problems_add(f->ps, path, "is empty");

@@ -3,7 +3,8 @@
  * schema.h - what keys the configuration has: the schema is the parser.
  *
  * struct raw_* is the file as written, typed but not yet judged; config.c, sad.c and selector.c
- * make the model of it. Words start at 1, so that 0 says "not given". All memory is libcyaml's
+ * make the model of it. Words start at 1, so that 0 says "not given". Numbers are text still,
+ * because libcyaml takes 0x10o1 for 0x10: numbers.h reads them. All memory is libcyaml's
  * and ours to wipe: schema_free(). docs/configuration.md describes each key. Main thread.
  */
 #ifndef XESP_KEYD_SCHEMA_H
@@ -40,24 +41,24 @@ struct raw_tunnel {
 	char *name;
 	char *local;
 	char *remote;
-	int64_t *ttl;
+	char *ttl;
 	enum raw_df df;
 	char *dscp; /* "copy" or a number */
 	enum raw_ecn ecn;
-	int64_t *mtu;
+	char *mtu;
 };
 
 struct raw_sa {
 	char *name;
 	char *tunnel;
 	enum raw_direction direction;
-	int64_t spi;
+	char *spi;
 	enum raw_algorithm algorithm;
 	char *key; /* wiped by schema_free() */
 	char *key_file;
 	enum raw_switch esn;
-	int64_t *replay_window;
-	int64_t *lease;
+	char *replay_window;
+	char *lease;
 };
 
 struct raw_policy {
@@ -77,7 +78,7 @@ struct raw_policy {
 };
 
 struct raw_config {
-	int64_t version;
+	char *version;
 	enum raw_default default_action;
 	enum raw_routes routes;
 	struct raw_interface *interfaces;

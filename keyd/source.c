@@ -132,8 +132,7 @@ static uint64_t hash_text(const char *s, size_t len)
 	return h;
 }
 
-/* A key's name ends up in paths that are shown: anything not like our keys is left out. */
-static bool is_showable(const char *key, size_t len)
+bool source_is_showable(const char *key, size_t len)
 {
 	return len && len < 24 && strspn(key, "abcdefghijklmnopqrstuvwxyz_-") == len;
 }
@@ -145,7 +144,7 @@ static void take_key(struct walk *w, struct frame *f, const yaml_event_t *e)
 	uint64_t h = hash_text(key, len);
 
 	snprintf(w->path + f->path_len, sizeof(w->path) - f->path_len, "%s%s",
-		 f->path_len ? "." : "", is_showable(key, len) ? key : "?");
+		 f->path_len ? "." : "", source_is_showable(key, len) ? key : "?");
 	f->at_value = true;
 	for (uint32_t i = 0; i < f->keys_n; i++) {
 		if (f->keys[i] == h) {

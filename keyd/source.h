@@ -11,6 +11,7 @@
 #ifndef XESP_KEYD_SOURCE_H
 #define XESP_KEYD_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "keyd/problems.h"
@@ -38,5 +39,8 @@ int source_prepare(struct source *s, const char *const *list_paths, struct probl
 
 /* Gives each problem the line of its path, or of the nearest key above it that is in the text. */
 void source_locate(const struct source *s, struct problems *ps);
+
+/* A key's name ends up in paths that are shown: one that is not like our keys becomes "?". */
+bool source_is_showable(const char *key, size_t len);
 
 #endif /* XESP_KEYD_SOURCE_H */
