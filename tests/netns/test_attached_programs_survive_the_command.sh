@@ -57,7 +57,7 @@ grep -q 'nsenter --net' "$TMP/refused.log" || die "ip netns exec: $(cat "$TMP/re
 say "ip netns exec: $(cat "$TMP/refused.log")"
 [ -z "$(program_on in0)" ] || die "refused, but attached"
 run gw1 unshare --mount --pid --fork --mount-proc sh -ec "$no_bpffs; $attach
-	[ \"\$(stat -f -c %T /sys/fs/bpf)\" = bpf_fs ] && [ -e '$PINS/links/in0' ]
+	[ \"\$(stat -f -c %T /sys/fs/bpf)\" = bpf_fs ] && [ -e '$PINS/xesp_conf' ]
 	'$XESP' --pins '$PINS' --run '$TMP' detach --purge" >"$TMP/xesp.log" 2>&1 ||
 	die "bpffs was not mounted: $(cat "$TMP/xesp.log")"
 # Refused after the mount: that is taken back too.

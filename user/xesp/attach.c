@@ -16,6 +16,7 @@
 #include "libxesp/pins.h"
 #include "libxesp/rpc.h"
 #include "xesp/attach.h"
+#include "xesp/dispatcher.h"
 #include "xesp/fault.h"
 #include "xesp/plan.h"
 #include "xesp/rows.h"
@@ -99,7 +100,7 @@ static int attach_in_mode(struct attach_run *r, struct plan_step *s, enum occupa
 	int err;
 
 	if (!r->no_dispatcher[0]) {
-		err = attachment_dispatched(&s->at, &s->iface, &r->plan->maps, mode, &why);
+		err = dispatcher_add(&s->at, &s->iface, &r->plan->maps, mode, &why);
 		/* Alone would fare no better, or push another program's dispatcher aside. */
 		if (!err || err == -ERANGE || s->occupant.kind == OCCUPANT_DISPATCHER)
 			return err ? fault_set(f, err, "%s", why.text) : 0;
@@ -133,18 +134,23 @@ static int replace(struct attach_run *r, struct plan_step *s, struct fault *f)
 
 	s->at = *s->before;
 	if (s->at.dispatcher)
-		return attachment_update_dispatched(&s->at, &s->iface, &r->plan->maps, f);
+		return dispatcher_replace(&s->at, &r->plan->attached, &s->iface, &r->plan->maps, f);
 	s->old_prog_fd = bpf_prog_get_fd_by_id(s->at.prog_id);
 	err = attachment_update(&s->at, r->prog_fd[s->iface.role], f);
 	s->updated = !err;
 	return err;
 }
 
+static bool is_exchange(const struct plan_step *s)
+{
+	return s->before && s->before->ifindex;
+}
+
 static int do_step(struct attach_run *r, struct plan_step *s, struct fault *f)
 {
 	int err;
 
-	if (s->before && s->before->ifindex)
+	if (is_exchange(s))
 		return replace(r, s, f);
 	/* A pin that was left behind when an interface of this name went away. */
 	if (s->before) {
@@ -181,6 +187,22 @@ static void close_run(struct attach_run *r)
 	pin_dir_close(&r->dir);
 }
 
+static int do_steps(struct attach_run *r, bool exchanges, struct fault *f)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < r->plan->n && !err; i++) {
+		struct plan_step *s = &r->plan->steps[i];
+
+		if (is_exchange(s) != exchanges)
+			continue;
+		err = do_step(r, s, f);
+		if (err)
+			fault_in(f, err, "interface %s", s->iface.name);
+	}
+	return err;
+}
+
 static int change(struct attach_run *r, struct fault *f)
 {
 	struct plan *p = r->plan;
@@ -193,12 +215,10 @@ static int change(struct attach_run *r, struct fault *f)
 		err = load_programs(r, f);
 	if (!err)
 		err = open_maps(r, f);
-	for (unsigned int i = 0; i < p->n && !err; i++) {
-		err = do_step(r, &p->steps[i], f);
-		if (err)
-			fault_in(f, err, "interface %s", p->steps[i].iface.name);
-	}
-	return err;
+	/* What is exchanged comes last: it is what can least be taken back. */
+	if (!err)
+		err = do_steps(r, false, f);
+	return err ? err : do_steps(r, true, f);
 }
 
 static int run_plan(struct plan *p, const char *pins, struct fault *f)
@@ -232,7 +252,7 @@ static void print_step(const struct plan_step *s)
 	printf(", %s", s->at.dispatcher ? "in libxdp's dispatcher" : "alone");
 	if (!s->at.dispatcher && s->alone_because[0])
 		printf(" (%s)", s->alone_because);
-	if (s->before && s->before->ifindex)
+	if (is_exchange(s))
 		printf(", program %u replaced by %u", s->before->prog_id, s->at.prog_id);
 	putchar('\n');
 }
@@ -247,8 +267,7 @@ static struct json_object *step_json(const struct plan_step *s)
 	json_object_object_add(o, "mode", json_object_new_string(occupant_mode_name(s->at.mode)));
 	json_object_object_add(o, "dispatcher", json_object_new_boolean(s->at.dispatcher));
 	json_object_object_add(o, "program_id", json_object_new_int64(s->at.prog_id));
-	json_object_object_add(o, "replaced",
-			       json_object_new_boolean(s->before && s->before->ifindex));
+	json_object_object_add(o, "replaced", json_object_new_boolean(is_exchange(s)));
 	if (s->native_refused[0])
 		json_object_object_add(o, "native_refused",
 				       json_object_new_string(s->native_refused));

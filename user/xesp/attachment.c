@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* attachment.c - see attachment.h. What is common to both kinds, and the kind that is alone. */
+/* attachment.c - see attachment.h: what both kinds have in common, and the kind that is alone. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
@@ -9,24 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xdp/libxdp.h>
 
 #include "xesp/attachment.h"
 #include "xesp/dispatcher.h"
 #include "xesp/fault.h"
 #include "xesp/iface.h"
 #include "xesp/kernel_said.h"
-#include "xesp/program.h"
 
 /* Is the pinned program what this interface runs? Then its mode and present name are known. */
-static void read_interface(struct attachment *a, uint32_t hook_prog_id)
+static void read_interface(struct attachment *a)
 {
 	struct occupant o;
 
 	memcpy(a->name, a->label, sizeof(a->name));
 	a->mode = OCCUPANT_UNATTACHED;
-	if (!a->ifindex || occupant_find(&o, a->ifindex, NULL) ||
-	    (hook_prog_id && o.prog_id != hook_prog_id))
+	if (!a->ifindex || occupant_find(&o, a->ifindex, NULL) || o.prog_id != a->prog_id)
 		return;
 	a->mode = o.mode;
 	if_indextoname(a->ifindex, a->name);
@@ -50,47 +47,13 @@ static int read_link(struct attachment *a)
 	/* The kernel clears the interface of a link when it goes away. */
 	a->ifindex = info.xdp.ifindex;
 	a->prog_id = info.prog_id;
-	read_interface(a, a->prog_id);
+	read_interface(a);
 	return 0;
-}
-
-static int read_program(struct attachment *a)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-	int fd, err;
-
-	fd = bpf_obj_get(a->pin);
-	if (fd < 0)
-		return -errno;
-	err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
-	close(fd);
-	if (err)
-		return err;
-	a->prog_id = info.id;
-	a->dispatcher = true;
-	if (!dispatcher_holds(a->ifindex, a->prog_id))
-		a->ifindex = 0;
-	read_interface(a, 0);
-	return 0;
-}
-
-/* The part of a pin's file name behind the ifindex; NULL: not one of ours. */
-static const char *split_program_name(const char *file_name, uint32_t *ifindex)
-{
-	char *end;
-	unsigned long n = strtoul(file_name, &end, 10);
-
-	if (end == file_name || *end != ':' || n > UINT32_MAX)
-		return NULL;
-	*ifindex = (uint32_t)n;
-	return end + 1;
 }
 
 static int read_entry(struct attachment_list *l, const char *dir, const char *file_name,
-		      bool program, struct fault *f)
+		      struct fault *f)
 {
-	const char *label = file_name;
 	struct attachment *a;
 	int err;
 
@@ -98,34 +61,30 @@ static int read_entry(struct attachment_list *l, const char *dir, const char *fi
 		return fault_set(f, -E2BIG, "%s holds more than %d pins", dir, ATTACHMENT_MAX);
 	a = &l->at[l->n];
 	memset(a, 0, sizeof(*a));
-	if (program)
-		label = split_program_name(file_name, &a->ifindex);
-	if (!label ||
-	    (size_t)snprintf(a->pin, sizeof(a->pin), "%s/%s", dir, file_name) >= sizeof(a->pin))
+	if ((size_t)snprintf(a->pin, sizeof(a->pin), "%s/%s", dir, file_name) >= sizeof(a->pin))
 		return 0;
-	pin_dir_iface_name(a->label, label);
-	err = program ? read_program(a) : read_link(a);
+	pin_dir_iface_name(a->label, file_name);
+	err = read_link(a);
 	if (err)
 		return fault_set(f, err, "cannot read the pin %s: %s", a->pin, strerror(-err));
 	l->n++;
 	return 0;
 }
 
-static int read_folder(struct attachment_list *l, const char *pins, const char *folder,
-		       struct fault *f)
+static int read_links(struct attachment_list *l, const char *pins, struct fault *f)
 {
 	char path[PIN_DIR_PATH_MAX];
 	struct dirent *entry;
 	int err = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/%s", pins, folder);
+	snprintf(path, sizeof(path), "%s/links", pins);
 	dir = opendir(path);
 	if (!dir)
 		return errno == ENOENT ? 0 : fault_set(f, -errno, "%s: %s", path, strerror(errno));
 	while (!err && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			err = read_entry(l, path, entry->d_name, !strcmp(folder, "programs"), f);
+			err = read_entry(l, path, entry->d_name, f);
 	closedir(dir);
 	return err;
 }
@@ -135,8 +94,8 @@ int attachment_read(struct attachment_list *l, const char *pins, struct fault *f
 	int err;
 
 	l->n = 0;
-	err = read_folder(l, pins, "links", f);
-	return err ? err : read_folder(l, pins, "programs", f);
+	err = read_links(l, pins, f);
+	return err ? err : dispatcher_read(l, pins, f);
 }
 
 struct attachment *attachment_find(struct attachment_list *l, const char *ifname)
@@ -237,54 +196,12 @@ static int remove_link(const struct attachment *a, struct fault *f)
 
 int attachment_remove(const struct attachment *a, struct fault *f)
 {
-	int err = 0;
+	int err;
 
-	if (!a->dispatcher)
-		err = remove_link(a, f);
-	else if (a->ifindex)
-		err = dispatcher_remove(a->ifindex, a->prog_id, f);
+	if (a->dispatcher)
+		return dispatcher_remove(a->ifindex, a->prog_id, f);
+	err = remove_link(a, f);
 	if (!err && unlink(a->pin))
 		err = fault_set(f, -errno, "cannot remove %s: %s", a->pin, strerror(errno));
 	return err;
-}
-
-int attachment_dispatched(struct attachment *a, const struct iface *i,
-			  const struct program_maps *maps, enum occupant_mode mode, struct fault *f)
-{
-	char file_name[IF_NAMESIZE];
-	int err;
-
-	memset(a, 0, sizeof(*a));
-	pin_dir_file_name(file_name, i->name);
-	snprintf(a->pin, sizeof(a->pin), "%s/programs/%u:%s", maps->dir, i->index, file_name);
-	memcpy(a->label, i->name, sizeof(a->label));
-	a->ifindex = i->index;
-	err = dispatcher_add(i, maps, mode, a->pin, f);
-	if (err)
-		return err;
-	err = read_program(a);
-	return err ? fault_set(f, err, "cannot read the pin %s: %s", a->pin, strerror(-err)) : 0;
-}
-
-int attachment_update_dispatched(struct attachment *a, const struct iface *i,
-				 const struct program_maps *maps, struct fault *f)
-{
-	uint32_t old = a->prog_id;
-	char next[PIN_DIR_PATH_MAX + 8];
-	int err;
-
-	/* A name of its own until the old pin can be replaced by it in one step. */
-	snprintf(next, sizeof(next), "%s:next", a->pin);
-	unlink(next);
-	err = dispatcher_add(i, maps, a->mode, next, f);
-	if (err)
-		return err;
-	if (rename(next, a->pin)) {
-		/* bpffs renames only onto names that are free. */
-		unlink(a->pin);
-		if (rename(next, a->pin))
-			return fault_set(f, -errno, "cannot rename %s: %s", next, strerror(errno));
-	}
-	err = dispatcher_remove(a->ifindex, old, f);
-	return err ? err : read_program(a);
 }

@@ -2,10 +2,10 @@
 /*
  * attachment.h - our program on one interface: made, replaced, found again, taken away.
  *
- * Two kinds. Alone: a bpf_link, pinned as <pins>/links/<interface>. Beside other programs: a
- * program in libxdp's dispatcher, pinned as <pins>/programs/<ifindex>:<interface>, for the
- * dispatcher itself is attached by netlink and outlives us by that. What is pinned is the only
- * record: nothing is remembered elsewhere. Dots in names become colons, see pin_dir.h.
+ * Two kinds. Alone: a bpf_link, pinned as <pins>/links/<interface> (dots become colons, see
+ * pin_dir.h). Beside other programs: a program in libxdp's dispatcher, which libxdp pins and the
+ * kernel keeps; ours is the one that uses our pinned maps, so it is found also when the command
+ * that attached it was killed. Nothing is remembered elsewhere.
  */
 #ifndef XESP_ATTACHMENT_H
 #define XESP_ATTACHMENT_H
@@ -16,16 +16,14 @@
 #include "xesp/occupant.h"
 #include "xesp/pin_dir.h"
 
-struct bpf_object;
 struct fault;
 struct iface;
-struct program_maps;
 
 struct attachment {
-	char label[IF_NAMESIZE]; /* the interface's name when it was attached */
-	char name[IF_NAMESIZE];  /* its name now; the label when it is gone */
-	char pin[PIN_DIR_PATH_MAX];
-	uint32_t ifindex; /* 0: the interface is gone */
+	char label[IF_NAMESIZE];    /* the interface's name when it was attached */
+	char name[IF_NAMESIZE];     /* its name now; the label when it is gone */
+	char pin[PIN_DIR_PATH_MAX]; /* empty in a dispatcher */
+	uint32_t ifindex;           /* 0: the interface is gone */
 	uint32_t prog_id;
 	bool dispatcher;
 	enum occupant_mode mode;
@@ -38,7 +36,10 @@ struct attachment_list {
 	struct attachment at[ATTACHMENT_MAX];
 };
 
-/* Reads what is pinned under `pins`; a missing directory is an empty list. */
+/*
+ * Finds what is attached with the pins in this directory: all links, and of the dispatchers those
+ * of this network namespace. A missing directory is an empty list.
+ */
 int attachment_read(struct attachment_list *l, const char *pins, struct fault *f);
 
 /* By the name now or the one at attach time; NULL: none. */
@@ -53,28 +54,13 @@ struct attachment *attachment_find(struct attachment_list *l, const char *ifname
 int attachment_alone(struct attachment *a, const struct iface *i, const char *pins, int prog_fd,
 		     enum occupant_mode mode, struct fault *f);
 
-/*
- * Attaches a program of the interface's role through libxdp's dispatcher, and pins it. It is
- * loaded anew here, because the dispatcher's slot is part of the loaded program. Errors as above.
- */
-int attachment_dispatched(struct attachment *a, const struct iface *i,
-			  const struct program_maps *maps, enum occupant_mode mode,
-			  struct fault *f);
-
 /* Exchanges the program of a link in one step; the link stays. */
 int attachment_update(struct attachment *a, int prog_fd, struct fault *f);
-
-/*
- * Exchanges a dispatcher's program: the new one is in before the old one is out, each in one swap
- * of the dispatcher.
- */
-int attachment_update_dispatched(struct attachment *a, const struct iface *i,
-				 const struct program_maps *maps, struct fault *f);
 
 /* The sentence for an attach that was refused with `err`; also in dispatcher.c. */
 int attachment_refused(int err, const struct iface *i, struct fault *f);
 
-/* Takes the program off the interface, if that is still there, and removes the pin. */
+/* Takes the program off the interface, if that is still there, and removes its pin. */
 int attachment_remove(const struct attachment *a, struct fault *f);
 
 #endif /* XESP_ATTACHMENT_H */

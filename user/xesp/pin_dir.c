@@ -21,8 +21,6 @@
 
 #define BPFFS "/sys/fs/bpf"
 
-static const char *const folders[] = { "links", "programs" };
-
 static bool on_bpffs(const char *path)
 {
 	struct statfs st;
@@ -165,11 +163,9 @@ int pin_dir_create(struct pin_dir *d, struct fault *f)
 	d->made = true;
 	if (mkdir(d->path, 0700) && errno != EEXIST)
 		return fault_set(f, -errno, "cannot create %s: %s", d->path, strerror(errno));
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		file_path(d, folders[i], path);
-		if (mkdir(path, 0700) && errno != EEXIST)
-			return fault_set(f, -errno, "cannot create %s: %s", path, strerror(errno));
-	}
+	file_path(d, "links", path);
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return fault_set(f, -errno, "cannot create %s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -183,14 +179,12 @@ void pin_dir_undo(struct pin_dir *d)
 			if (!d->had[i])
 				unlink(path);
 		}
+		file_path(d, "links", path);
 		/* rmdir() leaves alone what holds other pins. */
-		for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-			file_path(d, folders[i], path);
-			if (!d->exists)
-				rmdir(path);
-		}
-		if (!d->exists)
+		if (!d->exists) {
+			rmdir(path);
 			rmdir(d->path);
+		}
 	}
 	if (d->mounted)
 		umount2(BPFFS, MNT_DETACH);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pin_dir.h - the directory of pins: maps in it, links in links/, dispatcher programs in programs/.
+ * pin_dir.h - the directory of pins: the maps in it, and the links in its folder links/.
  *
  * Why it exists: attaching promises that a refusal changes nothing, so whatever is made here is
  * remembered and can be taken back. One command at a time works on a directory (a lock).
@@ -33,7 +33,7 @@ struct pin_dir {
  */
 int pin_dir_open(struct pin_dir *d, const char *path, bool mount, struct fault *f);
 
-/* Creates the directory and its two folders. pin_dir_undo() removes what was not there before. */
+/* Creates the directory and its folder. pin_dir_undo() removes what was not there before. */
 int pin_dir_create(struct pin_dir *d, struct fault *f);
 
 /* Removes maps, folders and the mount that came since pin_dir_open(). */
