@@ -256,8 +256,8 @@ struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len
 	pair_checksum(ip);
 	wire_put32(esp, PAIR_SPI);
 	wire_put32(esp + 4, seq);
-	memset(esp + 8, 0x5a, 8); /* an IV of another making */
-	wire_put32(esp + 8, seq);
+	wire_put32(esp + 8, seq); /* an IV of another making, that ends like padding */
+	wire_put32(esp + 12, 0x01020301);
 	memcpy(j.nonce, p->out.salt, 4);
 	memcpy(j.nonce + 4, esp + 8, 8);
 	memcpy(j.aad, esp, 8);

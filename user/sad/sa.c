@@ -88,7 +88,9 @@ static int set_outbound(struct sa *sa, const struct sa_source *from, struct faul
 	 * one of each inner flow would tell which packets belong together. */
 	sa->out.seq_max = max;
 	sa->out.flow_label = htonl((spi * 0x9e3779b1u) >> 12);
-	if (from->state->seq_next > max + 1 || from->state->lease_end > max)
+	/* Atomic: when this SA replaces itself, workers go on taking numbers. */
+	if (__atomic_load_n(&from->state->seq_next, __ATOMIC_RELAXED) > max + 1 ||
+	    __atomic_load_n(&from->state->lease_end, __ATOMIC_RELAXED) > max)
 		return fault_set(f, -EINVAL, "its sequence numbers are past their end; rekey");
 	return 0;
 }

@@ -35,7 +35,7 @@ static void set_tos(uint8_t *ip, uint8_t tos)
 
 static uint8_t get_tos(const uint8_t *ip)
 {
-	return ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+	return (uint8_t)(ip[0] >> 4 == 4 ? ip[1] : ip[0] << 4 | ip[1] >> 4);
 }
 
 static void cells_of(int inner_version, bool outer6)

@@ -16,7 +16,7 @@ static uint64_t in_drops(const struct pair *p, enum xesp_drop why)
 }
 
 enum inside {
-	GOOD, TFC, PAD_FIRST, PAD_LAST, PAD_LONG, PAD_ALL, PAD_255, DUMMY, NEXT_TCP, NEXT_IP6,
+	GOOD, TFC, PAD_FIRST, PAD_MIDDLE, PAD_LONG, PAD_ALL, PAD_IV, PAD_255, DUMMY, NEXT_TCP, NEXT_IP6,
 	VERSION, TOTAL_LONG, TOTAL_SHORT, IHL_SMALL, IHL_LONG, CHECKSUM, TINY, UNALIGNED
 };
 
@@ -30,8 +30,9 @@ static const struct {
 	{ "255 bytes of padding", PAD_255, XESP_DROP_NONE },
 	{ "payload not a multiple of four", UNALIGNED, XESP_DROP_NONE },
 	{ "first padding byte wrong", PAD_FIRST, XESP_DROP_BAD_PADDING },
-	{ "last padding byte wrong", PAD_LAST, XESP_DROP_BAD_PADDING },
+	{ "a padding byte wrong", PAD_MIDDLE, XESP_DROP_BAD_PADDING },
 	{ "padding longer than the payload", PAD_LONG, XESP_DROP_BAD_PADDING },
+	{ "padding that reaches into the IV", PAD_IV, XESP_DROP_BAD_PADDING },
 	{ "padding and nothing else", PAD_ALL, XESP_DROP_BAD_INNER },
 	{ "dummy", DUMMY, XESP_DROP_DUMMY },
 	{ "next header TCP", NEXT_TCP, XESP_DROP_BAD_INNER },
@@ -67,13 +68,15 @@ static uint32_t make_inside(uint8_t *text, enum inside c)
 		pair_checksum(text);
 	else
 		text[11] ^= 1;
-	if (c == PAD_ALL)
+	if (c == PAD_ALL || c == PAD_IV)
 		len = 0;
+	if (c == PAD_IV)
+		pad = 0;
 	for (uint32_t i = 0; i < pad; i++)
 		text[len + i] = (uint8_t)(i + 1);
 	text[len] ^= c == PAD_FIRST;
-	text[len + pad - 1] ^= (uint8_t)(c == PAD_LAST ? 0x80 : 0);
-	text[len + pad] = (uint8_t)(c == PAD_LONG ? 67 : pad);
+	text[len + pad / 2] ^= (uint8_t)(c == PAD_MIDDLE ? 0x80 : 0);
+	text[len + pad] = (uint8_t)(c == PAD_LONG ? 67 : c == PAD_IV ? 1 : pad);
 	text[len + pad + 1] = c == DUMMY ? 59 : c == NEXT_TCP ? 6 : c == NEXT_IP6 ? 41 : 4;
 	return len + pad + 2;
 }

@@ -22,8 +22,8 @@
 struct book {
 	struct xesp_sa_state state;
 	struct sa_shared shared;
-	struct sa sa;
 	struct lease_desk desk;
+	struct sa sa;
 };
 
 static struct book *open_book(uint64_t seq_max)

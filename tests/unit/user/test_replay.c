@@ -23,8 +23,8 @@
 struct window {
 	struct xesp_sa_state state;
 	struct sa_shared shared;
-	struct sa sa;
 	uint64_t words[WORDS_MAX];
+	struct sa sa;
 };
 
 static struct window *open_window(uint32_t window, bool esn)

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,8 +222,8 @@ static void *let_go_later(void *arg)
 {
 	struct holder *h = arg;
 
-	/* Whatever it does meanwhile, the main thread may not come back before `gone`. */
-	for (int i = 0; i < 2000; i++)
+	/* The main thread has taken the SA away, and may not come back before `gone`. */
+	while (sad_find(h->s, PAIR_SA_OUT))
 		sched_yield();
 	__atomic_store_n(&h->let_go, true, __ATOMIC_RELEASE);
 	return NULL;
@@ -375,6 +376,33 @@ static void sync_removes_the_rest(void)
 	pair_close(&p);
 }
 
+static void count_asked(void *ctx, uint32_t id)
+{
+	CU_ASSERT_EQUAL(id, PAIR_SA_OUT);
+	(*(int *)ctx)++;
+}
+
+/* The keyd that was asked for a lease is gone; the next one is asked again. */
+static void sync_asks_again(void)
+{
+	struct pair p;
+	int asked = 0;
+
+	pair_open(&p, &defaults);
+	p.st.sa[PAIR_SA_OUT].seq_next = p.out.lease_last + 1;
+	p.out.lease_first = p.out.lease_last = 0;
+	CU_ASSERT_EQUAL(sad_add(p.sad, &p.out, NULL), 0);
+	sad_lease_wanted(p.sad, count_asked, &asked);
+	sad_lease_wanted(p.sad, count_asked, &asked);
+	CU_ASSERT_EQUAL(asked, 1);
+	sad_sync_begin(p.sad);
+	CU_ASSERT_EQUAL(sad_add(p.sad, &p.out, NULL), 0);
+	sad_sync_end(p.sad);
+	sad_lease_wanted(p.sad, count_asked, &asked);
+	CU_ASSERT_EQUAL(asked, 2);
+	pair_close(&p);
+}
+
 static void refuses_tunnels(void)
 {
 	struct pair p;
@@ -440,6 +468,7 @@ CU_TestInfo sad_tests[] = {
 	{ "an SA replaced under traffic repeats no number", replaced_under_traffic },
 	{ "a restart goes on with numbers and windows", goes_on_after_restart },
 	{ "a synchronisation removes what it did not name", sync_removes_the_rest },
+	{ "a synchronisation asks for leases again", sync_asks_again },
 	{ "values of a tunnel, one wrong at a time", refuses_tunnels },
 	{ "the smaller MTU holds", mtu_rows },
 	CU_TEST_INFO_NULL,

@@ -20,7 +20,7 @@ enum change {
 	EXT_CHAIN, EXT_CUT, EXT_LONG, EXT_FRAGMENT_FIRST, EXT_FRAGMENT_LATER, EXT_DEEP, EXT_ESP
 };
 
-enum rows { ANY, UDP_PORTS, UDP_ANY_PORT, NONE };
+enum rows { ANY, UDP_PORTS, LOW_PORTS, UDP_ANY_PORT, NONE };
 
 static const struct {
 	const char *what;
@@ -44,6 +44,7 @@ static const struct {
 	{ "any protocol", 4, ANY, PROTO_GRE, OK },
 	{ "first fragment has ports", 4, UDP_PORTS, FRAGMENT_FIRST, OK },
 	{ "later fragment has none", 4, UDP_PORTS, FRAGMENT_LATER, MISMATCH },
+	{ "nor is none port 0", 4, LOW_PORTS, FRAGMENT_LATER, MISMATCH },
 	{ "later fragment, any port", 4, UDP_ANY_PORT, FRAGMENT_LATER, OK },
 	{ "no room for ports", 4, UDP_PORTS, SHORT_L4, MISMATCH },
 	{ "no room for ports, any port", 4, UDP_ANY_PORT, SHORT_L4, OK },
@@ -152,6 +153,8 @@ static void set_rows(struct pair *p, enum rows rows)
 	};
 
 	for (int i = 0; i < 2; i++) {
+		if (rows == LOW_PORTS)
+			s[i].remote_port_last = s[i].local_port_last = 2000;
 		if (rows == UDP_PORTS || rows == UDP_ANY_PORT)
 			s[i].proto = 17;
 		if (rows == UDP_PORTS) {
