@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_change_worker.c - changes while xespd is connected: the order in which it is told (make
+ * before break), what a refusal of its takes back, and what an unchanged SA is spared.
+ * xespd is a thread here that answers everything, and refuses the SPI it was told to.
+ */
+#include <CUnit/CUnit.h>
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "keyd/publish_worker.h"
+#include "tests/unit/keyd/keyd.h"
+
+struct xespd {
+	struct peer peer;
+	pthread_t thread;
+	uint32_t refuse_spi; /* host byte order */
+	uint32_t die_at_spi; /* hang up when this one comes */
+	pthread_mutex_t lock;
+	char story[2048]; /* "T1>2 A3 D4 ...": what it was told, ids behind the letters */
+};
+
+struct fixture {
+	struct keyd k;
+	struct event_base *base;
+	struct xespd d;
+	char path[96];
+};
+
+static void tell(struct xespd *d, const char *fmt, uint32_t id, uint32_t more)
+{
+	size_t used;
+
+	pthread_mutex_lock(&d->lock);
+	used = strlen(d->story);
+	snprintf(d->story + used, sizeof(d->story) - used, "%s", used ? " " : "");
+	used = strlen(d->story);
+	if (!strcmp(fmt, "T"))
+		snprintf(d->story + used, sizeof(d->story) - used, "T%u>%u", id, more);
+	else
+		snprintf(d->story + used, sizeof(d->story) - used, "%s%u", fmt, id);
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* False: it hangs up. */
+static bool answer(struct xespd *d)
+{
+	const struct xesp_keymsg *h = peer_header(&d->peer);
+	const struct xesp_keymsg_tunnel *t = (const void *)d->peer.buf;
+	const struct xesp_keymsg_sa *sa = (const void *)d->peer.buf;
+	const struct xesp_keymsg_id *id = (const void *)d->peer.buf;
+
+	switch (h->type) {
+	case XESP_KEYMSG_TUNNEL_SET:
+		tell(d, "T", t->id, t->sa_out);
+		return peer_ack(&d->peer, h->seq, 0, "");
+	case XESP_KEYMSG_SELECTORS:
+		tell(d, "S", ((const struct xesp_keymsg_selectors *)h)->n, 0);
+		return true;
+	case XESP_KEYMSG_TUNNEL_DEL:
+		tell(d, "X", id->id, 0);
+		return true;
+	case XESP_KEYMSG_SA_ADD:
+		tell(d, "A", sa->id, 0);
+		if (ntohl(sa->spi) == d->die_at_spi)
+			return false;
+		if (ntohl(sa->spi) == d->refuse_spi)
+			return peer_ack(&d->peer, h->seq, -EINVAL, "I will not");
+		return peer_ack(&d->peer, h->seq, 0, "");
+	case XESP_KEYMSG_SA_DEL:
+		tell(d, "D", id->id, 0);
+		return peer_ack(&d->peer, h->seq, 0, "");
+	case XESP_KEYMSG_LEASE_GRANT:
+		tell(d, "L", (uint32_t)((const struct xesp_keymsg_lease *)h)->first, 0);
+		return peer_ack(&d->peer, h->seq, 0, "");
+	default:
+		return true;
+	}
+}
+
+static void *live(void *arg)
+{
+	struct xespd *d = arg;
+
+	for (;;) {
+		ssize_t n = recv(d->peer.fd, d->peer.buf, sizeof(d->peer.buf), 0);
+
+		if (n <= 0 || !answer(d))
+			break;
+	}
+	shutdown(d->peer.fd, SHUT_RDWR);
+	return NULL;
+}
+
+static void lease_wanted(void *ctx, uint32_t sa_id)
+{
+	grants_want(((struct change *)ctx)->grants, sa_id);
+}
+
+static void turn(struct fixture *x, bool until_connected)
+{
+	for (int i = 0; i < 2000; i++) {
+		event_base_loop(x->base, EVLOOP_NONBLOCK);
+		if (publish_worker_connected(x->k.change.worker) == until_connected)
+			return;
+		usleep(1000);
+	}
+	CU_FAIL("the worker is not as expected within 2 s");
+}
+
+static void start_xespd(struct fixture *x)
+{
+	CU_ASSERT_FATAL(peer_connect(&x->d.peer, x->path));
+	CU_ASSERT_FATAL(peer_hello(&x->d.peer, XESP_STEER_ABI));
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&x->d.thread, NULL, live, &x->d), 0);
+	turn(x, true);
+	CU_ASSERT(publish_worker_drain(x->k.change.worker, 2000));
+}
+
+static void stop_xespd(struct fixture *x)
+{
+	shutdown(x->d.peer.fd, SHUT_RDWR);
+	pthread_join(x->d.thread, NULL);
+	peer_close(&x->d.peer);
+	turn(x, false);
+}
+
+static void setup(struct fixture *x)
+{
+	const struct publish_worker_calls calls = {
+		.ctx = &x->k.change,
+		.present = change_present,
+		.lease_wanted = lease_wanted,
+		.acked = change_acked,
+		.in_step = change_in_step,
+		.gone = change_gone,
+	};
+
+	*x = (struct fixture){ .d.lock = PTHREAD_MUTEX_INITIALIZER };
+	keyd_setup(&x->k, 16, 1024);
+	x->base = event_base_new();
+	snprintf(x->path, sizeof(x->path), "%s/s", x->k.path);
+	CU_ASSERT_EQUAL_FATAL(
+		publish_worker_open(&x->k.change.worker, x->base, x->path, &calls, NULL), 0);
+}
+
+static void finish(struct fixture *x)
+{
+	stop_xespd(x);
+	publish_worker_close(x->k.change.worker);
+	x->k.change.worker = NULL;
+	event_base_free(x->base);
+	keyd_finish(&x->k);
+}
+
+static bool is_story(struct fixture *x, const char *story)
+{
+	bool same;
+
+	pthread_mutex_lock(&x->d.lock);
+	same = !strcmp(x->d.story, story);
+	pthread_mutex_unlock(&x->d.lock);
+	return same;
+}
+
+/* Not every message is answered, so xespd may be reading the last one still. */
+static void expect_story(struct fixture *x, const char *story)
+{
+	for (int i = 0; i < 1000 && !is_story(x, story); i++)
+		usleep(1000);
+	pthread_mutex_lock(&x->d.lock);
+	if (strcmp(x->d.story, story)) {
+		printf("  got      %s\n  expected %s\n", x->d.story, story);
+		CU_FAIL("another story");
+	}
+	x->d.story[0] = '\0';
+	pthread_mutex_unlock(&x->d.lock);
+}
+
+static const char lan[] =
+	"  - {name: lan, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.2.0.0/24}\n";
+static const char lan_and_more[] =
+	"  - {name: lan, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.2.0.0/24}\n"
+	"  - {name: more, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.3.0.0/24}\n";
+
+static int apply(struct fixture *x, struct change_result *r, unsigned int out_key,
+		 unsigned int in_key, const char *policies)
+{
+	char o[256], i[256], both[512];
+
+	snprintf(both, sizeof(both), "%s%s",
+		 fixture_sa(o, "o", "out", 4096 + out_key, out_key, ", lease: 100"),
+		 fixture_sa(i, "i", "in", 8192 + in_key, in_key, ", replay_window: 64"));
+	return keyd_apply(&x->k, r, both, policies);
+}
+
+static void test_connecting_and_unchanged_reloads(void)
+{
+	struct change_result r;
+	struct fixture x;
+
+	setup(&x);
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_WAITING);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 S1 A1 A2");
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_ACTIVE);
+	/* The same again: xespd hears nothing, and everything stays active. */
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	CU_ASSERT(r.added == 0 && r.kept == 2 && r.removed == 0);
+	expect_story(&x, "");
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
+	/* Another policy: its selectors, and no SA. */
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan_and_more), 0);
+	expect_story(&x, "T1>1 S2");
+	finish(&x);
+}
+
+static void test_make_before_break(void)
+{
+	struct change_result r;
+	struct fixture x;
+
+	setup(&x);
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 S1 A1 A2");
+	/* New keys in both directions: the new SAs, the switch, and then the old ones go. */
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 3, 4, lan), 0);
+	CU_ASSERT(r.added == 2 && r.kept == 0 && r.removed == 2);
+	expect_story(&x, "A3 A4 T1>3 S1 D1 D2");
+	CU_ASSERT_EQUAL(x.k.change.maps->sa[1].in_use, 0);
+	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[1], 0); /* xespd has said so */
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
+	finish(&x);
+}
+
+static void test_a_refusal_takes_all_back(void)
+{
+	struct change_result r;
+	struct xesp_policy pol;
+	struct fixture x;
+	uint32_t id;
+
+	setup(&x);
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 S1 A1 A2");
+	x.d.refuse_spi = 8192 + 4;
+	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan_and_more), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(x.k.f.text, "xespd refused SA 'i': I will not"));
+	expect_story(&x, "A3 A4 D3 D4");
+	CU_ASSERT_EQUAL(x.k.change.maps->conf->generation, 1);
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->id, 1);
+	CU_ASSERT_EQUAL(x.k.change.maps->sa[1].in_use, 1);
+	CU_ASSERT_EQUAL(x.k.change.maps->sa[3].in_use, 0);
+	for (id = 1; id < 16; id++) {
+		CU_ASSERT_EQUAL(bpf_map_lookup_elem(x.k.pins.fd[PINS_POLICIES], &id, &pol), 0);
+		CU_ASSERT_EQUAL(pol.name[0] != 0, id == 1); /* "more" is gone again */
+	}
+	/* And it goes on from there. */
+	x.d.refuse_spi = 0;
+	CU_ASSERT_EQUAL(apply(&x, &r, 1, 2, lan), 0);
+	expect_story(&x, "");
+	finish(&x);
+}
+
+static void test_a_worker_that_dies_midway(void)
+{
+	struct change_result r;
+	struct fixture x;
+
+	setup(&x);
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 S1 A1 A2");
+	x.d.die_at_spi = 8192 + 4;
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 3, 4, lan), 0); /* the file is right: it holds */
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_WAITING);
+	x.d.die_at_spi = 0;
+	stop_xespd(&x);
+	x.d.story[0] = '\0';
+	start_xespd(&x);
+	/* The present state, and one question more about what it may still have held. */
+	expect_story(&x, "T1>3 S1 A3 A4 D1");
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_ACTIVE);
+	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[1], 0);
+	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[2], 0);
+	finish(&x);
+}
+
+static void test_leases_are_granted_and_refused(void)
+{
+	struct change_result r;
+	struct fixture x;
+
+	setup(&x);
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 S1 A1 A2");
+	grants_want(&x.k.grants, 1);
+	grants_want(&x.k.grants, 1); /* once is enough */
+	grants_want(&x.k.grants, 2); /* inbound: no */
+	grants_want(&x.k.grants, 9); /* nobody */
+	grants_flush(&x.k.grants, &x.k.change.now->sad, x.k.change.worker);
+	CU_ASSERT(publish_worker_drain(x.k.change.worker, 2000));
+	expect_story(&x, "L101");
+	finish(&x);
+}
+
+CU_TestInfo change_worker_tests[] = {
+	{ "a reload that changes nothing tells xespd nothing", test_connecting_and_unchanged_reloads },
+	{ "new keys: make before break", test_make_before_break },
+	{ "xespd refuses an SA: everything is taken back", test_a_refusal_takes_all_back },
+	{ "xespd dies midway: the new configuration holds", test_a_worker_that_dies_midway },
+	{ "leases: granted once, refused to others", test_leases_are_granted_and_refused },
+	CU_TEST_INFO_NULL,
+};
