@@ -143,7 +143,7 @@ static __always_inline enum xesp_drop parse_ip4(void *l3, void *end, struct pack
 	p->proto = ip->protocol;
 	parse_mapped(&p->src, ip->saddr);
 	parse_mapped(&p->dst, ip->daddr);
-	frag = bpf_ntohs(ip->frag_off);
+	frag = (__u16)bpf_ntohs(ip->frag_off);
 	if (frag & IP4_OFFSET)
 		p->fragment = FRAGMENT_LATER;
 	else if (frag & IP4_MORE)
@@ -212,7 +212,7 @@ static __always_inline enum xesp_drop parse_ip6(void *l3, void *end, struct pack
 
 	if ((void *)(ip + 1) > end)
 		return XESP_DROP_MALFORMED_IP;
-	p->l3_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	p->l3_len = (__u32)sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (ip->version != 6 || p->l3_len > (__u64)(end - l3))
 		return XESP_DROP_MALFORMED_IP;
 
