@@ -110,7 +110,8 @@ void port_lost(struct port *p, struct port_lost *out)
 {
 	struct xdp_statistics now = { 0 };
 	socklen_t len = sizeof(now);
-	uint64_t dropped;
+	uint32_t starved = __atomic_load_n(&p->starved, __ATOMIC_RELAXED);
+	uint64_t dropped, empty;
 
 	memset(out, 0, sizeof(*out));
 	if (getsockopt(p->fd, SOL_XDP, XDP_STATISTICS, &now, &len) || len < sizeof(now))
@@ -120,11 +121,16 @@ void port_lost(struct port *p, struct port_lost *out)
 	/*
 	 * In copy mode a frame lost for an empty fill ring counts as dropped and as empty; in
 	 * zero-copy mode the driver's vain attempts to refill count as empty, but lose nothing here.
+	 * The fill ring is empty because all its frames wait to be received, unless the pool is.
 	 */
-	if (!p->zero_copy)
-		out->no_frame = now.rx_fill_ring_empty_descs - p->seen.rx_fill_ring_empty_descs;
-	if (out->no_frame > dropped)
-		out->no_frame = dropped;
-	out->too_big = dropped - out->no_frame;
+	empty = p->zero_copy ? 0 : now.rx_fill_ring_empty_descs - p->seen.rx_fill_ring_empty_descs;
+	if (empty > dropped)
+		empty = dropped;
+	if (starved != p->starved_seen)
+		out->no_frame = empty;
+	else
+		out->ring_full += empty;
+	out->too_big = dropped - empty;
+	p->starved_seen = starved;
 	p->seen = now;
 }

@@ -51,6 +51,7 @@ struct port {
 	uint32_t tx_out;      /* frames given to the transmit ring and not yet completed */
 	uint32_t fill_target; /* rx_out is kept at this, frames permitting */
 	int tx_errno;         /* of the last send that failed for more than want of room */
+	uint32_t starved;     /* atomic: times the worker could not fill up for want of frames */
 	bool zero_copy;
 	bool dead;            /* atomic: set by the worker when the interface is gone */
 	struct port_spec spec;
@@ -58,6 +59,7 @@ struct port {
 	struct xsk_socket *xsk;
 	struct share_group *group;
 	struct xdp_statistics seen; /* main thread: what port_lost() has already told */
+	uint32_t starved_seen;      /* main thread, the same */
 };
 
 /*
@@ -77,7 +79,10 @@ void port_unserve(struct port *p);
 /* The interface under the socket is gone: true at least once; main thread. */
 bool port_dead(const struct port *p);
 
-/* Packets that the kernel lost on the way to us since the last call, by cause. */
+/*
+ * Packets that the kernel lost on the way to us since the last call, by cause: the worker had no
+ * frame left to give, had not yet come to those received, or they were larger than a chunk.
+ */
 struct port_lost { uint64_t no_frame, ring_full, too_big; };
 void port_lost(struct port *p, struct port_lost *out);
 

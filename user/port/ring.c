@@ -17,8 +17,11 @@ void ring_fill(struct port *p)
 	if (!p->spec.receives || p->rx_out >= p->fill_target)
 		return;
 	n = p->fill_target - p->rx_out;
-	if (n > p->pool->free_n)
+	if (n > p->pool->free_n) {
 		n = p->pool->free_n;
+		/* Partner: port_lost(), main thread; nothing but the count is passed. */
+		__atomic_store_n(&p->starved, p->starved + 1, __ATOMIC_RELAXED);
+	}
 	if (n && xsk_ring_prod__reserve(&p->fill, n, &idx) == n) {
 		for (i = 0; i < n; i++) {
 			uint64_t addr = 0;

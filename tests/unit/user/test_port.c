@@ -232,6 +232,47 @@ static void a_full_ring_takes_no_more(void)
 	tear_down();
 }
 
+/* Nobody receives: the frames given are used up, and each one lost is counted by its cause. */
+static void what_the_kernel_loses_is_counted(void)
+{
+	struct port *left, *right;
+	struct xdp_desc desc[100];
+	struct port_lost lost;
+	uint64_t addr;
+
+	set_up();
+	left = open_port("left");
+	right = open_port("right");
+	port_lost(right, &lost);
+	for (int round = 0; round < 3; round++) {
+		CU_ASSERT_EQUAL_FATAL(make_frames(desc, 100, 0), 100);
+		CU_ASSERT_EQUAL(ring_send(left, desc, 100), 100);
+		wait_completed(left);
+	}
+	port_lost(right, &lost);
+	CU_ASSERT_TRUE(lost.ring_full >= 300 - 128);
+	CU_ASSERT_EQUAL(lost.no_frame, 0);
+	CU_ASSERT_EQUAL(lost.too_big, 0);
+	port_lost(right, &lost);
+	CU_ASSERT_EQUAL(lost.ring_full, 0);
+
+	/* The pool is empty, so no more can be given. */
+	while (ring_receive(right, desc, 1))
+		umem_put(t.pool, desc[0].addr, UMEM_HAND);
+	CU_ASSERT_EQUAL(make_frames(desc, 50, 0), 50);
+	while (umem_take(t.pool, UMEM_HAND, &addr))
+		;
+	ring_fill(right);
+	CU_ASSERT_EQUAL(ring_send(left, desc, 50), 50);
+	wait_completed(left);
+	port_lost(right, &lost);
+	CU_ASSERT_TRUE(lost.no_frame >= 50);
+	CU_ASSERT_EQUAL(lost.ring_full, 0);
+	shut_port(left);
+	shut_port(right);
+	tear_down();
+}
+
 /* The kernel ties a shared UMEM to its first socket; ports must come and go in any order. */
 static void the_first_port_may_go_and_come(void)
 {
@@ -286,6 +327,7 @@ CU_TestInfo port_tests[] = {
 	{ "frames pass from one port to another in order, none is lost",
 	  frames_pass_in_order },
 	{ "a full ring takes no more, and loses nothing", a_full_ring_takes_no_more },
+	{ "what the kernel loses is counted, by cause", what_the_kernel_loses_is_counted },
 	{ "the first port of a shared UMEM may go and come", the_first_port_may_go_and_come },
 	{ "what is refused is refused with a sentence", refusals_are_sentences },
 	CU_TEST_INFO_NULL,
