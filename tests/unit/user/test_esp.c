@@ -5,7 +5,9 @@
  */
 #include <CUnit/CUnit.h>
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/engine.h"
@@ -478,6 +480,79 @@ static void wrong_sa_for_the_packet(void)
 	pair_close(&p);
 }
 
+/* Two workers are given the same packets: each is accepted by one of them. */
+#define SHARED_PKTS 3000
+#define SHARED_BATCH 20
+
+struct receiver {
+	struct pair *p;
+	uint32_t worker;
+	const struct pkt *pkt;
+	uint64_t accepted;
+	pthread_t thread;
+};
+
+static void *receive_all(void *arg)
+{
+	struct receiver *r = arg;
+	struct frame *f = calloc(SHARED_BATCH, sizeof(*f));
+	struct batch *b = calloc(1, sizeof(*b));
+	struct esp_worker *w;
+
+	if (esp_worker_open(&w, r->p->sad, r->worker, NULL))
+		abort();
+	for (uint32_t i = 0; i < SHARED_PKTS; i += SHARED_BATCH) {
+		b->n = SHARED_BATCH;
+		for (uint32_t k = 0; k < SHARED_BATCH; k++) {
+			const struct pkt *from = &r->pkt[i + k];
+
+			memcpy(f[k].bytes, from->l3, from->len);
+			b->pkt[k] = *from;
+			b->pkt[k].l3 = f[k].bytes;
+		}
+		esp_decap(w, b);
+		for (uint32_t k = 0; k < SHARED_BATCH; k++)
+			r->accepted += b->pkt[k].drop == XESP_DROP_NONE;
+		sad_quiescent(r->p->sad, r->worker);
+	}
+	esp_worker_close(w);
+	free(b);
+	free(f);
+	return NULL;
+}
+
+static void two_share_a_window(void)
+{
+	const struct pair_opts o = { .window = 4096 };
+	struct pkt *pkt = calloc(SHARED_PKTS, sizeof(*pkt));
+	uint8_t *copies = calloc(SHARED_PKTS, 128);
+	struct receiver r[2] = { 0 };
+	static struct frame f;
+	struct pair p;
+
+	pair_open(&p, &o);
+	for (uint32_t i = 0; i < SHARED_PKTS; i++) {
+		pkt[i] = pair_make(&f, 4, 60);
+		CU_ASSERT_EQUAL(pair_encap(&p, &pkt[i]), XESP_DROP_NONE);
+		memcpy(copies + 128 * i, pkt[i].l3, pkt[i].len);
+		pair_turn(&pkt[i]);
+		pkt[i].l3 = copies + 128 * i;
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		r[i] = (struct receiver){ .p = &p, .worker = i, .pkt = pkt };
+		pthread_create(&r[i].thread, NULL, receive_all, &r[i]);
+	}
+	for (uint32_t i = 0; i < 2; i++)
+		pthread_join(r[i].thread, NULL);
+	CU_ASSERT_EQUAL(r[0].accepted + r[1].accepted, SHARED_PKTS);
+	CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_IN].packets, SHARED_PKTS);
+	CU_ASSERT_EQUAL(in_drops(&p, XESP_DROP_REPLAY_DUPLICATE) +
+			in_drops(&p, XESP_DROP_REPLAY_OLD), SHARED_PKTS);
+	pair_close(&p);
+	free(copies);
+	free(pkt);
+}
+
 CU_TestInfo esp_tests[] = {
 	{ "every length, both families in both, ESN, both key lengths", all_lengths },
 	{ "padding and trailer", padding_is_as_rfc_says },
@@ -490,5 +565,6 @@ CU_TestInfo esp_tests[] = {
 	{ "leases and number spaces end", leases_end },
 	{ "refused before a number is taken", refused_before_numbers },
 	{ "an SA that is not the packet's", wrong_sa_for_the_packet },
+	{ "two workers share a window: nothing twice", two_share_a_window },
 	CU_TEST_INFO_NULL,
 };
