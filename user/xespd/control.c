@@ -32,7 +32,7 @@ static struct json_object *worker_json(const struct daemon *d, uint32_t worker)
 	add_u64(o, "worker", worker);
 	/* The slow path serves no queue. */
 	json_object_object_add(o, "queue",
-			       worker == daemon_slow_worker(d) ?
+			       worker == pool_slow_worker(d->pool) ?
 				       NULL :
 				       json_object_new_int64((int64_t)worker));
 	add_u64(o, "rx_packets", stats->rx_packets);
@@ -78,7 +78,7 @@ static int answer_status(void *ctx, struct json_object *params, struct json_obje
 			       json_object_new_boolean(keyd_link_connected(d->link)));
 	json_object_object_add(o, "keyd", keyd);
 	add_u64(o, "sas", sad_count(d->sad));
-	for (uint32_t w = 0; w <= daemon_slow_worker(d); w++)
+	for (uint32_t w = 0; w <= pool_slow_worker(d->pool); w++)
 		json_object_array_add(workers, worker_json(d, w));
 	json_object_object_add(o, "workers", workers);
 	json_object_object_add(o, "ports", pool_json(d->pool));

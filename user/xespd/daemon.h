@@ -50,7 +50,4 @@ struct daemon {
 	bool tunnels_changed;
 };
 
-/* The main thread's number among the workers: the last. */
-uint32_t daemon_slow_worker(const struct daemon *d);
-
 #endif /* XESP_DAEMON_H */

@@ -40,11 +40,6 @@
 #define BUSY_POLL_MAX_US 1000000
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-uint32_t daemon_slow_worker(const struct daemon *d)
-{
-	return pool_workers(d->pool);
-}
-
 /* ---- options: one table, which is also the help */
 
 enum opt { OPT_PINS, OPT_RUN, OPT_TUN, OPT_BATCH, OPT_BUSY, OPT_ZC, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
@@ -243,7 +238,7 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	err = fib_open(&d->fib, d->base, pool_workers(d->pool) + 1, f);
 	if (err)
 		return err;
-	slow.worker = daemon_slow_worker(d);
+	slow.worker = pool_slow_worker(d->pool);
 	err = esp_worker_open(&d->esp, d->sad, slow.worker, f);
 	if (err)
 		return err;
@@ -358,7 +353,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	 * This thread holds no SA or route between two events. In the SAD it counts as idle anyway,
 	 * for only sad_reclaim() frees; the FIB counts whoever looks something up.
 	 */
-	fib_idle(d->fib, daemon_slow_worker(d), true);
+	fib_idle(d->fib, pool_slow_worker(d->pool), true);
 	sad_reclaim(d->sad);
 	if (d->tunnels_changed)
 		tunnels_refresh(d);

@@ -82,6 +82,11 @@ uint32_t pool_workers(const struct pool *p)
 	return p->workers_n;
 }
 
+uint32_t pool_slow_worker(const struct pool *p)
+{
+	return p->workers_n;
+}
+
 /* ---- one interface */
 
 static void close_ports(struct iface *i)

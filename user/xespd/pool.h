@@ -37,6 +37,9 @@ int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f);
 
 uint32_t pool_workers(const struct pool *p);
 
+/* The main thread's number among the workers, for the slow path: the one after the last. */
+uint32_t pool_slow_worker(const struct pool *p);
+
 /* What the workers work with; borrowed. Before pool_start(). */
 struct pool_rooms {
 	struct sad *sad;

@@ -9,6 +9,7 @@
 #include "xesp/fault.h"
 #include "xesp/log.h"
 #include "xespd/daemon.h"
+#include "xespd/pool.h"
 #include "xespd/tunnels.h"
 
 #define MTU_ETHERNET 1500u
@@ -37,7 +38,7 @@ static uint32_t path_mtu(struct daemon *d, uint32_t id, const struct xesp_keymsg
 	struct fib_hop hop;
 
 	fib_want(d->fib, &t->remote);
-	if (fib_lookup(d->fib, daemon_slow_worker(d), &t->remote, &hop) != FIB_SEND)
+	if (fib_lookup(d->fib, pool_slow_worker(d->pool), &t->remote, &hop) != FIB_SEND)
 		return 0;
 	sad_tunnel_mtu(d->sad, id, hop.mtu);
 	return hop.mtu;
