@@ -5,7 +5,7 @@
 
 CONFIG  ?= release
 B       := build/$(CONFIG)
-CC      := $(if $(filter clang,$(CONFIG)),clang,$(if $(filter default,$(origin CC)),gcc,$(CC)))
+CC      := $(if $(filter clang fuzz,$(CONFIG)),clang,$(if $(filter default,$(origin CC)),gcc,$(CC)))
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PYTHON  ?= /usr/bin/python3
@@ -47,7 +47,8 @@ endif
 
 , := ,
 SAN_FLAGS := $(strip $(if $(filter asan,$(CONFIG)),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer) \
-	$(if $(filter tsan,$(CONFIG)),-fsanitize=thread))
+	$(if $(filter tsan,$(CONFIG)),-fsanitize=thread) \
+	$(if $(filter fuzz,$(CONFIG)),-fsanitize=address$(,)undefined$(,)fuzzer-no-link -fno-sanitize-recover=all))
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN_FLAGS),,-D_FORTIFY_SOURCE=2)
 
 CPPFLAGS += -D_GNU_SOURCE -DXESP_VERSION='"$(VERSION)"' -Iinclude -Iuser -I. -I$(B) $(PKG_CFLAGS) -MMD -MP

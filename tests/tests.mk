@@ -51,6 +51,8 @@ bpf-test: $(B)/tests/bpf-tests ## the XDP programs by BPF_PROG_TEST_RUN
 netns: programs ## network-namespace tests with real daemons
 	@XESP_BUILD=$(B) tests/run $(NETNS_TESTS) $(PEER_TESTS)
 
+include tests/fuzz/fuzz.mk
+
 # What `make test` runs once the ground is there: gcc and clang, sanitised, BPF, namespaces, peers.
 test-run:
 	@$(MAKE) programs $(UNIT_PROGRAMS) $(B)/tests/bpf-tests
