@@ -87,9 +87,9 @@ heading "Ping, IPv4 and IPv6"
 capture wire w1
 capture hostA a0
 show hostA ping -n -c 3 -i 0.2 10.2.0.2
-check "IPv4 answers" grep -q ' 0% packet loss' <(run hostA ping -n -c 3 -i 0.01 10.2.0.2)
+check "IPv4 answers" grep -q ' 0% packet loss' <(run hostA ping -n -c 3 -l 3 -i 1 10.2.0.2)
 show hostA ping -n -c 3 -i 0.2 2001:db8:2::2
-check "IPv6 answers" grep -q ' 0% packet loss' <(run hostA ping -n -c 3 -i 0.01 2001:db8:2::2)
+check "IPv6 answers" grep -q ' 0% packet loss' <(run hostA ping -n -c 3 -l 3 -i 1 2001:db8:2::2)
 
 heading "What the wire sees while the hosts send \"$MARKER\""
 pings hostA 5 10.2.0.2 -p "$(printf %s "$MARKER" | xxd -p)"
@@ -180,7 +180,7 @@ check "each packet was counted: no-worker $(counter gw1 no-worker)" equal "$(cou
 start_xespd gw1
 gateway_ready gw1
 show hostA ping -n -q -c 10 -i 0.02 10.2.0.2
-check "restarted, traffic goes on" grep -q ' 0% packet loss' <(run hostA ping -n -c 3 -i 0.01 10.2.0.2)
+check "restarted, traffic goes on" grep -q ' 0% packet loss' <(run hostA ping -n -c 3 -l 3 -i 1 10.2.0.2)
 
 heading "Cleaning up"
 gateway_down gw1

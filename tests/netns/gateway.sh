@@ -27,6 +27,7 @@ DEFAULT=discard
 ROUTES=install
 INNER=in0 # interfaces by role; equal for a one-armed gateway
 OUTER=out0
+ATTACH_OPTIONS=()
 # Tunnel and sender to SPI; no two differ in one bit only.
 declare -rA SPI=([t4-gw1]=0x00041012 [t4-gw2]=0x00042021 [t6-gw1]=0x00061612 [t6-gw2]=0x00062621)
 
@@ -110,7 +111,7 @@ mount_bpffs() {
 attach() { # attach <gateway>
 	mount_bpffs
 	mkdir -p "$TMP/$1-run"
-	xesp "$1" attach --inner "$INNER" --outer "$OUTER" >>"$TMP/$1-attach.log" 2>&1 ||
+	xesp "$1" attach --inner "$INNER" --outer "$OUTER" "${ATTACH_OPTIONS[@]}" >>"$TMP/$1-attach.log" 2>&1 ||
 		die "attach on $1: $(cat "$TMP/$1-attach.log")"
 }
 
@@ -177,7 +178,7 @@ forward_from_tun() { # forward_from_tun <gateway>
 gateway_up() { # gateway_up <gateway>
 	[ -e "$TMP/$1.yaml" ] || write_config "$1"
 	attach "$1"
-	new_state "$1"
+	[ -e "$TMP/$1-state" ] || new_state "$1"
 	start_keyd "$1"
 	start_xespd "$1"
 	gateway_ready "$1"
@@ -194,6 +195,9 @@ gateway_down() { # gateway_down <gateway>: daemons ended, interfaces as they wer
 	kill_daemon "$1" xesp-keyd TERM
 	xesp "$1" detach --purge >>"$TMP/$1-attach.log" 2>&1 || die "detach on $1: $(tail -n 3 "$TMP/$1-attach.log")"
 }
+
+# What remains of a gateway that was taken down; its keys' numbers are not forgotten without this.
+forget_state() { rm -rf "$TMP/$1.yaml" "$TMP/$1-state"; } # forget_state <gateway>
 
 # Programs must not outlive the test, whatever `xesp detach` can or cannot do by then.
 remove_pins() { # called by cleanup with the exit status
@@ -212,7 +216,12 @@ show_logs() {
 	for log in "$TMP"/gw?-*.log; do
 		[ -s "$log" ] || continue
 		echo "--- $(basename "$log")"
-		tail -n 20 "$log"
+		tail -n 12 "$log"
+	done
+	for log in gw1 gw2; do
+		[ -e "$(pins_of $log)" ] || continue
+		echo "--- $log: xesp counters"
+		xesp $log counters 2>&1
 	done
 }
 

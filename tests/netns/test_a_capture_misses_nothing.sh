@@ -11,12 +11,8 @@ need nc xxd cmp
 
 readonly MARKER="xesp-in-clear"
 topology_up
-for gw in gw1 gw2; do
-	run "$gw" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
-		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-done
-run gw1 ip route add 10.2.0.0/24 via 192.0.2.2
-run gw2 ip route add 10.1.0.0/24 via 192.0.2.1
+kernel_routes gw1 10.2.0.0/24 192.0.2.2
+kernel_routes gw2 10.1.0.0/24 192.0.2.1
 
 capture wire w1
 before=$(frames_over wire w1)

@@ -11,17 +11,14 @@ need xxd nc
 
 topology_up
 gateways_up
-for gw in gw1 gw2; do
-	run "$gw" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
-		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-done
-
 # gw1 without its programs is an attacker's router: what it forwards arrives at gw2 in clear.
 kill_daemon gw1 xespd TERM
 kill_daemon gw1 xesp-keyd TERM
 xesp gw1 detach >/dev/null
-run gw1 ip route replace 10.2.0.0/24 via 192.0.2.2
-run gw1 ip route replace 2001:db8:2::/64 via 2001:db8:ffff::2
+kernel_routes gw1 10.2.0.0/24 192.0.2.2
+kernel_routes gw1 2001:db8:2::/64 2001:db8:ffff::2
+run gw2 sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+	echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
 
 capture hostB b0
 capture wire w2

@@ -20,10 +20,10 @@ for tos in 0x00 0xb8 0x02 0x01 0x03 0xba; do
 	stop_capture wire w1
 	for t in t4 t6; do
 		expect_equal "$t: outer DSCP and ECN of $tos" \
-			"$(wire tos "$CAPTURE" "spi=${SPI[$t-gw1]}" | sort -u)" "$(printf '%#04x' $tos)"
+			"$(wire tos "$CAPTURE" "spi=${SPI[$t-gw1]}" | sort -u)" "$tos"
 	done
 	stop_capture hostB b0
-	expect_equal "inner DSCP and ECN of $tos" "$(wire tos "$CAPTURE" | sort -u)" "$(printf '%#04x' $tos)"
+	expect_equal "inner DSCP and ECN of $tos" "$(wire tos "$CAPTURE" | sort -u)" "$tos"
 	expect_equal "inner TTL" "$(wire ttl "$CAPTURE" dst=10.2.0.2 | sort -u)" 62
 	expect_equal "inner hop limit" "$(wire ttl "$CAPTURE" dst=2001:db8:2::2 | sort -u)" 62
 done

@@ -11,6 +11,7 @@
 need bpftool xxd
 
 topology_up
+ATTACH_OPTIONS=(--max-sas 64 --max-policies 64) # what is dumped is searched as text
 gateways_up
 pings hostA 20 10.2.0.2
 pings hostA 20 2001:db8:2::2

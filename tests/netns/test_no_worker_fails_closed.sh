@@ -13,12 +13,8 @@ need xxd
 readonly MARKER="xesp-in-clear"
 topology_up
 gateways_up
-for gw in gw1 gw2; do
-	run "$gw" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
-		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-done
-run gw1 ip route replace 10.2.0.0/24 via 192.0.2.2
-run gw1 ip route replace 2001:db8:2::/64 via 2001:db8:ffff::2
+kernel_routes gw1 10.2.0.0/24 192.0.2.2
+kernel_routes gw1 2001:db8:2::/64 2001:db8:ffff::2
 pattern=$(printf %s "$MARKER" | xxd -p)
 pings hostA 5 10.2.0.2
 pings hostA 5 2001:db8:2::2

@@ -19,7 +19,7 @@ gateways_up
 
 # The frame of one ping, held: nothing of it reached gw2.
 hold_frame() { # hold_frame <tunnel> <from> <to>
-	pings hostA "$BEFORE" "$3" -I "$2" -i 0.002
+	pings hostA "$BEFORE" "$3" -I "$2"
 	expect_equal "packets before the frame" "$(sa_field gw2 "$1-in" .packets)" "$BEFORE"
 	wire_cut
 	capture wire w1
@@ -73,7 +73,8 @@ release_frame t6
 
 gateway_down gw1
 gateway_down gw2
-rm -rf "$TMP"/gw?.yaml "$TMP"/gw?-state
+forget_state gw1
+forget_state gw2
 ESN=yes
 base=()
 base_all=0

@@ -38,7 +38,8 @@ pings hostA 2 10.2.0.3 -M "do" -s $((mtu - 28))
 for size in $((mtu - 28)) $((mtu - 27)) 1472; do pings hostA 3 10.2.0.3 -M dont -s "$size"; done
 # Fragments made by the host, of which some do not fit the tunnel.
 pings hostA 3 10.2.0.3 -M dont -s 4000
-# IPv6: the host fragments.
+# IPv6: the host fragments, once it knows for what size.
+run hostA ping -q -c 1 -W 0.2 -s 3000 2001:db8:2::2 >/dev/null || true
 pings hostA 3 2001:db8:2::2 -s 3000
 say "datagrams of up to 4000 octets arrive"
 

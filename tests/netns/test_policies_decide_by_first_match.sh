@@ -28,9 +28,8 @@ policies() {
 		protocol icmp
 }
 gateways_up
-for gw in gw1 gw2; do run "$gw" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'; done
-run gw1 ip route replace 10.2.0.3 via 192.0.2.2
-run gw2 ip route replace 10.1.0.3 via 192.0.2.1
+kernel_routes gw1 10.2.0.3/32 192.0.2.2
+kernel_routes gw2 10.1.0.3/32 192.0.2.1
 
 serve() { start "serve-$1.log" hostB nc -l -k "$1"; until_ok 5 listening hostB "$1"; }
 connects() { run hostA timeout 2 nc -z -w 1 "$@"; }
@@ -71,7 +70,7 @@ gateway_down gw1
 rm "$TMP/gw1.yaml"
 DEFAULT=bypass
 gateway_up gw1
-run gw1 ip route replace 10.2.0.0/24 via 192.0.2.2
+kernel_routes gw1 10.2.0.0/24 192.0.2.2
 capture wire w1
 run hostA timeout 2 nc -z -w 1 10.2.0.2 8000 && die "gw2 has no policy for this port"
 connects 10.2.0.2 7000 || die "a protected port does not connect"

@@ -27,7 +27,7 @@ refused() {
 	cp "$TMP/gw1.yaml" "$TMP/good.yaml"
 	sed -i "$2" "$TMP/gw1.yaml"
 	! cmp -s "$TMP/gw1.yaml" "$TMP/good.yaml" || die "$1: the configuration was not changed"
-	line=$(diff "$TMP/good.yaml" "$TMP/gw1.yaml" | sed -nE '1s/^[0-9,]*[acd]([0-9]+).*/\1/p')
+	line=$(diff "$TMP/good.yaml" "$TMP/gw1.yaml" | sed -nE '1s/^[0-9,]*[acd]([0-9]+).*/\1/p' || true)
 	reload >"$TMP/reload.log" 2>&1 && die "$1: accepted"
 	grep -qE "gw1.yaml:$line\b.*$3" "$TMP/reload.log" ||
 		die "$1: expected line $line and '$3', got: $(cat "$TMP/reload.log")"

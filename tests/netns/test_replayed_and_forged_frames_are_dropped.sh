@@ -12,8 +12,8 @@ topology_up
 ESN=no
 gateways_up
 capture wire w1
-pings hostA 200 10.2.0.2 -i 0.002
-pings hostA 200 2001:db8:2::2 -i 0.002
+pings hostA 200 10.2.0.2
+pings hostA 200 2001:db8:2::2
 stop_capture wire w1
 cp "$CAPTURE" "$TMP/first.pcap"
 

@@ -13,7 +13,7 @@
 # outside the namespaces, a temporary directory and this run's pin directories; the trap removes
 # all of it however we leave, and fails the test when something stays behind.
 
-set -o errexit -o nounset -o pipefail
+set -o errexit -o errtrace -o nounset -o pipefail
 
 NS="xesp-$$"
 readonly NS
@@ -24,6 +24,7 @@ readonly PYTHON=/usr/bin/python3
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/$NS-XXXXXX")
 readonly TMP
 PIDS=()       # what cleanup ends: daemons, captures, servers
+FAILURE=
 CLEANERS=()   # functions that cleanup calls before the namespaces go
 readonly PATH_OF_NS=/run/netns/$NS
 
@@ -31,7 +32,12 @@ readonly PATH_OF_NS=/run/netns/$NS
 run() { local ns=$1; shift; nsenter --net="$PATH_OF_NS-$ns" "$@"; }
 wire() { "$PYTHON" "$HERE/wire.py" "$@"; }
 say() { printf '  %s\n' "$*"; }
-die() { printf 'FAIL: %s\n' "$*" >&2; exit 1; }
+# The sentence is said by cleanup, after the logs; in a subshell, where cleanup is not, at once.
+die() {
+	FAILURE="FAIL: $*"
+	[ "$BASHPID" = $$ ] || printf '%s\n' "$FAILURE" >&2
+	exit 1
+}
 skip() { printf 'SKIP: %s\n' "$*"; exit 77; }
 
 need() {
@@ -122,6 +128,11 @@ cleanup() {
 		[ ! -e "$PATH_OF_NS-$ns" ] || ip netns del "$NS-$ns"
 	done
 	rm -rf "$TMP"
+	if [ -n "$FAILURE" ]; then
+		printf '%s\n' "$FAILURE" >&2
+	elif [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
+		echo "FAIL: exit status $status: ${FAILED_AT:-}" >&2
+	fi
 	left=$(left_behind; kernel_complaints)
 	if [ -n "$left" ]; then
 		printf 'FAIL: left behind:\n%s\n' "$left" >&2
@@ -133,31 +144,36 @@ cleanup() {
 
 KERNEL_LOG_MARK=$(dmesg 2>/dev/null | wc -l) || true
 trap cleanup EXIT
+trap 'FAILED_AT="${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 # Checksums stay with the sender: AF_XDP would see only the pseudo-header's sum.
 link() { # link <ns> <if> <ns> <if>
 	local mtu=${LINK_MTU:-1500}
-	ip link add name "$2" mtu "$mtu" netns "$NS-$1" type veth peer name "$4" mtu "$mtu" netns "$NS-$3"
+	ip link add name "$2" address "$(mac "$1" "$2")" mtu "$mtu" netns "$NS-$1" type veth \
+		peer name "$4" address "$(mac "$3" "$4")" mtu "$mtu" netns "$NS-$3"
 	run "$1" ethtool -K "$2" tx off >/dev/null
 	run "$3" ethtool -K "$4" tx off >/dev/null
-	run "$1" ip link set "$2" up
-	run "$3" ip link set "$4" up
+	ip -n "$NS-$1" link set "$2" up
+	ip -n "$NS-$3" link set "$4" up
 }
+
+# Fixed, so that neighbours can be entered without asking: 02, then the names' octets.
+mac() { printf '02:%02x:%02x:%02x:%02x:%02x' "'${1:0:1}" "'${1: -1}" "'${2:0:1}" "'${2: -2}" "'${2: -1}"; }
 
 addr() { # addr <ns> <if> <address/len>...
 	local ns=$1 dev=$2 a; shift 2
 	for a; do
 		case $a in
-		*:*) run "$ns" ip addr add "$a" dev "$dev" nodad ;;
-		*) run "$ns" ip addr add "$a" dev "$dev" ;;
+		*:*) echo "addr add $a dev $dev nodad" ;;
+		*) echo "addr add $a dev $dev" ;;
 		esac
-	done
+	done | ip -n "$NS-$ns" -batch -
 }
 
 carrier() { # carrier <ns> <if>
-	run "$1" ip -j link show dev "$2" up | jq -e '.[0].operstate == "UP"'
+	ip -n "$NS-$1" link show dev "$2" up | grep -q 'state UP'
 }
 
 wire_up() {
@@ -177,14 +193,24 @@ wire_mend() {
 	until_ok 5 wire_forwards w1
 	until_ok 5 wire_forwards w2
 }
-wire_forwards() { run wire bridge -j link show dev "$1" | jq -e '.[0].state == "forwarding"'; }
+wire_forwards() { bridge -n "$NS-wire" link show dev "$1" | grep -q 'state forwarding'; }
+
+# Makes a namespace route a prefix in clear, whatever routes were there before.
+kernel_routes() { # kernel_routes <ns> <prefix> <next hop>
+	run "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+	local family=-4
+	case $2 in *:*) family=-6 ;; esac
+	run "$1" ip $family route flush exact "$2"
+	run "$1" ip $family route add "$2" via "$3"
+}
 
 # Neighbours are entered, so that every packet of a test takes the fast path from the first one;
 # tests of the slow path remove them with forget_neighbours.
-mac() { run "$1" ip -j link show dev "$2" | jq -r '.[0].address'; }
 know() { # know <ns> <if> <mac> <address>...
 	local ns=$1 dev=$2 lladdr=$3 a; shift 3
-	for a; do run "$ns" ip neigh replace "$a" lladdr "$lladdr" dev "$dev" nud permanent; done
+	for a; do echo "neigh replace $a lladdr $lladdr dev $dev nud permanent"; done |
+		ip -n "$NS-$ns" -batch -
 }
 
 neighbours_known() {
@@ -211,7 +237,7 @@ topology_up() {
 			echo 0 >/proc/sys/net/ipv6/conf/default/accept_ra
 			echo 0 >/proc/sys/net/ipv6/conf/default/router_solicitations
 			echo 0 >/proc/sys/net/ipv4/ip_forward'
-		run "$ns" ip link set lo up
+		ip -n "$NS-$ns" link set lo up
 	done
 	wire_up
 	link hostA a0 gw1 in0
@@ -227,7 +253,7 @@ topology_up() {
 	run hostB ip route add default via 10.2.0.1
 	run hostA ip -6 route add default via 2001:db8:1::1
 	run hostB ip -6 route add default via 2001:db8:2::1
-	for ns in "gw1 in0" "gw1 out0" "gw2 in0" "gw2 out0" "hostA a0" "hostB b0" "wire w1" "wire w2"; do
+	for ns in "gw1 in0" "gw1 out0" "gw2 in0" "gw2 out0" "hostA a0" "hostB b0"; do
 		# shellcheck disable=SC2086 # two words: namespace and interface
 		until_ok 5 carrier $ns
 	done
@@ -263,9 +289,11 @@ frames_over() { # frames_over <ns> <if>
 	run "$1" ip -s -j link show dev "$2" | jq '.[0].stats64 | .rx.packets + .tx.packets'
 }
 
-pings() { # pings <ns> <count> <destination> [ping's options]: all of them must be answered
+# All of the requests must be answered. They are sent at once (-l): after the last one ping waits only
+# for the longer of an interval and two round trips, so a short interval would lose late answers.
+pings() { # pings <ns> <count> <destination> [ping's options]
 	local ns=$1 n=$2 to=$3; shift 3
-	run "$ns" ping -q -n -i 0.01 -c "$n" -W 2 "$@" "$to" >"$TMP/ping.log" 2>&1 ||
+	run "$ns" ping -q -n -l "$n" -c "$n" -i 2 -W 2 "$@" "$to" >"$TMP/ping.log" 2>&1 ||
 		die "ping from $ns to $to: $(tail -n 3 "$TMP/ping.log" | tr '\n' ' ')"
 	grep -q "$n packets transmitted, $n received" "$TMP/ping.log" ||
 		die "ping from $ns to $to: $(grep transmitted "$TMP/ping.log")"

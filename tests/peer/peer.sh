@@ -26,7 +26,7 @@ gateways_again() { # gateways_again <gateway>...
 	local gw
 	for gw; do
 		[ ! -e "$(pins_of "$gw")" ] || gateway_down "$gw"
-		rm -rf "$TMP/$gw.yaml" "$TMP/$gw-state"
+		forget_state "$gw"
 		gateway_up "$gw"
 	done
 }
