@@ -31,7 +31,7 @@ struct attach_run {
 	int prog_fd[XESP_ROLE_BOTH + 1];
 	struct pins pins;
 	struct rows rows;
-	char no_dispatcher[160]; /* why this kernel has none; empty: it has */
+	char no_dispatcher[FAULT_TEXT_MAX]; /* why this kernel has none; empty: it has */
 };
 
 static int load_programs(struct attach_run *r, struct fault *f)

@@ -8,11 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "xesp/attachment.h"
+#include "xesp/fault.h"
 #include "xesp/iface.h"
 #include "xesp/program.h"
 #include "xesp/steer.h"
-
-struct fault;
 
 struct plan_step {
 	struct iface iface;
@@ -22,8 +21,8 @@ struct plan_step {
 	struct attachment at;
 	bool row_made, attached, updated;
 	int old_prog_fd;
-	char native_refused[160]; /* why it is generic mode */
-	char alone_because[160];  /* why it is not in a dispatcher */
+	char native_refused[FAULT_TEXT_MAX]; /* why it is generic mode */
+	char alone_because[FAULT_TEXT_MAX];  /* why it is not in a dispatcher */
 };
 
 struct plan {
