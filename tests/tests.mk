@@ -52,6 +52,7 @@ netns: programs ## network-namespace tests with real daemons
 	@XESP_BUILD=$(B) tests/run $(NETNS_TESTS) $(PEER_TESTS)
 
 include tests/fuzz/fuzz.mk
+include tests/bench/bench.mk
 
 # What `make test` runs once the ground is there: gcc and clang, sanitised, BPF, namespaces, peers.
 test-run:
