@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fib.c - see fib.h. Snapshots: made by the main thread, read by workers, freed when all let go.
+ * fib.c - see fib.h. Lookups by workers, and the snapshots' publishing and reclaim.
  *
- * A struct view is what a worker sees at one moment: paths (routes and their next hops) and
- * neighbours. Both are immutable and shared between consecutive views, so a new neighbour costs no
- * new routes. Each view has its own generation; a worker's destination cache holds answers of one
+ * Each view (snapshot.h) has its own generation; a worker's destination cache holds answers of one
  * generation only, so publishing a view empties all caches without touching them.
  *
  * Reclaim is quiescent-state based: a view that was replaced gets the epoch of its replacement and
@@ -25,35 +23,16 @@
 #include "fib/neigh.h"
 #include "fib/nexthop.h"
 #include "fib/route.h"
+#include "fib/snapshot.h"
 #include "fib/source.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
-#define CACHE_SLOTS 1024 /* destinations a worker remembers; a power of two */
-#define WANTS_MAX   64   /* unknown neighbours a worker can note between two looks */
-#define LOOK_MS     100  /* how often the main thread looks at what workers noted */
-#define IDLE        UINT64_MAX
-
-struct paths {
-	uint32_t refs; /* views that hold it; main thread */
-	bool policy4, policy6;
-	struct route_table *routes;
-	struct nexthop *hops; /* by index of route_table_targets() */
-};
-
-struct neighs {
-	uint32_t refs;
-	struct neigh_table *table;
-};
-
-struct view {
-	uint64_t generation;
-	struct paths *paths;
-	struct neighs *neighs;
-	uint64_t epoch; /* once replaced */
-	struct view *next;
-};
+#define CACHE_SETS 512 /* a worker remembers twice as many destinations; a power of two */
+#define WANTS_MAX  64  /* unknown neighbours a worker can note between two looks */
+#define LOOK_MS    100 /* how often the main thread looks at what workers noted */
+#define IDLE       UINT64_MAX
 
 struct cached {
 	struct xesp_addr dst;
@@ -61,9 +40,15 @@ struct cached {
 	struct fib_hop hop;
 	uint32_t neigh; /* index + 1 of a neighbour that is stale, else 0 */
 	uint8_t verdict;
-};
+} __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct cached) <= 64, "the usual packet costs one cache line");
+_Static_assert(sizeof(struct cached) == 64, "the usual packet costs one cache line");
+
+/* The newer first. Two, because with one a pair of busy destinations that meet in it would take
+ * turns on the long way. */
+struct cached_set {
+	struct cached way[2];
+};
 
 /* One producer (the worker), one consumer (the main thread). */
 struct wants {
@@ -74,7 +59,7 @@ struct wants {
 
 struct fib_worker {
 	uint64_t seen; /* epoch at the last quiescent point, or IDLE */
-	struct cached *cache;
+	struct cached_set *cache;
 	struct wants wants __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 
@@ -99,6 +84,13 @@ struct fib {
 };
 
 /* ---- workers */
+
+/* As addr_equal(), inlined: it runs once a packet. */
+static inline bool addr_same(const struct xesp_addr *a, const struct xesp_addr *b)
+{
+	return !((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) |
+		 (a->w[3] ^ b->w[3]));
+}
 
 static void note_want(struct fib_worker *w, const struct neigh_key *k)
 {
@@ -125,7 +117,6 @@ static enum fib_verdict resolve_neigh(struct fib_worker *w, const struct view *v
 	switch (neigh_table_lookup(t, &k, mac, &index)) {
 	case NEIGH_STALE:
 		c->neigh = index + 1;
-		neigh_table_use(t, index);
 		break;
 	case NEIGH_READY:
 		break;
@@ -193,23 +184,43 @@ static enum fib_verdict resolve(struct fib_worker *w, const struct view *v, stru
 	return verdict;
 }
 
+static bool is_cached(const struct cached *c, const struct view *v, const struct xesp_addr *dst)
+{
+	return c->generation == v->generation && addr_same(&c->dst, dst);
+}
+
+/* Apart from fib_lookup(), so that the usual packet does not pay for its registers. */
+static __attribute__((noinline)) const struct cached *look_up(struct fib_worker *w,
+							      const struct view *v,
+							      struct cached_set *set,
+							      const struct xesp_addr *dst)
+{
+	set->way[1] = set->way[0];
+	set->way[0].dst = *dst;
+	set->way[0].verdict = (uint8_t)resolve(w, v, &set->way[0]);
+	return &set->way[0];
+}
+
 enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_addr *dst,
 			    struct fib_hop *hop)
 {
 	struct fib_worker *w = &f->workers[worker];
+	const struct cached *c;
 	const struct view *v;
-	struct cached *c;
+	struct cached_set *set;
 
 	if (__builtin_expect(w->seen == IDLE, 0))
 		fib_idle(f, worker, false);
 	v = __atomic_load_n(&f->view, __ATOMIC_SEQ_CST); /* partners: publish(), fib_idle() */
-	c = &w->cache[hash_addr(dst, 0, f->seed) % CACHE_SLOTS];
-	if (c->generation != v->generation || !addr_equal(&c->dst, dst)) {
-		c->dst = *dst;
-		c->verdict = (uint8_t)resolve(w, v, c);
-	} else if (c->neigh) {
+	set = &w->cache[hash_addr(dst, 0, f->seed) % CACHE_SETS];
+	if (is_cached(&set->way[0], v, dst))
+		c = &set->way[0];
+	else if (is_cached(&set->way[1], v, dst))
+		c = &set->way[1];
+	else
+		c = look_up(w, v, set, dst);
+	if (c->neigh)
 		neigh_table_use(v->neighs->table, c->neigh - 1);
-	}
 	if (c->verdict == FIB_SEND)
 		*hop = c->hop;
 	return (enum fib_verdict)c->verdict;
@@ -238,32 +249,6 @@ void fib_idle(struct fib *f, uint32_t worker, bool idle)
 
 /* ---- main thread: snapshots */
 
-static void put_paths(struct paths *p)
-{
-	if (!p || --p->refs)
-		return;
-	route_table_free(p->routes);
-	free(p->hops);
-	free(p);
-}
-
-static void put_neighs(struct neighs *n)
-{
-	if (!n || --n->refs)
-		return;
-	neigh_table_free(n->table);
-	free(n);
-}
-
-static void free_view(struct view *v)
-{
-	if (!v)
-		return;
-	put_paths(v->paths);
-	put_neighs(v->neighs);
-	free(v);
-}
-
 static void reclaim(struct fib *f)
 {
 	struct view **at = &f->retired;
@@ -284,49 +269,8 @@ static void reclaim(struct fib *f)
 			continue;
 		}
 		*at = v->next;
-		free_view(v);
+		snapshot_free(v);
 	}
-}
-
-static struct paths *make_paths(const struct fib *f)
-{
-	struct paths *p = calloc(1, sizeof(*p));
-	const struct route_target *targets;
-	uint32_t n;
-
-	if (!p)
-		return NULL;
-	p->refs = 1;
-	p->policy4 = f->model.policy4;
-	p->policy6 = f->model.policy6;
-	p->routes = route_table_build(&f->model.routes, f->seed);
-	if (!p->routes) {
-		put_paths(p);
-		return NULL;
-	}
-	targets = route_table_targets(p->routes, &n);
-	p->hops = calloc((size_t)n + 1, sizeof(*p->hops));
-	if (!p->hops) {
-		put_paths(p);
-		return NULL;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		nexthop_init(&p->hops[i], &targets[i], &f->model.links, &f->ports);
-	return p;
-}
-
-static struct neighs *make_neighs(const struct fib *f)
-{
-	struct neighs *n = calloc(1, sizeof(*n));
-
-	if (!n)
-		return NULL;
-	n->refs = 1;
-	n->table = neigh_table_build(f->book);
-	if (n->table)
-		return n;
-	free(n);
-	return NULL;
 }
 
 /* Takes over one reference of each; out of memory the old view stays, and the caller says so. */
@@ -336,8 +280,8 @@ static int publish(struct fib *f, struct paths *p, struct neighs *n)
 	uint64_t suppressed;
 
 	if (!v) {
-		put_paths(p);
-		put_neighs(n);
+		snapshot_put_paths(p);
+		snapshot_put_neighs(n);
 		if (log_allowed(&f->complain, &suppressed))
 			log_error("fib: out of memory: routes and neighbours stay as they were");
 		return -ENOMEM;
@@ -360,7 +304,7 @@ static int publish(struct fib *f, struct paths *p, struct neighs *n)
 static struct neighs *same_neighs(struct fib *f)
 {
 	if (!f->view)
-		return make_neighs(f);
+		return snapshot_make_neighs(f->book);
 	f->view->neighs->refs++;
 	return f->view->neighs;
 }
@@ -368,7 +312,7 @@ static struct neighs *same_neighs(struct fib *f)
 static struct paths *same_paths(struct fib *f)
 {
 	if (!f->view)
-		return make_paths(f);
+		return snapshot_make_paths(&f->model, &f->ports, f->seed);
 	f->view->paths->refs++;
 	return f->view->paths;
 }
@@ -379,7 +323,7 @@ static void take_routes(void *ctx, struct mirror_model *fresh)
 
 	mirror_model_fini(&f->model);
 	f->model = *fresh;
-	publish(f, make_paths(f), same_neighs(f));
+	publish(f, snapshot_make_paths(&f->model, &f->ports, f->seed), same_neighs(f));
 }
 
 static void take_neighbours(void *ctx, enum neigh_change change)
@@ -391,7 +335,7 @@ static void take_neighbours(void *ctx, enum neigh_change change)
 		return;
 	}
 	f->aged = false;
-	publish(f, same_paths(f), make_neighs(f));
+	publish(f, same_paths(f), snapshot_make_neighs(f->book));
 }
 
 /* ---- main thread: asking the kernel for neighbours */
@@ -439,7 +383,7 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 		take_wants(f, &f->workers[i].wants);
 	if (f->aged) {
 		f->aged = false;
-		publish(f, same_paths(f), make_neighs(f));
+		publish(f, same_paths(f), snapshot_make_neighs(f->book));
 	}
 	reclaim(f);
 }
@@ -481,7 +425,7 @@ int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fa
 	}
 	if (port >= 0)
 		f->ports.ifindex[port] = ifindex;
-	if (publish(f, make_paths(f), same_neighs(f)))
+	if (publish(f, snapshot_make_paths(&f->model, &f->ports, f->seed), same_neighs(f)))
 		return fault_set(fault, -ENOMEM, "out of memory for the routes of port %d", port);
 	return 0;
 }
@@ -508,10 +452,10 @@ static int make_workers(struct fib *f, uint32_t workers_n)
 	f->workers_n = workers_n;
 	for (uint32_t i = 0; i < workers_n; i++) {
 		f->workers[i].seen = IDLE;
-		f->workers[i].cache = aligned_alloc(64, CACHE_SLOTS * sizeof(struct cached));
+		f->workers[i].cache = aligned_alloc(64, CACHE_SETS * sizeof(struct cached_set));
 		if (!f->workers[i].cache)
 			return -ENOMEM;
-		memset(f->workers[i].cache, 0, CACHE_SLOTS * sizeof(struct cached));
+		memset(f->workers[i].cache, 0, CACHE_SETS * sizeof(struct cached_set));
 	}
 	return 0;
 }
@@ -562,9 +506,9 @@ void fib_close(struct fib *f)
 		struct view *v = f->retired;
 
 		f->retired = v->next;
-		free_view(v);
+		snapshot_free(v);
 	}
-	free_view(f->view);
+	snapshot_free(f->view);
 	mirror_model_fini(&f->model);
 	neigh_book_close(f->book);
 	for (uint32_t i = 0; i < f->workers_n; i++)
