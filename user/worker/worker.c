@@ -72,6 +72,12 @@ static void free_frame(struct worker *w, const struct pkt *p)
 	umem_put(w->o.pool, (uint64_t)(p->head - w->o.pool->area), UMEM_HAND);
 }
 
+/* The row has one writer, this thread, and readers in other threads and processes. */
+static void count(__u64 *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
 static void count_drop(struct worker *w, struct pkt *p, enum xesp_drop why)
 {
 	p->drop = why;
@@ -101,9 +107,9 @@ static void split(struct worker *w, const struct xdp_desc *desc, uint32_t n)
 			free_frame(w, &p);
 		}
 	}
-	w->stats->rx_packets += n;
-	w->stats->rx_bytes += bytes;
-	w->stats->batches++;
+	count(&w->stats->rx_packets, n);
+	count(&w->stats->rx_bytes, bytes);
+	count(&w->stats->batches, 1);
 }
 
 /* Gives the packet to the slow path, which copies it. */
@@ -129,7 +135,7 @@ static void hand_over(struct worker *w, struct pkt *p, enum forward_to to)
 		return;
 	}
 	if (taken)
-		w->stats->slow_packets++;
+		count(&w->stats->slow_packets, 1);
 	else
 		count_drop(w, p, XESP_DROP_SLOW_PATH_FULL);
 }
@@ -171,8 +177,8 @@ static void send_list(struct worker *w, struct port *p, struct tx_list *tx)
 		count_drop(w, tx->pkt[i], XESP_DROP_TX_FULL);
 		free_frame(w, tx->pkt[i]);
 	}
-	w->stats->tx_packets += sent;
-	w->stats->tx_bytes += bytes;
+	count(&w->stats->tx_packets, sent);
+	count(&w->stats->tx_bytes, bytes);
 	tx->n = 0;
 }
 

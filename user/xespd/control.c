@@ -24,9 +24,20 @@ static void add_text(struct json_object *o, const char *key, const char *value)
 }
 
 /* Rows are other threads' and change while they are read: each number is right by itself. */
+static struct xesp_worker_stats read_row(const struct daemon *d, uint32_t worker)
+{
+	const __u64 *row = (const __u64 *)&d->state.worker[worker];
+	struct xesp_worker_stats copy;
+	__u64 *to = (__u64 *)&copy;
+
+	for (size_t i = 0; i < sizeof(copy) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&row[i], __ATOMIC_RELAXED);
+	return copy;
+}
+
 static struct json_object *worker_json(const struct daemon *d, uint32_t worker)
 {
-	const struct xesp_worker_stats *stats = &d->state.worker[worker];
+	const struct xesp_worker_stats stats = read_row(d, worker);
 	struct json_object *o = json_object_new_object();
 
 	add_u64(o, "worker", worker);
@@ -35,15 +46,15 @@ static struct json_object *worker_json(const struct daemon *d, uint32_t worker)
 			       worker == pool_slow_worker(d->pool) ?
 				       NULL :
 				       json_object_new_int64((int64_t)worker));
-	add_u64(o, "rx_packets", stats->rx_packets);
-	add_u64(o, "rx_bytes", stats->rx_bytes);
-	add_u64(o, "tx_packets", stats->tx_packets);
-	add_u64(o, "tx_bytes", stats->tx_bytes);
-	add_u64(o, "encap_packets", stats->encap_packets);
-	add_u64(o, "decap_packets", stats->decap_packets);
-	add_u64(o, "slow_packets", stats->slow_packets);
-	add_u64(o, "batches", stats->batches);
-	json_object_object_add(o, "drops", drops_json(stats->drops, 0));
+	add_u64(o, "rx_packets", stats.rx_packets);
+	add_u64(o, "rx_bytes", stats.rx_bytes);
+	add_u64(o, "tx_packets", stats.tx_packets);
+	add_u64(o, "tx_bytes", stats.tx_bytes);
+	add_u64(o, "encap_packets", stats.encap_packets);
+	add_u64(o, "decap_packets", stats.decap_packets);
+	add_u64(o, "slow_packets", stats.slow_packets);
+	add_u64(o, "batches", stats.batches);
+	json_object_object_add(o, "drops", drops_json(stats.drops, 0));
 	return o;
 }
 
