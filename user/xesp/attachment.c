@@ -89,13 +89,23 @@ static int read_links(struct attachment_list *l, const char *pins, struct fault 
 	return err;
 }
 
+static int by_ifindex(const void *a, const void *b)
+{
+	const struct attachment *x = a, *y = b;
+
+	return x->ifindex < y->ifindex ? -1 : x->ifindex > y->ifindex;
+}
+
 int attachment_read(struct attachment_list *l, const char *pins, struct fault *f)
 {
 	int err;
 
 	l->n = 0;
 	err = read_links(l, pins, f);
-	return err ? err : dispatcher_read(l, pins, f);
+	if (!err)
+		err = dispatcher_read(l, pins, f);
+	qsort(l->at, l->n, sizeof(l->at[0]), by_ifindex);
+	return err;
 }
 
 struct attachment *attachment_find(struct attachment_list *l, const char *ifname)

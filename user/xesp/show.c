@@ -15,6 +15,8 @@
 /* With 100 000 SAs an answer takes its time. */
 #define ANSWER_TIMEOUT_MS 15000
 
+#define REASONS_MAX 10 /* lines below a table of all SAs */
+
 int show_ask(const struct settings *s, enum show_daemon daemon, const char *request,
 	     struct json_object *params, struct json_object **result, struct fault *f)
 {
@@ -105,7 +107,10 @@ static void print_sa_table(struct json_object *sas)
 		table_cell(t, "%s", sequence_text(sa));
 		table_cell(t, "%llu", number(sa, "packets"));
 		table_cell(t, "%s", bytes(buf, sa, "bytes"));
-		table_cell(t, "%llu", number(sa, "lost"));
+		if (json_object_object_get(json_object_object_get(sa, "sequence"), "next"))
+			table_cell(t, "-"); /* only the receiving end knows */
+		else
+			table_cell(t, "%llu", number(sa, "lost"));
 		table_cell(t, "%llu", counters_sum(json_object_object_get(sa, "drops")));
 		table_cell(t, "%s", used_text(buf, sa));
 		table_cell(t, "%s", show_text(sa, "fingerprint"));
@@ -140,16 +145,20 @@ static void print_sa_details(struct json_object *sa)
 	print_drops(json_object_object_get(sa, "drops"));
 }
 
-/* A refused SA carries no traffic: its reason must not need a second command. */
+/* An SA that carries no traffic: its reason must not need a second command. */
 static void print_reasons(struct json_object *sas)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < json_object_array_length(sas); i++) {
 		struct json_object *sa = json_object_array_get_idx(sas, i);
 
-		if (json_object_object_get(sa, "reason"))
+		if (json_object_object_get(sa, "reason") && n++ < REASONS_MAX)
 			printf("%s: %s: %s\n", show_text(sa, "name"), show_text(sa, "state"),
 			       show_text(sa, "reason"));
 	}
+	if (n > REASONS_MAX)
+		printf("and %zu more that are not active\n", n - REASONS_MAX);
 }
 
 static const char *ports_text(char buf[64], struct json_object *policy)
@@ -157,8 +166,8 @@ static const char *ports_text(char buf[64], struct json_object *policy)
 	const char *local = show_text(policy, "local_ports");
 	const char *remote = show_text(policy, "remote_ports");
 
-	if (!strcmp(local, "-") && !strcmp(remote, "-"))
-		return "-";
+	if (!strcmp(local, remote) && (!strcmp(local, "-") || !strcmp(local, "any")))
+		return local;
 	snprintf(buf, 64, "%s to %s", local, remote);
 	return buf;
 }

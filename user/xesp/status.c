@@ -214,7 +214,9 @@ static void print_workers(struct json_object *o)
 		if (!i)
 			putchar('\n');
 		table_cell(t, "%s", show_text(w, "worker"));
-		table_cell(t, "%s", show_text(w, "queue"));
+		table_cell(t, "%s",
+			   json_object_object_get(w, "queue") ? show_text(w, "queue")
+							      : "slow path");
 		table_cell(t, "%s", show_text(w, "rx_packets"));
 		table_cell(t, "%s", show_text(w, "tx_packets"));
 		table_cell(t, "%s", show_text(w, "encap_packets"));
