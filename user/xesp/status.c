@@ -241,6 +241,13 @@ static void print_list_problems(struct json_object *list)
 	}
 }
 
+static bool follows_no_rules(struct json_object *xespd)
+{
+	struct json_object *fib = json_object_object_get(xespd, "fib");
+
+	return json_object_get_boolean(json_object_object_get(fib, "policy_rules"));
+}
+
 static void print_problems(struct json_object *o)
 {
 	static const char *const own[] = { "interfaces_problem", "maps_problem" };
@@ -255,6 +262,8 @@ static void print_problems(struct json_object *o)
 	for (size_t i = 0; i < n; i++)
 		printf("problem: configuration: %s\n",
 		       json_object_get_string(json_object_array_get_idx(list, i)));
+	if (follows_no_rules(json_object_object_get(o, "xespd")))
+		puts("problem: routing: rules (`ip rule`) beyond the default ones: every packet they may concern takes the slow path");
 	print_list_problems(json_object_object_get(o, "interfaces"));
 	print_list_problems(json_object_object_get(keyd, "interfaces"));
 }
