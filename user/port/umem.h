@@ -104,7 +104,7 @@ static inline void umem_put(struct umem_pool *p, uint64_t addr, uint8_t from)
  */
 uint32_t umem_abandon(struct umem_pool *p, uint32_t port);
 
-/* Some seconds after umem_abandon(): quarantined chunks are free again. */
+/* When the kernel has let go of what was abandoned: quarantined chunks are free again. */
 void umem_reclaim(struct umem_pool *p);
 
 /* Counts chunks by owner; true when the free list and the bytes agree. Debugging and tests. */

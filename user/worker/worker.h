@@ -52,7 +52,7 @@ void worker_adopt(struct worker *w, struct port *p);
  */
 uint32_t worker_release(struct worker *w, struct port *p);
 
-/* Some seconds after the last release: frames that the kernel may have written to are free again. */
+/* When the kernel can no longer write to frames of released ports: they are free again. */
 void worker_reclaim(struct worker *w);
 
 #endif /* XESP_WORKER_H */

@@ -165,9 +165,16 @@ static int serve_iface(struct pool *p, struct iface *i, struct fault *f)
 	return err;
 }
 
+static void reclaim(struct pool *p)
+{
+	for (uint32_t w = 0; w < p->workers_n; w++)
+		worker_reclaim(p->workers[w]);
+}
+
 static void close_iface(struct pool *p, uint32_t number)
 {
 	struct iface *i = p->ifaces[number];
+	const bool zero_copy = i->zero_copy;
 	uint32_t retired = 0;
 
 	for (uint32_t q = 0; q < i->queues_n; q++)
@@ -176,7 +183,6 @@ static void close_iface(struct pool *p, uint32_t number)
 		fib_port_set(p->rooms.fib, i->at.ifindex, -1, NULL);
 		for (uint32_t q = 0; q < i->queues_n; q++)
 			retired += worker_release(p->workers[q], i->queue[q]);
-		p->reclaim_in = RECLAIM_TICKS;
 	}
 	log_info("port %u: %s: closed", number, i->at.name);
 	if (retired)
@@ -184,6 +190,13 @@ static void close_iface(struct pool *p, uint32_t number)
 			 number, i->at.name, retired);
 	p->ifaces[number] = NULL;
 	close_ports(i);
+	if (!p->started)
+		return;
+	/* In copy mode close(2) waits for whoever might still write; a driver takes its time. */
+	if (zero_copy)
+		p->reclaim_in = RECLAIM_TICKS;
+	else if (!p->reclaim_in)
+		reclaim(p);
 }
 
 /* ---- all of them */
@@ -323,10 +336,8 @@ void pool_tick(struct pool *p)
 			close_iface(p, i);
 		}
 	}
-	if (!p->reclaim_in || --p->reclaim_in)
-		return;
-	for (uint32_t w = 0; w < p->workers_n; w++)
-		worker_reclaim(p->workers[w]);
+	if (p->reclaim_in && !--p->reclaim_in)
+		reclaim(p);
 }
 
 bool pool_close(struct pool *p)
