@@ -54,13 +54,16 @@ netns: programs ## network-namespace tests with real daemons
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
 
-# What `make test` runs once the ground is there: gcc and clang, sanitised, BPF, namespaces, peers.
+# What `make test` runs once the ground is there: gcc and clang, sanitised, fuzz targets from their
+# corpus, BPF, namespaces, peers.
+JOBS := $(shell nproc)
 test-run:
-	@$(MAKE) programs $(UNIT_PROGRAMS) $(B)/tests/bpf-tests
-	@$(MAKE) CONFIG=clang programs
-	@$(MAKE) CONFIG=asan build/asan/tests/unit-user build/asan/tests/unit-keyd
+	@$(MAKE) -j$(JOBS) programs $(B)/tests/bpf-tests
+	@$(MAKE) -j$(JOBS) CONFIG=clang programs
+	@$(MAKE) -j$(JOBS) CONFIG=asan build/asan/tests/unit-user build/asan/tests/unit-keyd
+	@$(MAKE) -j$(JOBS) CONFIG=fuzz fuzz-build
 	@XESP_BUILD=$(B) tests/run build/asan/tests/unit-user build/asan/tests/unit-keyd \
-		$(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS)
+		tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS)
 
 .PHONY: unit bpf-test netns test-run
 

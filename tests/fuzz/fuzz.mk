@@ -33,6 +33,8 @@ $(FUZZ_KEYD_PROGRAMS): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/keyd.a 
 fuzz: ## fuzz each parser for FUZZ_SECONDS (default 30), from the committed corpus; ONLY="decap ..." for some
 	@$(MAKE) CONFIG=fuzz fuzz-run
 
+fuzz-build: $(FUZZ_PROGRAMS)
+
 # New inputs and crashes stay under build/: what is worth keeping is copied to the corpus by hand.
 fuzz-run: $(if $(ONLY),$(ONLY:%=$(B)/tests/fuzz/fuzz_%),$(FUZZ_PROGRAMS))
 	@failed=0; for t in $^; do \
@@ -45,4 +47,4 @@ fuzz-run: $(if $(ONLY),$(ONLY:%=$(B)/tests/fuzz/fuzz_%),$(FUZZ_PROGRAMS))
 		else echo "FAIL fuzz_$$n"; tail -n 40 $(B)/tests/fuzz/$$n.log; failed=1; fi; \
 	done; exit $$failed
 
-.PHONY: fuzz fuzz-run
+.PHONY: fuzz fuzz-build fuzz-run
