@@ -70,7 +70,7 @@ static uint64_t now_ns(void)
 
 static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t now)
 {
-	if (!packets)
+	if (!sa || !packets)
 		return;
 	__atomic_fetch_add(&sa->state->packets, packets, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&sa->state->bytes, bytes, __ATOMIC_RELAXED);

@@ -26,17 +26,20 @@ void esp_worker_close(struct esp_worker *w);
  * Cleartext -> ESP, RFC 4303 section 3.3. Before: pkt.l3, len, head, end, id (tunnel), policy.
  * Decrements the inner TTL (RFC 4301 section 5.1.2.1) before it builds the outer header.
  * Drops: NO_SA_OUT, MALFORMED_IP, TTL_EXPIRED, TOO_BIG (mtu set), NO_LEASE, SEQ_EXHAUSTED,
- * NO_TAILROOM, CRYPTO_FAILED. With TTL_EXPIRED and TOO_BIG the packet is untouched, so that the
- * slow path can quote it to its sender; TOO_BIG with `fragment` set is not counted as a drop, for
- * the slow path fragments it and encapsulates the pieces.
+ * NO_TAILROOM (too little room before or behind), CRYPTO_FAILED. Sets l4_off to the ESP header.
+ * With TTL_EXPIRED and TOO_BIG the packet is untouched, so that the slow path can quote it to its
+ * sender; TOO_BIG with `fragment` set is not counted as a drop, for the slow path fragments it and
+ * encapsulates the pieces.
  */
 void esp_encap(struct esp_worker *w, struct batch *b);
 
 /*
  * ESP -> cleartext, RFC 4303 section 3.4. Before: pkt.l3, len, l4_off, head, end, id (SA).
  * The SA must fit the packet: its SPI, and its outer addresses, are compared again here.
- * Drops: NO_SA, ESP_SHORT, REPLAY_DUPLICATE, REPLAY_OLD, BAD_ICV, BAD_PADDING, BAD_INNER,
- * SELECTOR_MISMATCH, ECN_INVALID, DUMMY. The inner TTL is not yet decremented: that is forwarding.
+ * What Ethernet padded is cut off. A packet refused after decryption is wiped.
+ * Drops: NO_SA, MALFORMED_IP (the outer header), ESP_SHORT, REPLAY_DUPLICATE, REPLAY_OLD, BAD_ICV,
+ * BAD_PADDING, BAD_INNER, SELECTOR_MISMATCH, ECN_INVALID, DUMMY. The inner TTL is not yet
+ * decremented: that is forwarding.
  */
 void esp_decap(struct esp_worker *w, struct batch *b);
 
