@@ -126,7 +126,7 @@ keyd_arguments() { # keyd_arguments <gateway>
 new_state() { # new_state <gateway>: declares that its keys were never used
 	local arguments
 	mapfile -t arguments < <(keyd_arguments "$1")
-	run "$1" timeout 20 "$XESP_BUILD/xesp-keyd" "${arguments[@]}" --new-state \
+	run "$1" timeout --foreground 20 "$XESP_BUILD/xesp-keyd" "${arguments[@]}" --new-state \
 		>>"$TMP/$1-xesp-keyd.log" 2>&1 || die "new state on $1: $(tail -n 5 "$TMP/$1-xesp-keyd.log")"
 }
 
@@ -202,7 +202,7 @@ forget_state() { rm -rf "$TMP/$1.yaml" "$TMP/$1-state"; } # forget_state <gatewa
 # Programs must not outlive the test, whatever `xesp detach` can or cannot do by then.
 remove_pins() { # called by cleanup with the exit status
 	local ns
-	[ "$1" -eq 0 ] || [ "$1" -eq 77 ] || show_logs >&2
+	[ "$1" -eq 0 ] || [ "$1" -eq 77 ] || [ "$1" -eq 130 ] || show_logs >&2
 	for ns in gw1 gw2; do
 		[ -e "$(pins_of "$ns")" ] || continue
 		xesp "$ns" detach --purge >/dev/null 2>&1

@@ -32,7 +32,7 @@ kernel_routes gw1 10.2.0.3/32 192.0.2.2
 kernel_routes gw2 10.1.0.3/32 192.0.2.1
 
 serve() { start "serve-$1.log" hostB nc -l -k "$1"; until_ok 5 listening hostB "$1"; }
-connects() { run hostA timeout 2 nc -z -w 1 "$@"; }
+connects() { run hostA timeout --foreground 2 nc -z -w 1 "$@"; }
 for port in 7000 7001 7010 8000; do serve $port; done
 
 # Protected: ESP only.
@@ -72,7 +72,7 @@ DEFAULT=bypass
 gateway_up gw1
 kernel_routes gw1 10.2.0.0/24 192.0.2.2
 capture wire w1
-run hostA timeout 2 nc -z -w 1 10.2.0.2 8000 && die "gw2 has no policy for this port"
+run hostA timeout --foreground 2 nc -z -w 1 10.2.0.2 8000 && die "gw2 has no policy for this port"
 connects 10.2.0.2 7000 || die "a protected port does not connect"
 stop_capture wire w1
 [ "$(wire count "$CAPTURE" | jq '.ip // 0')" -ge 1 ] || die "default bypass did not pass the packet"

@@ -54,7 +54,7 @@ reload >"$TMP/reload.log" 2>&1 || die "a good configuration was refused: $(cat "
 goes_on
 [ "$(sa_field gw1 t4-out .packets)" -ge "$packets" ] || die "the SA lost its counter"
 expect_equal "first policy" "$(xesp gw1 policy --json | jq -r '.policies[0].name')" no-telnet
-run hostA timeout 1 nc -w 1 10.2.0.2 23 </dev/null && die "the new policy does not discard"
+run hostA timeout --foreground 1 nc -w 1 10.2.0.2 23 </dev/null && die "the new policy does not discard"
 [ "$(counter gw1 discard)" -ge 1 ] || die "the new policy does not count"
 
 # The tunnels change places: all of it in one step, on both sides, and traffic goes on.

@@ -25,6 +25,7 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/$NS-XXXXXX")
 readonly TMP
 PIDS=()       # what cleanup ends: daemons, captures, servers
 FAILURE=
+SIGNALLED=
 CLEANERS=()   # functions that cleanup calls before the namespaces go
 readonly PATH_OF_NS=/run/netns/$NS
 
@@ -48,7 +49,9 @@ need() {
 	done
 }
 
-pause() { read -r -t "$1" <> <(:) || true; }
+exec {NEVER}<> <(:) # never readable: what pause waits on, without a process
+readonly NEVER
+pause() { read -r -t "$1" -u "$NEVER" || true; }
 
 # Waits for a condition instead of sleeping: until_ok <seconds> <command...>
 until_ok() {
@@ -80,7 +83,12 @@ start() { # start <log> <ns> <command...>
 	PIDS+=("$STARTED")
 }
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
+# Ended, though perhaps not yet waited for: in a trap bash does not reap by itself.
+gone() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	[[ $stat == *") Z "* ]]
+}
 
 # Ends one process and waits for it, so that bash does not report it later.
 stop() { # stop <pid> [signal]
@@ -117,9 +125,15 @@ kernel_complaints() {
 		grep -E 'WARNING:|BUG:|Oops|general protection|refcount_t|suspicious RCU' || true
 }
 
+exec {STDOUT}>&1 {STDERR}>&2
+readonly STDOUT STDERR
 cleanup() {
 	local status=$? f ns left
-	trap - EXIT
+	trap - EXIT ERR
+	[ -z "$SIGNALLED" ] || status=$SIGNALLED
+	# It may have been a redirected command that was interrupted.
+	exec >&"$STDOUT"
+	exec 2>&"$STDERR"
 	trap '' INT TERM HUP
 	set +o errexit
 	for f in "${CLEANERS[@]}"; do "$f" "$status"; done
@@ -130,7 +144,7 @@ cleanup() {
 	rm -rf "$TMP"
 	if [ -n "$FAILURE" ]; then
 		printf '%s\n' "$FAILURE" >&2
-	elif [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
+	elif [ "$status" -ne 0 ] && [ "$status" -ne 77 ] && [ "$status" -lt 128 ]; then
 		echo "FAIL: exit status $status: ${FAILED_AT:-}" >&2
 	fi
 	left=$(left_behind; kernel_complaints)
@@ -138,15 +152,15 @@ cleanup() {
 		printf 'FAIL: left behind:\n%s\n' "$left" >&2
 		[ "$status" -ne 0 ] || status=1
 	fi
-	! declare -F epilogue >/dev/null || epilogue "$status" || status=1
+	! declare -F epilogue >/dev/null || epilogue "$status" || [ "$status" -ne 0 ] || status=1
 	exit "$status"
 }
 
 KERNEL_LOG_MARK=$(dmesg 2>/dev/null | wc -l) || true
 trap cleanup EXIT
 trap 'FAILED_AT="${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'SIGNALLED=130; exit 130' INT
+trap 'SIGNALLED=143; exit 143' TERM HUP
 
 # Checksums stay with the sender: AF_XDP would see only the pseudo-header's sum.
 link() { # link <ns> <if> <ns> <if>
@@ -308,7 +322,7 @@ transfer() { # transfer <from-ns> <from-address> <to-ns> <to-address> <file>
 	server=$!
 	PIDS+=("$server")
 	until_ok 5 listening "$to" 9000
-	run "$1" timeout "${TRANSFER_TIMEOUT:-60}" nc -N -s "$2" "$4" 9000 <"$5" ||
+	run "$1" timeout --foreground "${TRANSFER_TIMEOUT:-60}" nc -N -s "$2" "$4" 9000 <"$5" ||
 		die "TCP from $2 to $4 did not end well ($(stat -c %s "$TMP/received") of $(stat -c %s "$5") bytes arrived)"
 	wait "$server" || die "the receiver of TCP from $2 failed: $(cat "$TMP/nc.log")"
 	cmp -s "$5" "$TMP/received" || die "TCP from $2 to $4: the file arrived altered"
