@@ -197,7 +197,9 @@ static int find_tuple(struct builder *b, enum xesp_dir dir, const struct xesp_sp
 	if (n == XESP_TUPLES_MAX)
 		return -E2BIG;
 	t[n] = *want;
-	t[n].best_rank = rank; /* ranks go up, so the first is the best */
+	/* Ranks go up: the first entry is the best one, and the array is in order of best_rank, where
+	 * the search ends at the first tuple that cannot beat what was found. */
+	t[n].best_rank = rank;
 	b->image->tuples_n[dir]++;
 	return (int)n;
 }
@@ -337,50 +339,6 @@ static int add_policy(struct builder *b, uint32_t rank)
 	return err;
 }
 
-static const struct xesp_spd_tuple *sorted_tuples;
-
-static int by_best_rank(const void *a, const void *b)
-{
-	uint32_t x = sorted_tuples[*(const uint16_t *)a].best_rank;
-	uint32_t y = sorted_tuples[*(const uint16_t *)b].best_rank;
-
-	if (x != y)
-		return x < y ? -1 : 1;
-	/* One policy makes several tuples: any order, but always the same. */
-	return *(const uint16_t *)a < *(const uint16_t *)b ? -1 : 1;
-}
-
-/* The search ends at the first tuple that cannot beat what was found: so the best come first. */
-static void sort_tuples(struct spd_image *im, enum xesp_dir dir, uint16_t new_place[])
-{
-	struct xesp_spd_tuple old[XESP_TUPLES_MAX];
-	uint16_t order[XESP_TUPLES_MAX];
-	uint32_t n = im->tuples_n[dir];
-
-	memcpy(old, im->tuples[dir], sizeof(old));
-	for (uint16_t i = 0; i < n; i++)
-		order[i] = i;
-	sorted_tuples = old;
-	qsort(order, n, sizeof(order[0]), by_best_rank);
-	for (uint16_t i = 0; i < n; i++) {
-		im->tuples[dir][i] = old[order[i]];
-		new_place[order[i]] = i;
-	}
-}
-
-static void order_image(struct spd_image *im)
-{
-	uint16_t place[XESP_DIR_MAX][XESP_TUPLES_MAX];
-
-	for (int dir = 0; dir < XESP_DIR_MAX; dir++)
-		sort_tuples(im, (enum xesp_dir)dir, place[dir]);
-	for (uint32_t i = 0; i < im->entries_n; i++) {
-		struct xesp_spd_key *k = &im->entries[i].key;
-
-		k->tuple = place[k->dir][k->tuple];
-	}
-}
-
 int spd_compile(const struct spd *spd, const struct sad *sad, struct spd_image **out,
 		struct fault *f)
 {
@@ -405,7 +363,6 @@ int spd_compile(const struct spd *spd, const struct sad *sad, struct spd_image *
 		spd_image_free(b.image);
 		return err;
 	}
-	order_image(b.image);
 	*out = b.image;
 	return 0;
 }

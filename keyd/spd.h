@@ -49,7 +49,7 @@ struct spd_entry {
 
 struct spd_image {
 	uint32_t tuples_n[XESP_DIR_MAX];
-	struct xesp_spd_tuple tuples[XESP_DIR_MAX][XESP_TUPLES_MAX]; /* by best_rank */
+	struct xesp_spd_tuple tuples[XESP_DIR_MAX][XESP_TUPLES_MAX]; /* in order of best_rank */
 	uint32_t entries_n;
 	struct spd_entry *entries;
 };

@@ -289,6 +289,7 @@ static void test_windows_do_not_overlap(void)
 	struct keyd x;
 
 	keyd_setup(&x, SAS, WORDS);
+	memset(x.change.maps->replay, 0xff, WORDS * sizeof(uint64_t)); /* of others, long gone */
 	for (unsigned int i = 0; i < 5; i++) {
 		char more[32];
 
@@ -305,6 +306,7 @@ static void test_windows_do_not_overlap(void)
 		for (uint32_t w = s->replay_off; w < s->replay_off + s->replay_words; w++) {
 			CU_ASSERT_FATAL(w < WORDS);
 			CU_ASSERT_FALSE(used[w]);
+			CU_ASSERT_EQUAL(x.change.maps->replay[w], 0);
 			used[w] = true;
 		}
 	}
@@ -380,12 +382,17 @@ static void test_numbers_go_on_in_memory_or_behind_the_book(void)
 	/* Granted, but xespd died before it took the grant: never granted again. */
 	CU_ASSERT_EQUAL(present_and_look(&x, &first, &last), 0);
 	CU_ASSERT(first == 201 && last == 300);
+	/* The same with numbers left of the block before: the book says 300, the memory 100. */
+	st->seq_next = 51;
+	st->lease_end = 100;
+	CU_ASSERT_EQUAL(present_and_look(&x, &first, &last), 0);
+	CU_ASSERT(first == 301 && last == 400);
 	/* A reboot: the memory is empty. */
 	memset(st, 0, sizeof(*st));
 	keyd_restart(&x);
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, sa, ""), 0);
 	CU_ASSERT_EQUAL(present_and_look(&x, &first, &last), 0);
-	CU_ASSERT(first == 301 && last == 400);
+	CU_ASSERT(first == 401 && last == 500);
 	keyd_finish(&x);
 }
 
@@ -456,7 +463,7 @@ CU_TestInfo change_tests[] = {
 	{ "an SA goes on under key, SPI and ESN, and not otherwise", test_an_sa_goes_on },
 	{ "a window cannot grow under the same key", test_a_window_cannot_grow },
 	{ "an SA that comes back finds its window", test_an_sa_that_comes_back_finds_its_window },
-	{ "replay windows do not overlap", test_windows_do_not_overlap },
+	{ "replay windows do not overlap, and begin empty", test_windows_do_not_overlap },
 	{ "an SA id is not given again while a worker may hold it",
 	  test_an_id_is_not_given_again_at_once },
 	{ "numbers go on in memory, else behind the book", test_numbers_go_on_in_memory_or_behind_the_book },

@@ -357,6 +357,22 @@ static void test_malformed_messages_end_the_connection(void)
 	}
 }
 
+static void test_an_answer_to_another_message(void)
+{
+	struct fixture x;
+	struct peer p;
+
+	setup(&x);
+	CU_ASSERT_FATAL(sync_up(&x, &p));
+	publish_worker_sa(x.w, x.config, 0);
+	CU_ASSERT_EQUAL_FATAL(peer_receive(&p, x.base), XESP_KEYMSG_SA_ADD);
+	CU_ASSERT(peer_ack(&p, peer_header(&p)->seq + 1, 0, ""));
+	CU_ASSERT(peer_sees_end(&p, x.base));
+	CU_ASSERT_EQUAL(x.acks, 3); /* those of the beginning */
+	peer_close(&p);
+	finish(&x);
+}
+
 static void test_nothing_before_hello(void)
 {
 	struct fixture x;
@@ -372,6 +388,10 @@ static void test_nothing_before_hello(void)
 	CU_ASSERT(peer_hello(&p, XESP_STEER_ABI + 1));
 	CU_ASSERT(peer_sees_end(&p, x.base));
 	CU_ASSERT_EQUAL(x.in_step, 0);
+	peer_close(&p);
+	CU_ASSERT_FATAL(sync_up(&x, &p));
+	CU_ASSERT(peer_hello(&p, XESP_STEER_ABI));
+	CU_ASSERT(peer_sees_end(&p, x.base)); /* it was told everything already */
 	peer_close(&p);
 	finish(&x);
 }
@@ -470,7 +490,8 @@ CU_TestInfo publish_worker_tests[] = {
 	{ "many selectors go in several messages", test_many_selectors_go_in_several_messages },
 	{ "malformed messages end the connection, the next one is served",
 	  test_malformed_messages_end_the_connection },
-	{ "nothing before HELLO, nothing for another ABI", test_nothing_before_hello },
+	{ "an answer to another message ends the connection", test_an_answer_to_another_message },
+	{ "nothing before HELLO, nothing for another ABI, one HELLO", test_nothing_before_hello },
 	{ "a second worker is refused while the first lives", test_a_second_worker_is_refused },
 	{ "a worker that does not read is disconnected", test_a_deaf_worker_is_disconnected },
 	{ "a worker that says nothing is disconnected", test_a_silent_worker_is_disconnected },
