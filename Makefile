@@ -36,6 +36,9 @@ endif
 
 .DEFAULT_GOAL := all
 
+# The last line of `make test` and `make demo` is theirs, not make's.
+MAKEFLAGS += --no-print-directory
+
 # Targets that must work on a machine where nothing is installed yet.
 GROUNDLESS := help deps deps-check demo test vmtest clean
 ifneq ($(filter-out $(GROUNDLESS),$(or $(MAKECMDGOALS),all)),)
