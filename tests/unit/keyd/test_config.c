@@ -133,16 +133,6 @@ static void test_no_golden_is_left_over(void)
 	globfree(&found);
 }
 
-static void test_shipped_example(void)
-{
-	struct problems ps = { 0 };
-	struct config *c;
-
-	CU_ASSERT_EQUAL_FATAL(config_load(&c, "keyd/xesp.yaml", &ps), 0);
-	CU_ASSERT_EQUAL(c->sad.sas_n, 2);
-	config_free(c);
-}
-
 /* ---- files of our own */
 
 static char dir[] = "/tmp/xesp-test-config-XXXXXX";
@@ -228,6 +218,25 @@ static void test_key_file(void)
 	}
 }
 
+/* It has no keys in it, so that nobody runs with published ones. */
+static void test_shipped_example(void)
+{
+	char path[PATH_MAX], *text = read_file("keyd/xesp.yaml");
+	struct problems ps = { 0 };
+	struct config *c;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	CU_ASSERT_PTR_NULL(strstr(text, " key:"));
+	put_file("xesp.yaml", 0600, text);
+	put_file("site-b-out.key", 0600, KEY_A "\n");
+	put_file("site-b-in.key", 0600, KEY_B "\n");
+	snprintf(path, sizeof(path), "%s/xesp.yaml", dir);
+	CU_ASSERT_EQUAL_FATAL(config_load(&c, path, &ps), 0);
+	CU_ASSERT(c->sad.sas_n == 2 && c->spd.n == 1 && c->interfaces_n == 2);
+	config_free(c);
+	free(text);
+}
+
 static void test_exposed_keys(void)
 {
 	char path[PATH_MAX];
@@ -311,7 +320,7 @@ static void test_bytes_that_are_not_text(void)
 CU_TestInfo config_tests[] = {
 	{ "each golden file is what comes out, and none shows a key", test_goldens },
 	{ "no golden file without its configuration", test_no_golden_is_left_over },
-	{ "the shipped example loads", test_shipped_example },
+	{ "the shipped example loads, and has no keys", test_shipped_example },
 	{ "key_file: white space, modes, contents", test_key_file },
 	{ "keys in a file that others can read are noticed", test_exposed_keys },
 	{ "what cannot be read is refused", test_unreadable },
