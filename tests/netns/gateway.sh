@@ -11,7 +11,7 @@
 #   10.1.0.0/24 <-> 10.2.0.0/24            tunnel t4 (IPv4 in IPv4)
 #   2001:db8:1::/64 <-> 2001:db8:2::/64    tunnel t6 (IPv6 in IPv6)
 #
-# What a test wants otherwise it sets before write_config: ALGORITHM, ESN, WINDOW, DEFAULT, ROUTES,
+# What a test wants otherwise it sets before write_config: ALGORITHM, ESN, WINDOW, LEASE, DEFAULT, ROUTES,
 # or a function policies() of its own.
 
 XESP_BUILD=$(cd "$HERE/../.." && cd "${XESP_BUILD:-build/release}" && pwd) ||
@@ -23,6 +23,7 @@ done
 ALGORITHM=aes-gcm-128 # or aes-gcm-256
 ESN=yes
 WINDOW=64
+LEASE= # sequence numbers a block; empty: the default
 DEFAULT=discard
 ROUTES=install
 INNER=in0 # interfaces by role; equal for a one-armed gateway
@@ -77,6 +78,7 @@ sa() { # sa <tunnel> <sender> <direction>
 		"$1" "$3" "$1" "$3" "${SPI[$1-$2]}" "$ALGORITHM"
 	printf '    key: %s\n    esn: %s\n' "$(key_of "$1" "$2")" "$ESN"
 	[ "$3" = out ] || printf '    replay_window: %s\n' "$WINDOW"
+	[ "$3" = in ] || [ -z "$LEASE" ] || printf '    lease: %s\n' "$LEASE"
 }
 
 write_config() { # write_config <gateway> [file]

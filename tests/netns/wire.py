@@ -13,6 +13,7 @@ import struct
 import sys
 
 SENTINEL = 0x88B5  # EtherType for experiments, IEEE 802
+ATTACKER = bytes.fromhex("0200000000aa")  # source of what `inject` sends, so that a capture tells
 ESP = 50
 NEIGHBOUR_DISCOVERY = range(133, 138)
 LISTENER_REPORTS = (130, 131, 132, 143)
@@ -166,11 +167,12 @@ def do_only_esp(path):
 
 
 def do_unique(*paths):
-    """No (destination, SPI, sequence number) twice; prints count and range per SPI."""
+    """No (destination, SPI, sequence number) twice, but for injected frames; prints count and range
+    per SPI."""
     seen, twice = {}, 0
     for path in paths:
         for f in parsed(path):
-            if f.kind != "esp":
+            if f.kind != "esp" or f.data[6:12] == ATTACKER:
                 continue
             numbers = seen.setdefault((f.dst, f.spi), set())
             if f.seq in numbers:
@@ -230,6 +232,7 @@ def do_inject(interface, path, *options):
     sent = 0
     for f in esp_frames(path, options):
         data = bytearray(f.data)
+        data[6:12] = ATTACKER
         if "newspi" in options:
             struct.pack_into("!I", data, f.l4, int(options["newspi"], 0))
         if "seq" in options:
