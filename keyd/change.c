@@ -232,6 +232,19 @@ static void tell_gone(struct plan *p)
 	publish_worker_drain(w, ANSWER_MS);
 }
 
+static void tell_as_before(struct plan *p, uint32_t id)
+{
+	uint32_t at = sad_find(&p->now->sad, id);
+	struct sa *sa = &p->now->sad.sas[at];
+
+	if (sa->standing == SA_REFUSED)
+		return;
+	/* It has its numbers in the mapped memory; those of its first lease are long gone. */
+	sa->lease_first = 0;
+	sa->lease_last = 0;
+	publish_worker_sa(p->c->worker, p->now, at);
+}
+
 static void take_back(struct plan *p)
 {
 	struct publish_worker *w = p->c->worker;
@@ -244,9 +257,8 @@ static void take_back(struct plan *p)
 
 		if (p->sas[i] == TOLD_NEW)
 			publish_worker_sa_del(w, id);
-		else if (p->sas[i] == TOLD_CHANGED &&
-			 p->now->sad.sas[sad_find(&p->now->sad, id)].standing != SA_REFUSED)
-			publish_worker_sa(w, p->now, sad_find(&p->now->sad, id));
+		else if (p->sas[i] == TOLD_CHANGED)
+			tell_as_before(p, id);
 	}
 	for (uint32_t i = 0; i < p->next->sad.tunnels_n; i++)
 		if (p->tunnels[i] == TOLD_NEW)

@@ -58,6 +58,13 @@ static void take_result(struct sa *sa, const struct lease_want *w)
 	sa->lease_last = w->last;
 }
 
+/* Told without numbers, xespd asks for them itself, again and again: a full disk may have room. */
+static void take_none(struct sa *sa)
+{
+	sa->lease_first = 0;
+	sa->lease_last = 0;
+}
+
 void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n)
 {
@@ -67,34 +74,27 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 	size_t wants_n = 0;
 	int err = 0;
 
-	if (!wants || !whose)
-		err = fault_set(&f, -ENOMEM, "out of memory");
-	else if (!g->book)
-		err = fault_set(&f, -ENOENT, "%s", g->problem);
 	for (size_t i = 0; i < n; i++) {
 		struct sa *sa = &sad->sas[which[i]];
 
 		if (sa->dir != XESP_DIR_OUT)
 			continue;
-		if (err) {
-			sad_stand(sa, SA_REFUSED, f.text);
+		take_none(sa);
+		if (!g->book) {
+			sad_stand(sa, SA_REFUSED, g->problem);
 			continue;
 		}
-		if (go_on_in_memory(g, m, sa))
+		if (go_on_in_memory(g, m, sa) || !wants || !whose)
 			continue;
 		whose[wants_n] = which[i];
 		wants[wants_n++] = want_of(sa);
 	}
-	if (!err)
+	if (g->book && wants_n)
 		err = lease_grant(g->book, wants, wants_n, &f);
-	for (size_t i = 0; i < wants_n; i++) {
-		if (err)
-			sad_stand(&sad->sas[whose[i]], SA_REFUSED, f.text);
-		else
-			take_result(&sad->sas[whose[i]], &wants[i]);
-	}
-	if (err && wants_n)
+	if (err)
 		log_error("leases: %s", f.text);
+	for (size_t i = 0; i < wants_n && !err; i++)
+		take_result(&sad->sas[whose[i]], &wants[i]);
 	free(wants);
 	free(whose);
 }

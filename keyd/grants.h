@@ -31,7 +31,7 @@ void grants_fini(struct grants *g);
 
 /*
  * Sets lease_first and lease_last of the outbound SAs among sas[which[0 .. n - 1]], with one write
- * to disk at most, or their standing to SA_REFUSED.
+ * to disk at most, or their standing to SA_REFUSED. Both are 0 when the disk failed: xespd will ask.
  */
 void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n);

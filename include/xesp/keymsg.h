@@ -102,6 +102,9 @@ struct xesp_keymsg_selectors {
 enum xesp_alg { /* the key length is in key_len */
 	XESP_ALG_NONE,
 	XESP_ALG_AES_GCM_16, /* RFC 4106, 16-byte ICV: IANA ESP transform 20 */
+	XESP_ALG_AES_GCM_12, /* the same, 12-byte ICV: transform 19 */
+	XESP_ALG_AES_GCM_8,  /* the same, 8-byte ICV: transform 18 */
+	XESP_ALG_CHACHA20_POLY1305, /* RFC 7634: transform 28 */
 	XESP_ALG_MAX
 };
 
@@ -119,7 +122,8 @@ struct xesp_keymsg_sa {
 	__u8 salt_len; /* bytes of salt[] */
 	__u8 pad[3];
 	__u32 window; /* inbound: packets */
-	__u64 lease_first; /* outbound: the first block, see struct xesp_keymsg_lease */
+	__u64 lease_first; /* outbound: the first block, see struct xesp_keymsg_lease; 0 and 0: none
+			    * now, xespd asks */
 	__u64 lease_last;
 	__u8 key[XESP_KEY_MAX];
 	__u8 salt[8];

@@ -436,6 +436,40 @@ static void test_without_a_book_only_inbound(void)
 	keyd_finish(&x);
 }
 
+static int no_space(int dirfd, const char *path, int flags, mode_t mode)
+{
+	(void)dirfd;
+	(void)path;
+	(void)flags;
+	(void)mode;
+	errno = ENOSPC;
+	return -1;
+}
+
+/* Not refused for good: xespd is told without numbers, asks, and gets them when there is room. */
+static void test_a_full_disk_grants_nothing_for_now(void)
+{
+	struct state_dir_calls full = state_dir_system;
+	char sa[256];
+	uint64_t first, last;
+	struct change_result r;
+	struct keyd x;
+
+	keyd_setup(&x, SAS, WORDS);
+	fixture_sa(sa, "o", "out", 4097, 1, ", lease: 100");
+	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, sa, ""), 0);
+	CU_ASSERT_EQUAL(present_and_look(&x, &first, &last), 0);
+	CU_ASSERT(first == 1 && last == 100);
+	full.openat = no_space;
+	x.dir.calls = &full;
+	CU_ASSERT_EQUAL(present_and_look(&x, &first, &last), 0);
+	CU_ASSERT(first == 0 && last == 0);
+	x.dir.calls = &state_dir_system;
+	CU_ASSERT_EQUAL(present_and_look(&x, &first, &last), 0);
+	CU_ASSERT(first == 101 && last == 200);
+	keyd_finish(&x);
+}
+
 static void test_a_spent_key_is_refused(void)
 {
 	char sa[256];
@@ -469,6 +503,7 @@ CU_TestInfo change_tests[] = {
 	{ "numbers go on in memory, else behind the book", test_numbers_go_on_in_memory_or_behind_the_book },
 	{ "numbers that the book does not know: refused", test_numbers_that_the_book_does_not_know },
 	{ "without a book inbound works and outbound is refused", test_without_a_book_only_inbound },
+	{ "a full disk grants nothing for now", test_a_full_disk_grants_nothing_for_now },
 	{ "a key whose numbers are spent is refused", test_a_spent_key_is_refused },
 	CU_TEST_INFO_NULL,
 };
