@@ -4,14 +4,17 @@
 twenty lines on python3-cryptography's AES-GCM for what scapy does not check or cannot make (padding
 octets, the upper half of an ESN that has moved on, packets that are authentic and wrong).
 
-  decrypt PCAP SAS [CLEAR.pcap...]   every ESP packet of the capture is opened by both; with captures
-                                     of the cleartext side, each inner packet must be one of theirs
-  converse IFACE SAS SRC DST N       scapy as gateway 1: N echo requests in ESP, the answers opened
-  esn IFACE SAS SRC DST              numbers on both sides of 2^32
-  wrong IFACE SAS WHAT SRC DST       one authentic packet that must be refused
+  decrypt PCAP SAS [CLEAR.pcap...]  every ESP packet of the capture is opened by both; with captures
+                                    of the cleartext side, each inner packet must be one of theirs
+  wrong-key PCAP SAS                nothing of it must open under another key
+  converse IFACE MAC SAS SRC DST N  scapy as gateway 1: N echo requests in ESP, the answers opened
+  esn IFACE MAC SAS SRC DST         numbers on both sides of 2^32
+  wrong IFACE MAC SAS SRC DST       for each line "WHAT NUMBER" read: an authentic packet that is
+                                    odd, most of them to be refused
 
-SAS is a JSON file: [{spi, key, algorithm, esn, local, remote}], key with its salt in hex.
-Addresses of cleartext hosts are SRC and DST. Exit status 0 when everything was as it must be.
+IFACE is where the wire is, MAC the gateway's there, SRC and DST are the hosts' addresses. SAS is a
+JSON file: [{spi, key, algorithm, esn, local, remote}], key with its salt in hex. Exit status 0 when
+everything was as it must be.
 """
 
 import json
@@ -24,7 +27,7 @@ import scapy.config
 
 scapy.config.conf.ipv6_enabled = True
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
-from scapy.layers.inet import ICMP, IP, UDP  # noqa: E402
+from scapy.layers.inet import ICMP, IP  # noqa: E402
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6  # noqa: E402
 from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
@@ -251,13 +254,12 @@ def trailer(inner, pad=None, next_header=4, octets=None):
     return inner + (octets if octets is not None else bytes(range(1, pad + 1))) + bytes([pad, next_header])
 
 
-def wrong(iface, mac, sas, what, src, dst, number):
-    """One authentic packet. `good` and `long-padding` must be delivered, the others must not."""
-    out, _ = pair(sas)
+def odd_packets(src, dst):
+    """`good`, `long-padding` and `traffic-flow-padding` must be delivered, the others must not."""
     inner = raw(request(src, dst, 1))
     nh = NEXT_HEADER[type(request(src, dst, 1))]
     stranger = "2001:db8:bad::1" if ":" in src else "203.0.113.1"
-    plain = {
+    return {
         "good": trailer(inner, next_header=nh),
         "long-padding": trailer(inner + b"", pad=254 - len(inner) % 4, next_header=nh),
         "traffic-flow-padding": trailer(inner + bytes(100), next_header=nh),
@@ -271,20 +273,19 @@ def wrong(iface, mac, sas, what, src, dst, number):
         "cut-inner-header": trailer(inner[:12], next_header=nh),
         "inner-longer-than-packet": trailer(inner[:-8], next_header=nh),
         "empty": trailer(b"", next_header=nh),
-    }[what]
-    send(iface, mac, out.seal(int(number), plain))
+    }
 
 
-def udp(iface, mac, sas, src, dst, number, port, text):
+def wrong(iface, mac, sas, src, dst):
     out, _ = pair(sas)
-    layer = IPv6 if ":" in src else IP
-    out.next = int(number)
-    send(iface, mac, out.scapy().encrypt(layer(src=src, dst=dst) / UDP(sport=4000, dport=int(port)) / text))
+    packets = odd_packets(src, dst)
+    for line in sys.stdin:
+        what, number = line.split()
+        send(iface, mac, out.seal(int(number), packets[what]))
 
 
 def main(arguments):
-    table = {"decrypt": decrypt, "wrong-key": wrong_key, "converse": converse, "esn": esn, "wrong": wrong,
-             "udp": udp}
+    table = {"decrypt": decrypt, "wrong-key": wrong_key, "converse": converse, "esn": esn, "wrong": wrong}
     if not arguments or arguments[0] not in table:
         print(__doc__, file=sys.stderr)
         return 2

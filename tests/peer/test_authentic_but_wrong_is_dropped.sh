@@ -20,7 +20,7 @@ number=0
 
 wrong() { # wrong <what> <counter>
 	number=$((number + 1))
-	run wire "$PYTHON" "$HERE/../peer/esp_peer.py" wrong w2 "$to_gw2" "$TMP/sas.json" "$1" "$src" "$dst" $number
+	echo "$1 $number" >&"$PEER"
 	expected[$2]=$((${expected[$2]:-0} + 1))
 	expect_counter gw2 "$2" "${expected[$2]}"
 	say "$t $1: $2"
@@ -28,7 +28,7 @@ wrong() { # wrong <what> <counter>
 delivered() { wire count "$TMP/hostB-b0.pcap" | jq '.ip // 0'; }
 good() { # good <what>: the request and its answer are seen at hostB
 	number=$((number + 1))
-	run wire "$PYTHON" "$HERE/../peer/esp_peer.py" wrong w2 "$to_gw2" "$TMP/sas.json" "$1" "$src" "$dst" $number
+	echo "$1 $number" >&"$PEER"
 	at_host=$((at_host + 2))
 	until_equal $at_host delivered
 	say "$t $1: delivered"
@@ -39,6 +39,8 @@ for t in t4 t6; do
 	[ $t = t4 ] || { src=2001:db8:1::2 dst=2001:db8:2::2; }
 	number=0 at_host=0
 	write_sas "$TMP/sas.json" $t
+	exec {PEER}> >(exec nsenter --net="$PATH_OF_NS-wire" "$PYTHON" "$HERE/../peer/esp_peer.py" \
+		wrong w2 "$to_gw2" "$TMP/sas.json" $src $dst)
 	capture hostB b0
 	good good
 	wrong selector-source selector-mismatch
@@ -53,6 +55,7 @@ for t in t4 t6; do
 	wrong empty bad-inner
 	good long-padding
 	good traffic-flow-padding
+	exec {PEER}>&- # it reads the end and exits
 	stop_capture hostB b0
 	expect_equal "packets at hostB" "$(wire count "$CAPTURE" | jq .ip)" $at_host
 	for why in selector-mismatch bad-padding dummy bad-inner; do
