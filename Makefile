@@ -102,7 +102,7 @@ install: programs ## lay out programs, BPF objects, man pages, default config an
 	install -m 0644 $(BPF_OBJS) $(DESTDIR)$(PREFIX)/lib/xesp/
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	install -m 0644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/xesp/
+	install -m 0644 README.md LICENSE SECURITY.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/xesp/
 	[ -e $(DESTDIR)/etc/xesp/xesp.yaml ] || install -m 0600 keyd/xesp.yaml $(DESTDIR)/etc/xesp/xesp.yaml
 	for u in user/*.service keyd/*.service; do \
 		sed 's|@SBIN@|$(PREFIX)/sbin|g' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u) || exit 1; \

@@ -2,8 +2,7 @@
 /*
  * log.h - one line to stderr per event, for people and journald.
  *
- * "<room>: <thing>: <what>", with the level as journald's "<N>" prefix when stderr is not a
- * terminal (sd-daemon(3)). Never call it per packet; lines that traffic can trigger go through
+ * "<room>: <thing>: <what>", with the level as a "<N>" prefix under journald (sd-daemon(3), $JOURNAL_STREAM). Never call it per packet; lines that traffic can trigger go through
  * a struct log_limit. Key material has no printer and must never be an argument.
  * Any thread.
  */

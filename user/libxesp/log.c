@@ -29,10 +29,11 @@ static void write_line(enum log_level level, const char *fmt, va_list ap)
 	char line[LOG_LINE_MAX];
 	size_t used;
 
-	if (isatty(STDERR_FILENO))
-		snprintf(line, sizeof(line), "%s: ", log_program);
-	else
+	/* journald names the socket it gave a service; whoever else reads is better off without. */
+	if (getenv("JOURNAL_STREAM"))
 		snprintf(line, sizeof(line), "<%d>%s: ", (int)level, log_program);
+	else
+		snprintf(line, sizeof(line), "%s: ", log_program);
 	used = strlen(line);
 	vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
 	used = strlen(line);
