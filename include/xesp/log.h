@@ -2,9 +2,9 @@
 /*
  * log.h - one line to stderr per event, for people and journald.
  *
- * "<room>: <thing>: <what>", with the level as a "<N>" prefix under journald (sd-daemon(3), $JOURNAL_STREAM). Never call it per packet; lines that traffic can trigger go through
- * a struct log_limit. Key material has no printer and must never be an argument.
- * Any thread.
+ * "<room>: <thing>: <what>", with the level as a "<N>" prefix under journald (sd-daemon(3),
+ * $JOURNAL_STREAM). Never call it per packet; lines that traffic can trigger go through a struct
+ * log_limit. Key material has no printer and must never be an argument. Any thread.
  */
 #ifndef XESP_LOG_H
 #define XESP_LOG_H
