@@ -303,14 +303,19 @@ frames_over() { # frames_over <ns> <if>
 	run "$1" ip -s -j link show dev "$2" | jq '.[0].stats64 | .rx.packets + .tx.packets'
 }
 
-# All of the requests must be answered. They are sent at once (-l): after the last one ping waits only
-# for the longer of an interval and two round trips, so a short interval would lose late answers.
+# All of the requests must be answered. They are sent twenty at once (-l): after the last one ping
+# waits only for the longer of an interval and two round trips, so a short interval would lose late
+# answers; and more than that at once is more than its socket's buffer holds.
 pings() { # pings <ns> <count> <destination> [ping's options]
-	local ns=$1 n=$2 to=$3; shift 3
-	run "$ns" ping -q -n -l "$n" -c "$n" -i 2 -W 2 "$@" "$to" >"$TMP/ping.log" 2>&1 ||
-		die "ping from $ns to $to: $(tail -n 3 "$TMP/ping.log" | tr '\n' ' ')"
-	grep -q "$n packets transmitted, $n received" "$TMP/ping.log" ||
-		die "ping from $ns to $to: $(grep transmitted "$TMP/ping.log")"
+	local ns=$1 left=$2 to=$3 n; shift 3
+	while [ "$left" -gt 0 ]; do
+		n=$((left < 20 ? left : 20))
+		left=$((left - n))
+		run "$ns" ping -q -n -l "$n" -c "$n" -i 2 -W 2 "$@" "$to" >"$TMP/ping.log" 2>&1 ||
+			die "ping from $ns to $to: $(tail -n 3 "$TMP/ping.log" | tr '\n' ' ')"
+		grep -q "$n packets transmitted, $n received" "$TMP/ping.log" ||
+			die "ping from $ns to $to: $(grep transmitted "$TMP/ping.log")"
+	done
 }
 
 # A TCP transfer whose bytes are compared at the end.
