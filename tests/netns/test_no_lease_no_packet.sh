@@ -18,7 +18,7 @@ for round in 1 2 3; do
 	pings hostA 30 10.2.0.2
 	kill_daemon gw1 xesp-keyd KILL
 	before=$(counter gw1 no-lease)
-	start flood.log hostA ping -q -n -c 400 -i 0.001 -W 0.2 10.2.0.2
+	start flood.log hostA ping -q -n -l 400 -c 400 -i 1 -W 0.2 10.2.0.2
 	wait "$STARTED" || true
 	dropped=$(($(counter gw1 no-lease) - before))
 	[ "$dropped" -ge 100 ] || die "400 packets without keyd, a block is 100, dropped for want of numbers: $dropped"
