@@ -11,8 +11,8 @@ LIBXESP_OBJS := $(LIBXESP_SRCS:%.c=$(B)/%.o)
 ROOMS_OBJS   := $(ROOMS_SRCS:%.c=$(B)/%.o)
 XESP_OBJS    := $(XESP_SRCS:%.c=$(B)/%.o)
 
-LIBXESP_LIBS := -ljson-c -levent -lbpf -lcrypto
-XESPD_LIBS   := $(LIBXESP_LIBS) -lxdp -lnl-route-3 -lnl-3 -lcap-ng -lseccomp
+LIBXESP_LIBS := -ljson-c -levent -lbpf -lcrypto -lcap-ng -lseccomp
+XESPD_LIBS   := $(LIBXESP_LIBS) -lxdp -lnl-route-3 -lnl-3
 
 $(B)/xespd: $(B)/user/xespd/main.o $(ROOMS_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
@@ -20,4 +20,4 @@ $(B)/xespd: $(B)/user/xespd/main.o $(ROOMS_OBJS) $(LIBXESP_OBJS)
 
 $(B)/xesp: $(XESP_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIBXESP_LIBS) -lxdp -lcap-ng
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIBXESP_LIBS) -lxdp

@@ -1,169 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* privilege.c - see privilege.h. */
-#include <cap-ng.h>
-#include <errno.h>
-#include <fcntl.h>
+/* privilege.c - see privilege.h; libxesp/confine.c has what every daemon may do. */
 #include <linux/bpf.h>
-#include <linux/prctl.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
-#include "xesp/fault.h"
+#include "libxesp/confine.h"
 #include "xespd/privilege.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* The everyday calls of the loop, of glibc's allocator and threads, libevent, libnl and libcrypto. */
-static const int allowed[] = {
-	/* packets, sockets, netlink */
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close),
-	SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(recvmmsg), SCMP_SYS(sendto),
-	SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg), SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(connect),
-	SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(shutdown), SCMP_SYS(fcntl),
-	SCMP_SYS(dup3), SCMP_SYS(eventfd2), SCMP_SYS(pipe2),
-	/* waiting, time */
-	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6),
-	SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_pwait2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
-	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
-	SCMP_SYS(gettimeofday), SCMP_SYS(restart_syscall),
-	/* threads, signals, the end */
-	SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
-	SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_setaffinity), SCMP_SYS(membarrier),
-	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group),
-	/* who am I */
-	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
-	SCMP_SYS(getegid), SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo),
-	SCMP_SYS(prlimit64), SCMP_SYS(getrlimit),
-	/* memory; pages that may be executed are another matter, see below */
-	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(mlock),
-	SCMP_SYS(mlock2), SCMP_SYS(munlock),
-	/* reading /sys of new interfaces; opening is another matter; removing our socket */
-	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(getdents64),
-	SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+static const int caps[] = { CAP_NET_RAW, CAP_NET_ADMIN }; /* privilege.h says why */
+
+static const int calls[] = {
+	/* packets */
+	SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(dup3),
+	/* threads */
+	SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_setaffinity), SCMP_SYS(membarrier),
 };
 
-/* The process ends: no part of it has any use for these. */
-static const int deadly[] = {
-	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace),
-	SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(init_module),
-	SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
-	SCMP_SYS(kexec_file_load), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
-	SCMP_SYS(chroot), SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(reboot),
-	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(io_uring_setup),
-	SCMP_SYS(open_by_handle_at), SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key),
-};
-
-/* Calls that are allowed by what they ask for: (argument & mask) == value. */
-#define WHOLE UINT32_MAX /* of the argument: the kernel looks at 32 bits of these */
-static const struct {
-	int call;
-	unsigned int arg;
-	uint64_t mask, value;
-} narrow[] = {
-	/* Interfaces' names, queues and MTU; is stderr a terminal? */
-	{ SCMP_SYS(ioctl), 1, WHOLE, SIOCGIFINDEX },
-	{ SCMP_SYS(ioctl), 1, WHOLE, SIOCGIFNAME },
-	{ SCMP_SYS(ioctl), 1, WHOLE, SIOCGIFMTU },
-	{ SCMP_SYS(ioctl), 1, WHOLE, SIOCSIFMTU },
-	{ SCMP_SYS(ioctl), 1, WHOLE, SIOCGIFFLAGS },
-	{ SCMP_SYS(ioctl), 1, WHOLE, SIOCETHTOOL },
-	{ SCMP_SYS(ioctl), 1, WHOLE, FIONREAD },
-	{ SCMP_SYS(ioctl), 1, WHOLE, TCGETS },
-	/* Maps that are open are read and written; programs are neither loaded nor attached. */
-	{ SCMP_SYS(bpf), 0, WHOLE, BPF_MAP_LOOKUP_ELEM },
-	{ SCMP_SYS(bpf), 0, WHOLE, BPF_MAP_UPDATE_ELEM },
-	{ SCMP_SYS(bpf), 0, WHOLE, BPF_MAP_DELETE_ELEM },
-	{ SCMP_SYS(bpf), 0, WHOLE, BPF_MAP_GET_NEXT_KEY },
-	{ SCMP_SYS(bpf), 0, WHOLE, BPF_MAP_LOOKUP_BATCH },
-	{ SCMP_SYS(bpf), 0, WHOLE, BPF_OBJ_GET_INFO_BY_FD },
-	/* No new code: libraries are loaded by now. */
-	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },
-	/* Files are only read. */
-	{ SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY },
+static const struct confine_rule rules[] = {
+	/* Queues and MTU of interfaces; the MTU of xesp0 */
+	{ SCMP_SYS(ioctl), 1, CONFINE_WHOLE, SIOCGIFMTU },
+	{ SCMP_SYS(ioctl), 1, CONFINE_WHOLE, SIOCSIFMTU },
+	{ SCMP_SYS(ioctl), 1, CONFINE_WHOLE, SIOCGIFFLAGS },
+	{ SCMP_SYS(ioctl), 1, CONFINE_WHOLE, SIOCETHTOOL },
+	{ SCMP_SYS(bpf), 0, CONFINE_WHOLE, BPF_MAP_LOOKUP_BATCH },
 	/* Threads, not processes. glibc falls back to clone() when clone3() says ENOSYS. */
 	{ SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD },
-	{ SCMP_SYS(prctl), 0, WHOLE, PR_SET_NAME },
 };
-
-static int keep_capabilities(struct fault *f)
-{
-	struct rlimit memlock;
-	int err;
-
-	capng_clear(CAPNG_SELECT_BOTH);
-	err = capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_RAW,
-			    CAP_NET_ADMIN, -1);
-	if (getrlimit(RLIMIT_MEMLOCK, &memlock) || memlock.rlim_cur != RLIM_INFINITY)
-		err |= capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_IPC_LOCK);
-	if (err || capng_apply(CAPNG_SELECT_BOTH))
-		return fault_set(f, -EPERM, "cannot give up capabilities; start xespd as root");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return fault_set(f, -errno, "no_new_privs: %s", strerror(errno));
-	return 0;
-}
-
-static int add_plain_rules(scmp_filter_ctx ctx)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < LEN(allowed) && !err; i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; i < LEN(deadly) && !err; i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
-	return err;
-}
-
-static int add_narrow_rules(scmp_filter_ctx ctx)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < LEN(narrow) && !err; i++) {
-		const struct scmp_arg_cmp cmp = {
-			.arg = narrow[i].arg,
-			.op = SCMP_CMP_MASKED_EQ,
-			.datum_a = narrow[i].mask,
-			.datum_b = narrow[i].value,
-		};
-
-		err = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, narrow[i].call, 1, &cmp);
-	}
-	return err;
-}
-
-static int load_filter(bool verbose, struct fault *f)
-{
-	/* ENOSYS: what a library finds missing, it does in an older way. */
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	int err;
-
-	if (!ctx)
-		return fault_set(f, -ENOMEM, "seccomp: out of memory");
-	err = add_plain_rules(ctx);
-	if (!err)
-		err = add_narrow_rules(ctx);
-	if (!err && verbose)
-		err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_LOG, 1);
-	if (!err)
-		err = seccomp_load(ctx);
-	seccomp_release(ctx);
-	if (err)
-		return fault_set(f, err, "cannot load the seccomp filter: %s", strerror(-err));
-	return 0;
-}
 
 int privilege_drop(bool verbose, struct fault *f)
 {
-	int err = keep_capabilities(f);
+	static const struct confine xespd = {
+		.program = "xespd",
+		.caps = caps, .caps_n = LEN(caps),
+		.calls = calls, .calls_n = LEN(calls),
+		.rules = rules, .rules_n = LEN(rules),
+	};
 
-	return err ? err : load_filter(verbose, f);
+	return confine_apply(&xespd, verbose, f);
 }
