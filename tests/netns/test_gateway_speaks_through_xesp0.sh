@@ -34,4 +34,17 @@ run gw1 ip route add 198.51.100.0/24 dev xesp0 src 10.1.0.1
 before=$(counter gw1 no-policy)
 run gw1 ping -q -c 5 -i 0.01 -W 0.2 198.51.100.1 >/dev/null 2>&1 && die "answered by nobody"
 expect_counter gw1 no-policy $((before + 5))
+
+# Without the device the gateway's own traffic stops, not in clear, and the workers go on.
+lost_said() { grep -q 'xesp0 was removed' "$TMP/gw1-xespd.log"; }
+lost_said && die "xesp0 is called removed while it is there"
+capture wire w1
+run gw1 ip link del xesp0
+until_ok 5 lost_said
+run gw1 ping -q -c 5 -i 0.01 -W 0.2 -I 10.1.0.1 10.2.0.2 >/dev/null 2>&1 && die "answered without xesp0"
+pings hostA 10 10.2.0.2
+stop_capture wire w1
+wire only-esp "$CAPTURE" || die "the gateway's own traffic in clear once xesp0 was gone"
+[ "$(grep -c 'xesp0 was removed' "$TMP/gw1-xespd.log")" -eq 1 ] || die "said more than once"
+
 say "pings and TCP from and to both gateways' inner addresses, ESP only on the wire"

@@ -26,7 +26,10 @@ int secret_lock_process(struct fault *f)
 		return fault_set(f, -errno,
 				 "cannot lock memory for keys: %s; raise RLIMIT_MEMLOCK or run with CAP_IPC_LOCK",
 				 strerror(errno));
-	/* glibc overwrites freed memory with the byte's complement; any nonzero byte will do. */
+	/*
+	 * glibc overwrites freed memory with the byte's complement, but not the small chunks that
+	 * its per-thread cache keeps: a second net. Whoever holds key bytes wipes them.
+	 */
 	mallopt(M_PERTURB, 0x5a);
 	return 0;
 }

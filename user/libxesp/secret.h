@@ -15,7 +15,7 @@ struct fault;
 /*
  * Call first in main() of a program that will hold keys: locks all present and future memory
  * (so nothing is swapped), forbids core dumps and ptrace by others (PR_SET_DUMPABLE), and makes
- * free() overwrite what it frees, for the copies that parsers make.
+ * free() overwrite most of what it frees (not small chunks): whoever holds key bytes wipes them.
  * -EPERM, -ENOMEM  memory cannot be locked: raise RLIMIT_MEMLOCK or run with CAP_IPC_LOCK
  */
 int secret_lock_process(struct fault *f);

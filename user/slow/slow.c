@@ -289,10 +289,23 @@ static enum xesp_drop apply_policy(struct slow *s, struct pkt *p)
 	}
 }
 
+/* Removed by hand. It would be ready for ever, with nothing to read; the workers go on without. */
+static void lose_tun(struct slow *s)
+{
+	log_error("slow: %s was removed: what needs the kernel is dropped until xespd is restarted",
+		  s->tun_name);
+	event_free(s->on_tun);
+	s->on_tun = NULL;
+	close(s->tun);
+	s->tun = -1; /* a write to it fails and is counted */
+}
+
 static bool read_tun(struct slow *s, uint8_t *buf, struct pkt *p)
 {
 	ssize_t n = read(s->tun, buf + HEADROOM, PACKET_MAX);
 
+	if (n < 0 && errno == EBADFD)
+		lose_tun(s);
 	if (n <= 0)
 		return false;
 	*p = (struct pkt){ .l3 = buf + HEADROOM,
