@@ -273,6 +273,7 @@ void selector_row(const struct selector *s, uint64_t row, struct xesp_selector *
 	out->remote_port_first = rp->first;
 	out->remote_port_last = rp->last;
 	out->proto = s->proto;
+	out->family = s->family;
 }
 
 /* ---- selector to text */

@@ -84,7 +84,8 @@ struct xesp_selector {
 	__u16 local_port_first, local_port_last;   /* HOST byte order; 0..65535 any */
 	__u16 remote_port_first, remote_port_last; /* HOST byte order */
 	__u8 proto;                                /* 0 any */
-	__u8 pad[7];
+	__u8 family;                               /* 4 or 6; 0 both: ::/0 holds IPv4's numbers too */
+	__u8 pad[6];
 };
 
 #define XESP_KEYMSG_SELECTORS_MAX 128 /* in one message */

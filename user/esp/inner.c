@@ -114,6 +114,7 @@ static void set_ports(struct selector_key *k, const uint8_t *l4, uint32_t len)
 static bool key_ip4(struct selector_key *k, const uint8_t *ip, const struct inner *in)
 {
 	*k = (struct selector_key){
+		.family = 4,
 		.remote = selector_addr_of_ip4(ip + 12),
 		.local = selector_addr_of_ip4(ip + 16),
 		.proto = ip[9],
@@ -124,11 +125,22 @@ static bool key_ip4(struct selector_key *k, const uint8_t *ip, const struct inne
 	return true;
 }
 
+/* Such an address would be taken for the IPv4 one, by selectors and by the FIB; see bpf/parse.h. */
+static bool is_mapped(const uint8_t *ip6)
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return !memcmp(ip6, prefix, sizeof(prefix));
+}
+
 static bool key_ip6(struct selector_key *k, const uint8_t *ip, const struct inner *in)
 {
 	uint32_t off = IP6_HDR, ext_len;
 
+	if (is_mapped(ip + 8) || is_mapped(ip + 24))
+		return false;
 	*k = (struct selector_key){
+		.family = 6,
 		.remote = selector_addr_of(ip + 8),
 		.local = selector_addr_of(ip + 24),
 		.proto = ip[6],

@@ -37,7 +37,8 @@ void inner_set_ecn(uint8_t *ip, const struct inner *in, uint8_t ecn);
 /*
  * What selectors look at, for a packet that came out of a tunnel: its destination is local, its
  * source remote. RFC 4301 section 4.4.1.1: the protocol is the one behind the IPv6 extension
- * headers 0, 43, 44 and 60. False: an extension header does not fit into the packet.
+ * headers 0, 43, 44 and 60. False: an extension header does not fit into the packet, or an IPv6
+ * address is an IPv4-mapped one (RFC 4291 section 2.5.5.2), which nobody sends in good faith.
  */
 bool inner_selector_key(struct selector_key *k, const uint8_t *ip, const struct inner *in);
 

@@ -37,7 +37,7 @@ static bool is_within(const struct selector_addr *a, const struct selector_addr 
 
 static bool row_matches(const struct selector_row *r, const struct selector_key *k)
 {
-	if (r->proto && r->proto != k->proto)
+	if ((r->proto && r->proto != k->proto) || (r->family && r->family != k->family))
 		return false;
 	if (!is_within(&k->remote, &r->remote_first, &r->remote_last) ||
 	    !is_within(&k->local, &r->local_first, &r->local_last))
@@ -69,9 +69,12 @@ static int set_row(struct selector_row *r, const struct xesp_selector *m)
 		.remote_port_first = m->remote_port_first,
 		.remote_port_last = m->remote_port_last,
 		.proto = m->proto,
+		.family = m->family,
 	};
 	r->any_port = !r->local_port_first && r->local_port_last == UINT16_MAX &&
 		      !r->remote_port_first && r->remote_port_last == UINT16_MAX;
+	if (r->family && r->family != 4 && r->family != 6)
+		return -EINVAL;
 	if (is_above(&r->local_first, &r->local_last) ||
 	    is_above(&r->remote_first, &r->remote_last) ||
 	    r->local_port_first > r->local_port_last || r->remote_port_first > r->remote_port_last)
@@ -94,7 +97,8 @@ int selectors_append(struct selectors **out, const struct selectors *before,
 	for (uint32_t i = 0; i < n; i++) {
 		if (set_row(&s->row[old_n + i], &sel[i])) {
 			free(s);
-			return fault_set(f, -EINVAL, "selector %u: first is above last",
+			return fault_set(f, -EINVAL,
+					 "selector %u: first is above last, or no such family",
 					 old_n + i);
 		}
 	}

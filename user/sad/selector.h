@@ -25,6 +25,7 @@ struct selector_row {
 	struct selector_addr local_first, local_last, remote_first, remote_last;
 	uint16_t local_port_first, local_port_last, remote_port_first, remote_port_last;
 	uint8_t proto; /* 0 any */
+	uint8_t family; /* 4 or 6, 0 both: the numbers of ::/0 include those of all IPv4 addresses */
 	bool any_port;
 };
 
@@ -39,6 +40,7 @@ struct selector_key {
 	struct selector_addr local, remote;
 	uint16_t local_port, remote_port; /* host byte order */
 	uint8_t proto; /* behind IPv6 extension headers */
+	uint8_t family; /* 4 or 6 */
 	bool ports_known; /* not for a later fragment, nor for a protocol without ports */
 };
 
@@ -47,7 +49,7 @@ bool selectors_match(const struct selectors *s, const struct selector_key *k);
 
 /*
  * Copies n rows behind those of `before` (NULL: none; it stays the caller's). -EINVAL names the
- * row whose range is empty. -ENOMEM.
+ * row whose range is empty or whose family is none. -ENOMEM.
  */
 struct fault;
 int selectors_append(struct selectors **out, const struct selectors *before,

@@ -83,19 +83,24 @@ static void test_rows_are_every_combination(void)
 
 static void test_any_is_of_a_family(void)
 {
-	char *ip4[] = { "10.1.0.0/24" }, *ip6[] = { "2001:db8::/32" };
+	char *ip4[] = { "10.1.0.0/24" }, *ip6[] = { "2001:db8::/32" }, *all6[] = { "::/0" };
 	struct raw_policy rows[] = { { .local = ip4, .local_count = 1 },
 				     { .remote = ip6, .remote_count = 1 },
-				     { .protocol = "any" } };
-	static const uint8_t family[] = { 4, 6, 0 }, other_len[] = { 96, 0, 0 };
+				     { .protocol = "any" },
+				     { .local = all6, .local_count = 1 } };
+	static const uint8_t family[] = { 4, 6, 0, 6 }, other_len[] = { 96, 0, 0, 0 };
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct problems ps = { 0 };
+		struct xesp_selector row;
 		struct selector s;
 
 		CU_ASSERT_EQUAL_FATAL(selector_init(&s, &rows[i], "policies[0]", &ps), 0);
 		CU_ASSERT_EQUAL(s.family, family[i]);
 		CU_ASSERT_EQUAL(i == 1 ? s.local[0].len : s.remote[0].len, other_len[i]);
+		/* xespd could not tell ::/0 from any by the addresses. */
+		selector_row(&s, 0, &row);
+		CU_ASSERT_EQUAL(row.family, family[i]);
 		selector_fini(&s);
 	}
 }

@@ -17,7 +17,8 @@
 enum change {
 	PLAIN, OTHER_SOURCE, OTHER_DESTINATION, OTHER_PORT, PROTO_TCP, PROTO_GRE,
 	FRAGMENT_FIRST, FRAGMENT_LATER, SHORT_L4,
-	EXT_CHAIN, EXT_CUT, EXT_LONG, EXT_FRAGMENT_FIRST, EXT_FRAGMENT_LATER, EXT_DEEP, EXT_ESP
+	EXT_CHAIN, EXT_CUT, EXT_LONG, EXT_FRAGMENT_FIRST, EXT_FRAGMENT_LATER, EXT_DEEP, EXT_ESP,
+	MAPPED, MAPPED_SOURCE
 };
 
 enum rows { ANY, UDP_PORTS, LOW_PORTS, UDP_ANY_PORT, NONE };
@@ -56,6 +57,8 @@ static const struct {
 	{ "behind a fragment header, later, any port", 6, UDP_ANY_PORT, EXT_FRAGMENT_LATER, OK },
 	{ "more headers than a sane sender makes", 6, ANY, EXT_DEEP, BAD },
 	{ "ESP is a next layer protocol", 6, UDP_ANY_PORT, EXT_ESP, MISMATCH },
+	{ "IPv6 that writes allowed IPv4 addresses", 6, ANY, MAPPED, BAD },
+	{ "IPv6 from an allowed IPv4 address", 6, ANY, MAPPED_SOURCE, BAD },
 };
 
 /* Puts extension headers of 8 bytes before the UDP header of a packet of 400 bytes. */
@@ -103,6 +106,12 @@ static void change_ip6(uint8_t *ip, enum change c)
 		break;
 	case EXT_ESP:
 		put_ext(ip, esp, 1, 50);
+		break;
+	case MAPPED: /* RFC 4291 section 2.5.5.2: never on the wire */
+		memcpy(ip + 24, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 2, 0, 5 }, 16);
+		/* fall through */
+	case MAPPED_SOURCE:
+		memcpy(ip + 8, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 1, 0, 5 }, 16);
 		break;
 	default:
 		break;
@@ -225,6 +234,35 @@ static void edges_of_ranges(void)
 	pair_close(&p);
 }
 
+/* "::/0" is every IPv6 address, and as numbers the IPv4 ones lie within. */
+static void row_of_a_family(void)
+{
+	static const struct {
+		uint8_t family;
+		int version;
+		enum xesp_drop want;
+	} rows[] = { { 6, 4, MISMATCH }, { 6, 6, OK }, { 4, 4, OK },
+		     { 4, 6, MISMATCH }, { 0, 4, OK }, { 0, 6, OK } };
+	struct xesp_selector s = pair_selector("::/0", "::/0");
+	const struct pair_opts o = { 0 };
+	static struct frame f;
+	struct pair p;
+
+	pair_open(&p, &o);
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct pkt pkt = pair_make(&f, rows[i].version, 60);
+
+		s.family = rows[i].family;
+		CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &s, 1), 0);
+		CU_ASSERT_EQUAL(pair_encap(&p, &pkt), OK);
+		pair_turn(&pkt);
+		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), rows[i].want);
+	}
+	s.family = 5;
+	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &s, 1), -EINVAL);
+	pair_close(&p);
+}
+
 static void message_rows(void)
 {
 	struct xesp_selector s = pair_selector("10.2.0.0/24", "10.1.0.0/24"), wrong;
@@ -262,6 +300,7 @@ static void message_rows(void)
 CU_TestInfo selector_tests[] = {
 	{ "inner packets against selectors, row by row", case_rows },
 	{ "edges of an address range", edges_of_ranges },
+	{ "rows of one family, however wide", row_of_a_family },
 	{ "messages: empty ranges, rows without a beginning", message_rows },
 	CU_TEST_INFO_NULL,
 };

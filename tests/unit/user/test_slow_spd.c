@@ -195,9 +195,24 @@ static void keys_of_packets(void)
 	}
 }
 
+/* Its key would be that of an IPv4 packet. */
+static void mapped_addresses(void)
+{
+	struct spd_key k;
+	uint8_t ip[100];
+
+	for (int at = 8; at <= 24; at += 16) {
+		uint32_t len = make(ip, 6, IPPROTO_TCP, 0);
+
+		memcpy(ip + at, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\1\0\2", 16);
+		CU_ASSERT_EQUAL(spd_key(&k, ip, len), XESP_DROP_MALFORMED_IP);
+	}
+}
+
 CU_TestInfo slow_spd_tests[] = {
 	{ "first match by rank, protocol, ports and family", first_match },
 	{ "a generation is seen whole or not at all", generations },
 	{ "what a policy sees of a packet", keys_of_packets },
+	{ "IPv6 with IPv4-mapped addresses", mapped_addresses },
 	CU_TEST_INFO_NULL,
 };
