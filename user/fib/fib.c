@@ -290,7 +290,9 @@ static int publish(struct fib *f, struct paths *p, struct neighs *n)
 	v->paths = p;
 	v->neighs = n;
 	f->rebuilds++;
-	__atomic_store_n(&f->view, v, __ATOMIC_RELEASE);             /* partner: fib_lookup() */
+	/* Not a release: reclaim() below must not look at who is idle before this can be seen. Partners:
+	 * fib_lookup(), fib_idle(). */
+	__atomic_store_n(&f->view, v, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&f->epoch, f->epoch + 1, __ATOMIC_RELEASE); /* partner: fib_quiescent() */
 	if (old) {
 		old->epoch = f->epoch;
