@@ -390,23 +390,40 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 	reclaim(f);
 }
 
-void fib_want(struct fib *f, const struct xesp_addr *dst)
+/* NULL: the mirror names no attached interface for it. */
+static const struct nexthop *find_hop(const struct fib *f, const struct xesp_addr *dst)
 {
 	const struct paths *p = f->view->paths;
 	enum fib_verdict verdict;
 	const struct nexthop *h;
 	const struct route *r;
+
+	if (classify(dst, p, &verdict))
+		return NULL;
+	r = route_table_lookup(p->routes, dst);
+	if (!r || r->kind != ROUTE_FORWARD)
+		return NULL;
+	h = &p->hops[route_table_pick(p->routes, r, dst)];
+	return h->ready ? h : NULL;
+}
+
+bool fib_port_of(const struct fib *f, const struct xesp_addr *dst, uint32_t *port)
+{
+	const struct nexthop *h = find_hop(f, dst);
+
+	if (h)
+		*port = h->out.port;
+	return h != NULL;
+}
+
+void fib_want(struct fib *f, const struct xesp_addr *dst)
+{
+	const struct nexthop *h = find_hop(f, dst);
 	struct neigh_key k;
 	uint8_t mac[6];
 	uint32_t index;
 
-	if (classify(dst, p, &verdict))
-		return;
-	r = route_table_lookup(p->routes, dst);
-	if (!r || r->kind != ROUTE_FORWARD)
-		return;
-	h = &p->hops[route_table_pick(p->routes, r, dst)];
-	if (!h->ready)
+	if (!h)
 		return;
 	nexthop_neigh(h, dst, &k);
 	if (neigh_table_lookup(f->view->neighs->table, &k, mac, &index) != NEIGH_READY)

@@ -73,6 +73,12 @@ void fib_idle(struct fib *f, uint32_t worker, bool idle);
  */
 void fib_want(struct fib *f, const struct xesp_addr *dst);
 
+/*
+ * Main thread: the port that the route to dst leads through, whether its neighbour is resolved or
+ * not. False: not an attached interface, or the kernel must decide.
+ */
+bool fib_port_of(const struct fib *f, const struct xesp_addr *dst, uint32_t *port);
+
 /* For `xesp status`. policy_rules: rules, or a table they need, that the mirror does not follow. */
 struct fib_counts {
 	uint32_t routes, neighbours, rebuilds;

@@ -129,19 +129,18 @@ static bool may_go_in_clear(struct slow *s, const struct xesp_addr *sender)
 {
 	int fd = s->o.pins->fd[PINS_IFACES];
 	struct xesp_iface iface;
-	struct fib_hop hop;
 	__u32 ifindex, *from = NULL;
-	bool may = true;
+	uint32_t port;
 
-	if (fib_lookup(s->o.fib, s->o.worker, sender, &hop) == FIB_SEND) {
-		while (!bpf_map_get_next_key(fd, from, &ifindex)) {
-			if (!bpf_map_lookup_elem(fd, &ifindex, &iface) && iface.port == hop.port)
-				may = iface.role & XESP_ROLE_INNER;
-			from = &ifindex;
-		}
+	/* Not fib_lookup(): the way may not be clear yet, and the kernel would clear it. */
+	if (!fib_port_of(s->o.fib, sender, &port))
+		return true;
+	for (int i = 0; i < XESP_PORTS_MAX && !bpf_map_get_next_key(fd, from, &ifindex); i++) {
+		if (!bpf_map_lookup_elem(fd, &ifindex, &iface) && iface.port == port)
+			return iface.role & XESP_ROLE_INNER;
+		from = &ifindex;
 	}
-	fib_idle(s->o.fib, s->o.worker, true);
-	return may;
+	return false; /* detached just now */
 }
 
 /* Through the tunnel that policy names for it, when it names one. */

@@ -489,9 +489,72 @@ static void route_into_itself(void)
 	CU_ASSERT_TRUE(namespace_run(loop));
 }
 
+/*
+ * An inner host gives a source address that lies behind the ciphertext side, whose next hop is not
+ * resolved: the error quotes what policy protects, and stays here. Seen by the kernel's ARP.
+ */
+static int sender_outside(void)
+{
+	struct xesp_iface iface = { .port = 7, .role = XESP_ROLE_INNER };
+	uint64_t until = now_ms() + WITHIN_MS;
+	struct xesp_addr sender;
+	struct frame f;
+	struct pkt p;
+	uint32_t port = 0;
+	__u32 ifindex;
+
+	if (!set_up() ||
+	    !namespace_sh("ip link add out0 type veth peer name out1 && ip link set out0 up &&"
+			  " ip link set out1 up arp off && ip addr add 198.51.100.1/24 dev out0 &&"
+			  " ip route add 203.0.113.0/24 via 198.51.100.2"))
+		return 1;
+	ifindex = if_nametoindex("out0");
+	addr_parse(&sender, "203.0.113.7", NULL);
+	must(!fib_port_set(fib, ifindex, 7, NULL), "fib_port_set");
+	while (!(fib_port_of(fib, &sender, &port) && port == 7) && now_ms() < until) {
+		struct timeval tv = { .tv_usec = 2000 };
+
+		event_base_loopexit(base, &tv);
+		event_base_dispatch(base);
+	}
+	must(port == 7, "the mirror has the route");
+
+	p = pair_make(&f, 4, 100);
+	memcpy(p.l3 + 12, "\xcb\0\x71\7", 4);
+	pair_checksum(p.l3);
+	p.drop = XESP_DROP_TTL_EXPIRED;
+	p.policy = PAIR_POLICY;
+	for (int role = XESP_ROLE_OUTER; role >= XESP_ROLE_INNER; role--) {
+		uint64_t rx = stats()->rx_packets;
+
+		iface.role = (__u32)role;
+		maps_set(&pins, PINS_IFACES, &ifindex, &iface);
+		slow_tell_sender(slow, &p);
+		/* Something behind it that is counted. */
+		send_udp("10.2.0.9", 10, true);
+		must(grows(&stats()->rx_packets, rx, 1), "the error had its turn");
+		must(namespace_sh("[ -%s \"$(ip neigh show 198.51.100.2)\" ]",
+				  role == XESP_ROLE_OUTER ? "z" : "n"),
+		     role == XESP_ROLE_OUTER ? "not told outside" : "told inside");
+	}
+	slow_close(slow);
+	fib_close(fib);
+	event_base_free(base);
+	pair_close(&pair);
+	maps_close(&pins);
+	return wrong;
+}
+
+static void error_stays_inside(void)
+{
+	outer6 = false;
+	CU_ASSERT_TRUE(namespace_run(sender_outside));
+}
+
 CU_TestInfo slow_tests[] = {
 	{ "all ways in and out, outer IPv4", over_ip4 },
 	{ "all ways in and out, outer IPv6", over_ip6 },
 	{ "a tunnel routed into itself", route_into_itself },
+	{ "an error about protected text does not leave outside", error_stays_inside },
 	CU_TEST_INFO_NULL,
 };
