@@ -130,6 +130,17 @@ static __always_inline int steer_bypass(const struct packet *p, const struct xes
 	return XDP_PASS;
 }
 
+/*
+ * RFC 1812 section 5.3.4: what came to all routers of the link none of them forwards; else each
+ * would make its own copy, and its own ICMP error.
+ */
+static __always_inline bool is_link_group(const struct xdp_md *ctx)
+{
+	const __u8 *mac = (void *)(long)ctx->data;
+
+	return (void *)(mac + 1) > (void *)(long)ctx->data_end || *mac & 1;
+}
+
 static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet *p,
 					 const struct xesp_spd_val *v)
 {
@@ -142,6 +153,8 @@ static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet
 	};
 
 	count_hit(p, v->policy);
+	if (is_link_group(ctx))
+		return steer_drop(XESP_DROP_LINK_GROUP, v->policy);
 	return to_worker(ctx, &meta);
 }
 

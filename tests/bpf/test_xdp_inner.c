@@ -161,6 +161,37 @@ static void rows(void)
 	gateway_close(&g);
 }
 
+/* A unicast packet in a frame for many: each router of the link would forward its own copy. */
+static void frames_for_many(void)
+{
+	static const struct {
+		const char *what;
+		uint8_t first;
+		struct frame_spec frame;
+		struct expect expect;
+	} many[] = {
+		{ "broadcast, protected", 0xff, FROM_A("10.2.0.9", .proto = 17),
+		  DROP(LINK_GROUP, P_TUNNEL) },
+		{ "multicast, protected IPv6", 0x33, { .src = A6, .dst = B6, .proto = 17 },
+		  DROP(LINK_GROUP, P_TUNNEL6) },
+		{ "locally administered is not multicast", 0x02, FROM_A("10.2.0.9", .proto = 17),
+		  TUNNEL(P_TUNNEL) },
+		{ "broadcast, for the gateway", 0xff, FROM_A("10.1.255.255", .proto = 17), PASS },
+		{ "broadcast, bypassed: the kernel looks itself", 0xff,
+		  FROM_A("10.4.0.9", .proto = 6), BYPASS(P_BYPASS) },
+	};
+	struct gateway g;
+	struct frame f;
+
+	set_up(&g);
+	for (size_t i = 0; i < LEN(many); i++) {
+		frame_build(&f, &many[i].frame);
+		f.bytes[0] = many[i].first;
+		CU_ASSERT_TRUE(gateway_expect(&g, many[i].what, &f, f.len, &many[i].expect));
+	}
+	gateway_close(&g);
+}
+
 static void metadata(void)
 {
 	static const struct expect tunnel = TUNNEL(P_TUNNEL), tunnel6 = TUNNEL(P_TUNNEL6);
@@ -374,6 +405,7 @@ static void nothing_loaded(void)
 
 CU_TestInfo xdp_inner_tests[] = {
 	{ "verdicts and counters, row by row", rows },
+	{ "unicast packets in broadcast frames", frames_for_many },
 	{ "metadata for the worker", metadata },
 	{ "frames cut at every length", cut_frames },
 	{ "packets cut in every option and extension header byte", cut_packets },
