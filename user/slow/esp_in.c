@@ -28,6 +28,8 @@ static int open_one(int family)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	/* What overflows it is told of with the packets behind, so that it can be counted. */
+	setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one));
 	/* IPv6 raw sockets give no header: what it said comes beside the packet. */
 	if (family == AF_INET6 &&
 	    (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) ||
@@ -45,6 +47,7 @@ int esp_in_open(struct esp_in *e, const struct pins *pins, struct fault *f)
 	int err;
 
 	e->pins = pins;
+	e->lost4 = e->lost6 = 0;
 	e->fd6 = -1;
 	e->fd4 = open_one(AF_INET);
 	if (e->fd4 < 0)
@@ -66,6 +69,22 @@ void esp_in_close(struct esp_in *e)
 	if (e->fd6 >= 0)
 		close(e->fd6);
 	e->fd4 = e->fd6 = -1;
+}
+
+static void note_lost(uint32_t *lost, struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL &&
+		    c->cmsg_len >= CMSG_LEN(sizeof(*lost)))
+			memcpy(lost, CMSG_DATA(c), sizeof(*lost));
+}
+
+uint32_t esp_in_lost(const struct esp_in *e, uint32_t *before)
+{
+	uint32_t now = e->lost4 + e->lost6, lost = now - *before;
+
+	*before = now;
+	return lost;
 }
 
 /* The header as it was, from what the kernel says of it; extension headers are gone. */
@@ -161,6 +180,7 @@ bool esp_in_read(struct esp_in *e, int fd, uint8_t *buf, struct pkt *p)
 
 	if (n < 0)
 		return false;
+	note_lost(ip4 ? &e->lost4 : &e->lost6, &msg);
 	*p = (struct pkt){ .head = buf, .end = buf + ESP_IN_ROOM };
 	if (msg.msg_flags & MSG_TRUNC)
 		return true;

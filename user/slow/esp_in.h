@@ -20,10 +20,17 @@ struct pins;
 struct esp_in {
 	int fd4, fd6; /* -1: the kernel lacks the family */
 	const struct pins *pins;
+	uint32_t lost4, lost6; /* as the kernel last said: since the socket was opened */
 };
 
 int esp_in_open(struct esp_in *e, const struct pins *pins, struct fault *f);
 void esp_in_close(struct esp_in *e);
+
+/*
+ * How many packets the kernel had no room for since `before`, as known from the packets that came
+ * behind them; sets *before. Others' ESP is among them: nobody has looked at it.
+ */
+uint32_t esp_in_lost(const struct esp_in *e, uint32_t *before);
 
 #define ESP_IN_ROOM (40 + 65535) /* an IPv6 header made here, and the largest packet */
 

@@ -48,6 +48,7 @@ struct slow {
 	int tun;
 	struct raw raw;
 	struct esp_in in;
+	uint32_t in_lost; /* of what `in` lost, how many are counted */
 	struct spd *spd;
 	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
 	struct queue *to_tun, *to_wire, *to_tell;
@@ -367,6 +368,7 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 		else
 			b->n++;
 	}
+	count(&stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(&s->in, &s->in_lost));
 	if (b->n)
 		esp_decap(s->o.esp, b);
 	for (uint32_t i = 0; i < b->n; i++) {

@@ -377,6 +377,34 @@ static void strange_esp(void)
 	raw_close(&raw);
 }
 
+/* More than the raw socket holds: the kernel drops, and says so with the next packet. */
+static void flood_of_esp(void)
+{
+	const uint64_t no_sa = stats()->drops[XESP_DROP_NO_SA];
+	const uint64_t full = stats()->drops[XESP_DROP_SLOW_PATH_FULL];
+	const uint32_t many = 20000;
+	uint64_t rx = stats()->rx_packets;
+	uint8_t ip[60] = { 0x45, [8] = 64, [9] = IPPROTO_ESP };
+	struct raw raw;
+
+	must(raw_open(&raw, NULL) == 0, "raw_open");
+	wire_put32(ip + 12, 0xc0000201);
+	wire_put32(ip + 16, 0xc0000202);
+	wire_put32(ip + 20, 0x1000); /* no such SPI */
+	for (uint32_t i = 0; i < many; i++)
+		must(raw_send(&raw, ip, sizeof(ip)) == 0, "raw_send");
+	do {
+		rx = stats()->rx_packets;
+		grows(&stats()->rx_packets, rx, 32);
+	} while (stats()->rx_packets >= rx + 32);
+	must(raw_send(&raw, ip, sizeof(ip)) == 0, "raw_send");
+	must(grows(&stats()->rx_packets, stats()->rx_packets, 1), "one more");
+	must(stats()->drops[XESP_DROP_SLOW_PATH_FULL] > full, "some did not fit");
+	must(stats()->drops[XESP_DROP_NO_SA] - no_sa + stats()->drops[XESP_DROP_SLOW_PATH_FULL] -
+		     full == many + 1, "each is counted once");
+	raw_close(&raw);
+}
+
 /* ---- everything */
 
 static void endpoint(const char *text)
@@ -438,6 +466,7 @@ static int everything(void)
 	if (!outer6) {
 		reassembled();
 		strange_esp();
+		flood_of_esp();
 	}
 	slow_close(slow);
 	fib_close(fib);
