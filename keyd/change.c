@@ -121,7 +121,7 @@ static void compare_sas(struct plan *p)
 		if (at != SAD_NONE) {
 			was = &p->now->sad.sas[at];
 			p->sas[i] = TOLD_CHANGED;
-			if (was->window == sa->window &&
+			if (was->window == sa->window && was->alg == sa->alg &&
 			    p->now->sad.tunnels[was->tunnel].id == next->tunnels[sa->tunnel].id) {
 				p->sas[i] = TOLD_BEFORE;
 				sad_stand(sa, was->standing, was->reason);

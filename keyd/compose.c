@@ -79,7 +79,7 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 		.spi = htonl(s->spi),
 		.dir = s->dir,
 		.esn = s->esn,
-		.alg = XESP_ALG_AES_GCM_16,
+		.alg = s->alg,
 		.key_len = s->key_len,
 		.salt_len = sizeof(k->salt),
 		.window = s->window,

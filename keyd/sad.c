@@ -175,25 +175,21 @@ static int digest_key(struct sa *sa, const struct sa_key *key)
 	return ok ? 0 : -EIO;
 }
 
-/* RFC 4106 section 8.1: the last four bytes of the key material are the salt. */
+/* RFC 4106 section 8.1, RFC 7634 section 2: the last four bytes of the key material are the salt. */
 static int split_key(struct sa *sa, struct sa_key *key, const uint8_t *bytes, size_t len,
 		     enum raw_algorithm alg, struct fault *f)
 {
-	size_t want = alg == RAW_ALGORITHM_GCM_128 ? 20 : alg == RAW_ALGORITHM_GCM_256 ? 36 : 0;
+	const char *takes = "";
+	const struct algorithm *a = algorithm_find(alg, len, &takes);
 
-	if (!want && (len == 20 || len == 36))
-		want = len;
-	if (!want)
+	if (!a)
 		return fault_set(f, -EINVAL,
-				 "the key has %zu bytes: this algorithm takes 20 or 36, of which the last 4 are the salt",
-				 len);
-	if (len != want)
-		return fault_set(f, -EINVAL,
-				 "the key has %zu bytes: this algorithm takes %zu, of which the last 4 are the salt",
-				 len, want);
-	sa->key_len = (uint8_t)(want - SAD_SALT_LEN);
+				 "the key has %zu bytes: this algorithm takes %s, of which the last 4 are the salt",
+				 len, takes);
+	sa->alg = a->alg;
+	sa->key_len = a->key_len;
 	memcpy(key->key, bytes, sa->key_len);
-	memcpy(key->salt, bytes + sa->key_len, SAD_SALT_LEN);
+	memcpy(key->salt, bytes + sa->key_len, ALGORITHM_SALT_LEN);
 	if (digest_key(sa, key))
 		return fault_set(f, -EIO, "libcrypto refused to hash the key");
 	return 0;
@@ -331,7 +327,7 @@ static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, stru
 	/* RFC 4106 section 3: two senders under one key would repeat nonces. */
 	if (key != INDEX_NONE)
 		return problems_add(ps, where,
-				    "the key is also that of '%s': GCM nonces would repeat; each SA needs a key of its own",
+				    "the key is also that of '%s': nonces would repeat; each SA needs a key of its own",
 				    sad->sas[key].name);
 	return 0;
 }
@@ -440,5 +436,5 @@ const char *sad_print_fingerprint(const struct sa *sa, char buf[20])
 
 const char *sad_algorithm_name(const struct sa *sa)
 {
-	return sa->key_len == 16 ? "aes-gcm-128" : "aes-gcm-256";
+	return algorithm_name(sa->alg, sa->key_len);
 }

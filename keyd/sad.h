@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "keyd/algorithm.h"
 #include "keyd/problems.h"
 #include "xesp/keymsg.h"
 #include "xesp/steer.h"
@@ -19,8 +20,7 @@
 struct raw_config;
 
 #define SAD_DIGEST_LEN 32
-#define SAD_SALT_LEN 4 /* RFC 4106 section 4 */
-#define SAD_AES_KEY_MAX 32
+#define SAD_KEY_MAX 32
 
 struct tunnel {
 	char name[XESP_NAME_MAX];
@@ -40,8 +40,8 @@ struct tunnel {
 #define SAD_NONE UINT32_MAX
 
 struct sa_key {
-	uint8_t key[SAD_AES_KEY_MAX];
-	uint8_t salt[SAD_SALT_LEN];
+	uint8_t key[SAD_KEY_MAX];
+	uint8_t salt[ALGORITHM_SALT_LEN];
 };
 
 enum sa_standing {
@@ -59,6 +59,7 @@ struct sa {
 	uint64_t lease;  /* outbound: numbers a durable lease covers */
 	uint8_t dir;     /* enum xesp_dir */
 	bool esn;
+	uint8_t alg;     /* enum xesp_alg */
 	uint8_t key_len; /* bytes of sa_key.key */
 	uint8_t digest[SAD_DIGEST_LEN]; /* SHA-256("xesp fingerprint" || key || salt) */
 	/* as it runs */

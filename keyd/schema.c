@@ -63,13 +63,44 @@ static const cyaml_strval_t action_words[] = {
 	{ "bypass", RAW_ACTION_BYPASS },
 	{ "discard", RAW_ACTION_DISCARD },
 };
-/* Ours, strongSwan's, and the kernel's name, as `ip xfrm` spells it. */
+/*
+ * Ours first, and of each value the first is what a wrong word is told; then strongSwan's (its ICVs
+ * in bytes or bits) and the kernel's, as `ip xfrm` spells them.
+ */
 static const cyaml_strval_t algorithm_words[] = {
-	{ "aes-gcm-128", RAW_ALGORITHM_GCM_128 },
-	{ "aes-gcm-256", RAW_ALGORITHM_GCM_256 },
-	{ "aes128gcm16", RAW_ALGORITHM_GCM_128 },
-	{ "aes256gcm16", RAW_ALGORITHM_GCM_256 },
+	{ "aes-gcm-128", RAW_ALGORITHM_GCM_128_16 },
+	{ "aes-gcm-192", RAW_ALGORITHM_GCM_192_16 },
+	{ "aes-gcm-256", RAW_ALGORITHM_GCM_256_16 },
+	{ "aes-gcm-128-12", RAW_ALGORITHM_GCM_128_12 },
+	{ "aes-gcm-192-12", RAW_ALGORITHM_GCM_192_12 },
+	{ "aes-gcm-256-12", RAW_ALGORITHM_GCM_256_12 },
+	{ "aes-gcm-128-8", RAW_ALGORITHM_GCM_128_8 },
+	{ "aes-gcm-192-8", RAW_ALGORITHM_GCM_192_8 },
+	{ "aes-gcm-256-8", RAW_ALGORITHM_GCM_256_8 },
+	{ "chacha20poly1305", RAW_ALGORITHM_CHACHA20_POLY1305 },
 	{ "rfc4106(gcm(aes))", RAW_ALGORITHM_GCM_ANY },
+	{ "aes-gcm-128-16", RAW_ALGORITHM_GCM_128_16 },
+	{ "aes-gcm-192-16", RAW_ALGORITHM_GCM_192_16 },
+	{ "aes-gcm-256-16", RAW_ALGORITHM_GCM_256_16 },
+	{ "aes128gcm16", RAW_ALGORITHM_GCM_128_16 },
+	{ "aes128gcm128", RAW_ALGORITHM_GCM_128_16 },
+	{ "aes128gcm12", RAW_ALGORITHM_GCM_128_12 },
+	{ "aes128gcm96", RAW_ALGORITHM_GCM_128_12 },
+	{ "aes128gcm8", RAW_ALGORITHM_GCM_128_8 },
+	{ "aes128gcm64", RAW_ALGORITHM_GCM_128_8 },
+	{ "aes192gcm16", RAW_ALGORITHM_GCM_192_16 },
+	{ "aes192gcm128", RAW_ALGORITHM_GCM_192_16 },
+	{ "aes192gcm12", RAW_ALGORITHM_GCM_192_12 },
+	{ "aes192gcm96", RAW_ALGORITHM_GCM_192_12 },
+	{ "aes192gcm8", RAW_ALGORITHM_GCM_192_8 },
+	{ "aes192gcm64", RAW_ALGORITHM_GCM_192_8 },
+	{ "aes256gcm16", RAW_ALGORITHM_GCM_256_16 },
+	{ "aes256gcm128", RAW_ALGORITHM_GCM_256_16 },
+	{ "aes256gcm12", RAW_ALGORITHM_GCM_256_12 },
+	{ "aes256gcm96", RAW_ALGORITHM_GCM_256_12 },
+	{ "aes256gcm8", RAW_ALGORITHM_GCM_256_8 },
+	{ "aes256gcm64", RAW_ALGORITHM_GCM_256_8 },
+	{ "rfc7539esp(chacha20,poly1305)", RAW_ALGORITHM_CHACHA20_POLY1305 },
 };
 
 #define OPTIONAL CYAML_FLAG_OPTIONAL
@@ -265,6 +296,15 @@ static void list_known_keys(const struct findings *f, char *buf, size_t len)
 	}
 }
 
+/* Another name for the value of an earlier word: taken, but not worth the room in a sentence. */
+static bool is_synonym(const cyaml_strval_t *words, uint32_t i)
+{
+	for (uint32_t k = 0; k < i; k++)
+		if (words[k].val == words[i].val)
+			return true;
+	return false;
+}
+
 static void list_words(struct findings *f, char *buf, size_t len)
 {
 	const cyaml_schema_field_t *k;
@@ -280,16 +320,17 @@ static void list_words(struct findings *f, char *buf, size_t len)
 		if (!strcmp(k->key, f->step[0] + 1))
 			break;
 	for (uint32_t i = 0; k && k->key && i < k->value.enumeration.count; i++) {
+		const cyaml_strval_t *words = k->value.enumeration.strings;
 		size_t used = strlen(buf);
 
-		snprintf(buf + used, len - used, "%s%s", used ? ", " : "",
-			 k->value.enumeration.strings[i].str);
+		if (!is_synonym(words, i))
+			snprintf(buf + used, len - used, "%s%s", used ? ", " : "", words[i].str);
 	}
 }
 
 static void add_problem(struct findings *f, cyaml_err_t err)
 {
-	char path[PROBLEMS_PATH_MAX], list[160], value[PROBLEMS_SHOWN_MAX];
+	char path[PROBLEMS_PATH_MAX], list[192], value[PROBLEMS_SHOWN_MAX];
 	const char *word;
 	size_t used;
 

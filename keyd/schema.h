@@ -27,9 +27,17 @@ enum raw_direction { RAW_DIRECTION_OUT = 1, RAW_DIRECTION_IN, RAW_DIRECTION_BOTH
 enum raw_switch { RAW_YES = 1, RAW_NO };
 enum raw_action { RAW_ACTION_DISCARD = 1, RAW_ACTION_BYPASS, RAW_ACTION_PROTECT };
 enum raw_algorithm {
-	RAW_ALGORITHM_GCM_128 = 1, /* AES-GCM, 16-byte ICV, 128-bit key */
-	RAW_ALGORITHM_GCM_256,
-	RAW_ALGORITHM_GCM_ANY, /* the kernel's name: the key's length decides */
+	RAW_ALGORITHM_GCM_128_16 = 1, /* AES-GCM by RFC 4106: bits of key, bytes of ICV */
+	RAW_ALGORITHM_GCM_192_16,
+	RAW_ALGORITHM_GCM_256_16,
+	RAW_ALGORITHM_GCM_128_12,
+	RAW_ALGORITHM_GCM_192_12,
+	RAW_ALGORITHM_GCM_256_12,
+	RAW_ALGORITHM_GCM_128_8,
+	RAW_ALGORITHM_GCM_192_8,
+	RAW_ALGORITHM_GCM_256_8,
+	RAW_ALGORITHM_CHACHA20_POLY1305,
+	RAW_ALGORITHM_GCM_ANY, /* the kernel's name: 16-byte ICV, the key's length decides */
 };
 
 struct raw_interface {

@@ -100,7 +100,7 @@ static void run_engine(struct bench *b, uint32_t size, int at)
 		uint8_t *text = b->frame[i].bytes + PAIR_HEADROOM;
 
 		b->job[i] = (struct engine_job){ .key = b->seal, .text = text, .len = len,
-						 .aad_len = 8, .tag = text + len };
+						 .aad_len = 8, .tag_len = 16, .tag = text + len };
 		b->job[i].nonce[11] = (uint8_t)i;
 	}
 	t0 = now_ns();

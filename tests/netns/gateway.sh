@@ -20,7 +20,7 @@ for program in xesp xespd xesp-keyd; do
 	[ -x "$XESP_BUILD/$program" ] || { echo "no $XESP_BUILD/$program: run make"; exit 1; }
 done
 
-ALGORITHM=aes-gcm-128 # or aes-gcm-256
+ALGORITHM=aes-gcm-128 # or any other that keyd knows by its first name
 ESN=yes
 WINDOW=64
 LEASE= # sequence numbers a block; empty: the default
@@ -39,8 +39,10 @@ for sa in t4-gw1 t4-gw2 t6-gw1 t6-gw2; do KEY[$sa]=$(xxd -p -c 64 -l 36 /dev/ura
 # Key and salt of the SA that this gateway sends on: key_of t4 gw1
 key_of() {
 	case $ALGORITHM in
-	aes-gcm-128) printf '%.40s' "${KEY[$1-$2]}" ;;
-	aes-gcm-256) printf '%s' "${KEY[$1-$2]}" ;;
+	aes-gcm-128*) printf '%.40s' "${KEY[$1-$2]}" ;;
+	aes-gcm-192*) printf '%.56s' "${KEY[$1-$2]}" ;;
+	aes-gcm-256* | chacha20poly1305) printf '%s' "${KEY[$1-$2]}" ;;
+	*) die "no key for $ALGORITHM" ;;
 	esac
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/engine.h"
+#include "crypto/transform.h"
 #include "esp/wire.h"
 #include "libxesp/addr.h"
 #include "libxesp/secret.h"
@@ -14,6 +15,15 @@
 #include "xesp/fault.h"
 
 #define POLICIES 8
+
+/* Written out, not read from crypto/transform.c: tests that use it would agree with any mistake there. */
+const struct pair_cipher pair_ciphers[PAIR_CIPHERS] = {
+	{ XESP_ALG_AES_GCM_16, 16, 16 }, { XESP_ALG_AES_GCM_16, 24, 16 },
+	{ XESP_ALG_AES_GCM_16, 32, 16 }, { XESP_ALG_AES_GCM_12, 16, 12 },
+	{ XESP_ALG_AES_GCM_12, 24, 12 }, { XESP_ALG_AES_GCM_12, 32, 12 },
+	{ XESP_ALG_AES_GCM_8, 16, 8 },	 { XESP_ALG_AES_GCM_8, 24, 8 },
+	{ XESP_ALG_AES_GCM_8, 32, 8 },	 { XESP_ALG_CHACHA20_POLY1305, 32, 16 },
+};
 
 static void must(int err, const struct fault *f, const char *what)
 {
@@ -64,10 +74,11 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 
 static void describe_sas(struct pair *p, const struct pair_opts *o)
 {
+	const uint8_t alg = o->alg ? o->alg : XESP_ALG_AES_GCM_16;
 	struct xesp_keymsg_sa sa = {
 		.id = PAIR_SA_OUT, .tunnel = PAIR_TUNNEL_OUT, .spi = htonl(PAIR_SPI),
-		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = XESP_ALG_AES_GCM_16,
-		.key_len = o->key_len ? o->key_len : 16, .salt_len = 4, .lease_first = 1,
+		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = alg,
+		.key_len = o->key_len ? o->key_len : transform_find(alg)->key_len[0], .salt_len = 4, .lease_first = 1,
 		.lease_last = o->lease ? o->lease : 1000000,
 	};
 
@@ -242,17 +253,19 @@ struct pkt pair_make(struct frame *f, int version, uint32_t len)
 struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len)
 {
 	struct engine_key_spec spec = {
-		.alg = XESP_ALG_AES_GCM_16, .dir = XESP_DIR_OUT, .key = p->out.key,
+		.alg = p->out.alg, .dir = XESP_DIR_OUT, .key = p->out.key,
 		.key_len = p->out.key_len,
 	};
+	const uint8_t icv_len = transform_find(p->out.alg)->icv_len;
 	struct engine_key *key = engine_openssl.key_open(&spec, NULL);
 	uint8_t *ip = f->bytes + PAIR_HEADROOM, *esp = ip + 20, *text = esp + 16;
-	struct engine_job j = { .key = key, .text = text, .len = len, .tag = text + len, .aad_len = 8 };
+	struct engine_job j = { .key = key, .text = text, .len = len, .tag = text + len,
+				.tag_len = icv_len, .aad_len = 8 };
 	static const uint8_t head[20] = { 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 50, 0, 0,
 					  192, 0, 2, 1, 192, 0, 2, 2 };
 
 	memcpy(ip, head, 20);
-	put16(ip + 2, 52 + len);
+	put16(ip + 2, 36 + len + icv_len);
 	pair_checksum(ip);
 	wire_put32(esp, PAIR_SPI);
 	wire_put32(esp + 4, seq);
@@ -263,7 +276,7 @@ struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len
 	memcpy(j.aad, esp, 8);
 	engine_openssl.encrypt(&j, 1);
 	engine_openssl.key_close(key);
-	return pair_esp(f, 52 + len, 20);
+	return pair_esp(f, 36 + len + icv_len, 20);
 }
 
 typedef void (*transform_fn)(struct esp_worker *w, struct batch *b);

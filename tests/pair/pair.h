@@ -30,7 +30,8 @@
 struct pair_opts {
 	bool outer6;
 	bool esn;
-	uint8_t key_len;  /* 0: 16 */
+	uint8_t alg;      /* enum xesp_alg; 0: XESP_ALG_AES_GCM_16 */
+	uint8_t key_len;  /* 0: the shortest of the algorithm */
 	uint32_t window;  /* 0: 64 */
 	uint32_t mtu;     /* of tunnel 1, 0: 1500 */
 	uint8_t df, dscp, dscp_value, ecn, ttl; /* of tunnel 1; ttl 0: 64 */
@@ -44,6 +45,13 @@ struct pair {
 	struct xesp_keymsg_sa out, in; /* as they were added */
 	struct xesp_keymsg_tunnel tunnel_out, tunnel_in;
 };
+
+/* What XESP_ALG_* and key lengths there are, each algorithm with each of its lengths. */
+struct pair_cipher {
+	uint8_t alg, key_len, icv_len;
+};
+#define PAIR_CIPHERS 10
+extern const struct pair_cipher pair_ciphers[PAIR_CIPHERS];
 
 /* Exits with a message when it cannot. */
 void pair_open(struct pair *p, const struct pair_opts *o);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The far end of a tunnel, made of other people's code: scapy's IPsec layer, and beside it ESP in
-twenty lines on python3-cryptography's AES-GCM for what scapy does not check or cannot make (padding
+twenty lines on python3-cryptography's AEAD ciphers for what scapy does not check or cannot make (padding
 octets, the upper half of an ESN that has moved on, packets that are authentic and wrong).
 
   decrypt PCAP SAS [CLEAR.pcap...]  every ESP packet of the capture is opened by both; with captures
@@ -26,10 +26,11 @@ import time
 import scapy.config
 
 scapy.config.conf.ipv6_enabled = True
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: E402
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: E402
 from scapy.layers.inet import ICMP, IP  # noqa: E402
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6  # noqa: E402
-from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
+from scapy.layers.ipsec import CRYPT_ALGOS, ESP, CryptAlgo, SecurityAssociation  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 from scapy.packet import Raw, raw  # noqa: E402
 from scapy.sendrecv import AsyncSniffer  # noqa: E402
@@ -37,11 +38,46 @@ from scapy.utils import PcapReader  # noqa: E402
 
 NEXT_HEADER = {IP: 4, IPv6: 41}
 
+# scapy has AES-GCM with 16 octets of ICV; of the shorter ones (RFC 4106 section 6) it only lacks names.
+for n in (8, 12):
+    CRYPT_ALGOS["AES-GCM-%d" % n] = CryptAlgo(
+        "AES-GCM-%d" % n, cipher=algorithms.AES, mode=modes.GCM, key_size=(16, 24, 32), block_size=1,
+        iv_size=8, icv_size=n, salt_size=4, format_mode_iv=lambda sa, iv, **kw: sa.crypt_salt + iv)
+
+
+class ShortGcm:
+    """AES-GCM with a tag of any length, which cryptography's AESGCM has not."""
+
+    def __init__(self, key, icv):
+        self.key, self.icv = key, icv
+
+    def encrypt(self, nonce, plain, aad):
+        e = Cipher(algorithms.AES(self.key), modes.GCM(nonce)).encryptor()
+        e.authenticate_additional_data(aad)
+        return e.update(plain) + e.finalize() + e.tag[:self.icv]
+
+    def decrypt(self, nonce, sealed, aad):
+        tag = sealed[-self.icv:]
+        d = Cipher(algorithms.AES(self.key), modes.GCM(nonce, tag, self.icv)).decryptor()
+        d.authenticate_additional_data(aad)
+        return d.update(sealed[:-self.icv]) + d.finalize()
+
+
+def cipher_of(algorithm, key):
+    """keyd's name -> scapy's name, cryptography's cipher."""
+    if algorithm == "chacha20poly1305":
+        return "CHACHA20-POLY1305", ChaCha20Poly1305(key)
+    parts = algorithm.split("-")
+    assert parts[:2] == ["aes", "gcm"] and len(key) * 8 == int(parts[2]), algorithm
+    icv = int(parts[3]) if len(parts) > 3 else 16
+    return "AES-GCM" if icv == 16 else "AES-GCM-%d" % icv, ShortGcm(key, icv)
+
 
 class Sa:
     def __init__(self, row):
         self.spi = int(row["spi"], 0)
         self.key = bytes.fromhex(row["key"])
+        self.algorithm = row["algorithm"]
         self.esn = row["esn"] == "yes"
         self.local, self.remote = row["local"], row["remote"]
         self.outer = IPv6 if ":" in self.local else IP
@@ -49,20 +85,22 @@ class Sa:
         self.next = 1
 
     def scapy(self, high=0):
+        name, _ = cipher_of(self.algorithm, self.key[:-4])
         return SecurityAssociation(
-            ESP, spi=self.spi, seq_num=self.next, crypt_algo="AES-GCM", crypt_key=self.key,
+            ESP, spi=self.spi, seq_num=self.next, crypt_algo=name, crypt_key=self.key,
             tunnel_header=self.outer(src=self.local, dst=self.remote), esn_en=self.esn, esn=high)
 
     def aad(self, seq):
-        """RFC 4106 section 5."""
+        """RFC 4106 section 5, RFC 7634 section 2.1."""
         if self.esn:
             return struct.pack("!IQ", self.spi, seq)
         return struct.pack("!II", self.spi, seq & 0xFFFFFFFF)
 
     def seal(self, seq, plain):
-        """RFC 4303 with RFC 4106 around `plain`, which ends with pad length and next header."""
+        """RFC 4303 with RFC 4106 or 7634 around `plain`, which ends with pad length and next header."""
         iv = struct.pack("!Q", 0x5CA9000000000000 | seq & 0xFFFFFFFFFFFF)
-        sealed = AESGCM(self.key[:-4]).encrypt(self.key[-4:] + iv, plain, self.aad(seq))
+        _, cipher = cipher_of(self.algorithm, self.key[:-4])
+        sealed = cipher.encrypt(self.key[-4:] + iv, plain, self.aad(seq))
         esp = struct.pack("!II", self.spi, seq & 0xFFFFFFFF) + iv + sealed
         if self.outer is IP:
             return IP(src=self.local, dst=self.remote, proto=50) / Raw(esp)
@@ -70,7 +108,8 @@ class Sa:
 
     def open(self, esp, seq):
         """Returns the inner packet and its next header; raises on a wrong ICV or wrong padding."""
-        plain = AESGCM(self.key[:-4]).decrypt(self.key[-4:] + esp[8:16], esp[16:], self.aad(seq))
+        _, cipher = cipher_of(self.algorithm, self.key[:-4])
+        plain = cipher.decrypt(self.key[-4:] + esp[8:16], esp[16:], self.aad(seq))
         pad, next_header = plain[-2], plain[-1]
         # RFC 4303 section 2.4: 1, 2, 3..., and the ciphertext ends on a multiple of four.
         if plain[-2 - pad:-2] != bytes(range(1, pad + 1)) or len(plain) % 4:

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# scapy's IPsec layer, and AES-GCM by python3-cryptography, open every packet that xesp sends: both
-# key sizes, ESN on and off, IPv4 and IPv6 in each other. What is inside is, octet for octet but for
+# scapy's IPsec layer, and the ciphers of python3-cryptography, open every packet that xesp sends: each
+# algorithm, with and without ESN, IPv4 and IPv6 in each other. What is inside is, octet for octet but for
 # the TTL, what a host sent.
 
 # shellcheck source-path=SCRIPTDIR
@@ -13,8 +13,8 @@ need "$PYTHON"
 peer_needs
 
 topology_up
-for ALGORITHM in aes-gcm-128 aes-gcm-256; do
-	for ESN in no yes; do
+for ALGORITHM in "${ALGORITHMS[@]}"; do
+	for ESN in $(esn_of "$ALGORITHM"); do
 		gateways_again gw1 gw2
 		write_sas "$TMP/sas.json" t4 t6
 		capture wire w1

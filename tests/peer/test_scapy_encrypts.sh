@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What scapy's IPsec layer makes, xesp accepts: scapy is gateway 1 and holds a conversation with host B
-# behind gw2, in sizes that need every length of padding. Both key sizes, ESN on and off, IPv4 and
-# IPv6. scapy knows no number beyond 2^32, so those are made with python3-cryptography.
+# behind gw2, in sizes that need every length of padding. Each algorithm, with and without ESN, IPv4
+# and IPv6. scapy knows no number beyond 2^32, so those are made with python3-cryptography.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../netns/topology.sh"
@@ -14,8 +14,8 @@ peer_needs
 
 topology_up
 to_gw2=$(mac gw2 out0)
-for ALGORITHM in aes-gcm-128 aes-gcm-256; do
-	for ESN in no yes; do
+for ALGORITHM in "${ALGORITHMS[@]}"; do
+	for ESN in $(esn_of "$ALGORITHM"); do
 		gateways_again gw2
 		for t in t4 t6; do
 			src=10.1.0.2 dst=10.2.0.2

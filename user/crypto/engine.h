@@ -20,9 +20,9 @@
 struct fault;
 struct engine_key; /* one SA's key, prepared for one worker and one direction */
 
-#define ENGINE_NONCE_LEN 12 /* salt and IV, RFC 4106 section 4 */
+#define ENGINE_NONCE_LEN 12 /* salt and IV, RFC 4106 section 4, RFC 7634 section 2 */
 #define ENGINE_AAD_MAX 12   /* SPI and sequence number, with ESN */
-#define ENGINE_TAG_LEN 16
+#define ENGINE_TAG_MAX 16
 
 /* What a key is opened from. Borrowed: the engine keeps no pointer to it. */
 struct engine_key_spec {
@@ -38,8 +38,9 @@ struct engine_job {
 	uint8_t *text;    /* transformed in place */
 	uint32_t len;     /* bytes of text */
 	uint8_t aad_len;
+	uint8_t tag_len;  /* the transform's icv_len, never a packet's word; 0 fails the job */
 	bool ok;          /* out: decryption: the tag was right; encryption: done */
-	uint8_t *tag;     /* 16 bytes: written by encrypt, compared (constant time) by decrypt */
+	uint8_t *tag;     /* written by encrypt, compared (constant time) by decrypt */
 	uint8_t nonce[ENGINE_NONCE_LEN];
 	uint8_t aad[ENGINE_AAD_MAX];
 };

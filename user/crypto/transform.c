@@ -3,15 +3,43 @@
 #include "crypto/transform.h"
 
 static const struct transform transforms[XESP_ALG_MAX] = {
+	/* RFC 4106: salt section 4, IV section 3.1, alignment section 3.2, ICV section 6 */
 	[XESP_ALG_AES_GCM_16] = {
-		/* RFC 4106: salt section 4, IV section 3.1, alignment section 3.2, ICV section 6 */
 		.name = "aes-gcm-16",
 		.iana = 20,
 		.salt_len = 4,
 		.iv_len = 8,
 		.icv_len = 16,
 		.align = 4,
-		.key_len = { 16, 32 },
+		.key_len = { 16, 24, 32 },
+	},
+	[XESP_ALG_AES_GCM_12] = {
+		.name = "aes-gcm-12",
+		.iana = 19,
+		.salt_len = 4,
+		.iv_len = 8,
+		.icv_len = 12,
+		.align = 4,
+		.key_len = { 16, 24, 32 },
+	},
+	[XESP_ALG_AES_GCM_8] = {
+		.name = "aes-gcm-8",
+		.iana = 18,
+		.salt_len = 4,
+		.iv_len = 8,
+		.icv_len = 8,
+		.align = 4,
+		.key_len = { 16, 24, 32 },
+	},
+	/* RFC 7634 section 2: all of it as above, alignment by RFC 4303 section 2.4 alone */
+	[XESP_ALG_CHACHA20_POLY1305] = {
+		.name = "chacha20-poly1305",
+		.iana = 28,
+		.salt_len = 4,
+		.iv_len = 8,
+		.icv_len = 16,
+		.align = 4,
+		.key_len = { 32 },
 	},
 };
 

@@ -113,7 +113,7 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 	}
 }
 
-/* RFC 4106: nonce section 4, associated data section 5. The IV is the packet's, not our rule. */
+/* As in encap.c, but the IV is the packet's, not our rule. */
 static void make_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x,
 		     uint32_t worker)
 {
@@ -124,7 +124,8 @@ static void make_job(struct engine_job *j, const struct pkt *p, const struct sta
 		.text = x->text,
 		.len = x->text_len,
 		.tag = x->text + x->text_len,
-		.aad_len = sa->esn ? 12 : 8,
+		.tag_len = sa->icv_len,
+		.aad_len = sa->aad_len,
 	};
 	memcpy(j->nonce, sa->salt, 4);
 	memcpy(j->nonce + 4, x->text - 8, 8);

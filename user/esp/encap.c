@@ -173,7 +173,7 @@ static void write_trailer(const struct stage_pkt *x, uint8_t *at)
 	at[x->pad_len + 1] = x->inner.version == 4 ? ESP_NEXT_IP4 : ESP_NEXT_IP6;
 }
 
-/* RFC 4106: nonce section 4, IV section 3.1, associated data section 5. */
+/* Nonce: RFC 4106 sections 3.1 and 4; associated data: section 5. RFC 7634 section 2 has the same. */
 static void make_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x,
 		     uint32_t worker)
 {
@@ -184,7 +184,8 @@ static void make_job(struct engine_job *j, const struct pkt *p, const struct sta
 		.text = x->text,
 		.len = x->text_len,
 		.tag = x->text + x->text_len,
-		.aad_len = sa->esn ? 12 : 8,
+		.tag_len = sa->icv_len,
+		.aad_len = sa->aad_len,
 	};
 	memcpy(j->nonce, sa->salt, 4);
 	wire_put64(j->nonce + 4, p->seq);

@@ -149,6 +149,8 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->spi = m->spi;
 	sa->dir = m->dir;
 	sa->esn = m->esn;
+	sa->icv_len = t->icv_len;
+	sa->aad_len = m->esn ? 12 : 8;
 	memcpy(sa->salt, m->salt, sizeof(sa->salt));
 	sa->cold.engine = from->engine;
 	sa->cold.workers_n = from->workers_n;

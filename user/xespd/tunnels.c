@@ -3,8 +3,10 @@
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 
+#include "crypto/transform.h"
 #include "fib/fib.h"
 #include "libxesp/addr.h"
+#include "sad/sa.h"
 #include "slow/slow.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -16,20 +18,19 @@
 #define MTU_MIN 1280u /* IPv6's least, RFC 8200 section 5 */
 #define ESP_HDR_LEN 8u
 #define ESP_TRAILER_LEN 2u
-#define ESP_ALIGN 4u /* RFC 4303 section 2.4 */
-#define GCM_IV_LEN 8u
-#define GCM_ICV_LEN 16u
 
-/* Largest inner packet whose ESP packet fits `mtu`. */
-static uint32_t inner_mtu(const struct xesp_keymsg_tunnel *t, uint32_t mtu)
+/* Largest inner packet whose ESP packet fits `mtu`; without an SA, the costliest algorithm's. */
+static uint32_t inner_mtu(const struct daemon *d, const struct xesp_keymsg_tunnel *t, uint32_t mtu)
 {
+	const struct sa *sa = t->sa_out ? sad_find(d->sad, t->sa_out) : NULL;
+	const struct transform *x = sa ? sa->transform : transform_find(XESP_ALG_AES_GCM_16);
 	const uint32_t outer = (uint32_t)(addr_is_ip4(&t->remote) ? sizeof(struct ip) :
 								    sizeof(struct ip6_hdr)) +
-			       ESP_HDR_LEN + GCM_IV_LEN + GCM_ICV_LEN;
+			       ESP_HDR_LEN + x->iv_len + x->icv_len;
 
 	if (mtu < outer + MTU_MIN)
 		return MTU_MIN;
-	return (mtu - outer) / ESP_ALIGN * ESP_ALIGN - ESP_TRAILER_LEN;
+	return (mtu - outer) / x->align * x->align - ESP_TRAILER_LEN;
 }
 
 /* 0: not known, for the next hop is not. */
@@ -75,7 +76,7 @@ void tunnels_refresh(struct daemon *d)
 			mtu = MTU_ETHERNET;
 		if (t.mtu && t.mtu < mtu)
 			mtu = t.mtu;
-		inner = inner_mtu(&t, mtu);
+		inner = inner_mtu(d, &t, mtu);
 		if (!smallest || inner < smallest)
 			smallest = inner;
 	}

@@ -225,6 +225,31 @@ static void test_connecting_and_unchanged_reloads(void)
 	finish(&x);
 }
 
+/* The same key, so the same SA and numbers that go on; but xespd must hear how it is used now. */
+static void test_another_algorithm_under_the_same_key(void)
+{
+	char sa[256], other[256];
+	struct change_result r;
+	struct fixture x;
+	char *at;
+
+	setup(&x);
+	fixture_sa(sa, "o", "out", 4097, 1, ", lease: 100");
+	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x.k, &r, sa, lan), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 S1 A1");
+	at = strstr(sa, "aes-gcm-128");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	snprintf(other, sizeof(other), "%.*saes-gcm-128-8%s", (int)(at - sa), sa,
+		 at + strlen("aes-gcm-128"));
+	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x.k, &r, other, lan), 0);
+	CU_ASSERT(r.added == 0 && r.kept == 1 && r.removed == 0);
+	expect_story(&x, "A1");
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->alg, XESP_ALG_AES_GCM_8);
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
+	finish(&x);
+}
+
 static void test_make_before_break(void)
 {
 	struct change_result r;
@@ -319,6 +344,7 @@ static void test_leases_are_granted_and_refused(void)
 
 CU_TestInfo change_worker_tests[] = {
 	{ "a reload that changes nothing tells xespd nothing", test_connecting_and_unchanged_reloads },
+	{ "another algorithm under the same key", test_another_algorithm_under_the_same_key },
 	{ "new keys: make before break", test_make_before_break },
 	{ "xespd refuses an SA: everything is taken back", test_a_refusal_takes_all_back },
 	{ "xespd dies midway: the new configuration holds", test_a_worker_that_dies_midway },

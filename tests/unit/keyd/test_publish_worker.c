@@ -70,9 +70,9 @@ static const char two_sas[] =
 	"tunnels:\n"
 	"  - {name: t, local: 192.0.2.1, remote: 192.0.2.2, ttl: 9, mtu: 1400}\n"
 	"sas:\n"
-	"  - {name: o, tunnel: t, direction: out, spi: 4097, algorithm: aes-gcm-128,"
+	"  - {name: o, tunnel: t, direction: out, spi: 4097, algorithm: aes-gcm-128-8,"
 	"     key: 000102030405060708090a0b0c0d0e0f10111213}\n"
-	"  - {name: i, tunnel: t, direction: in, spi: 4098, algorithm: aes-gcm-256, esn: no,"
+	"  - {name: i, tunnel: t, direction: in, spi: 4098, algorithm: chacha20poly1305, esn: no,"
 	"     key: 202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f40414243}\n"
 	"policies:\n"
 	"  - {name: p, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.2.0.0/24}\n";
@@ -160,7 +160,7 @@ static void check_sa(const struct peer *p, int which)
 
 	CU_ASSERT_EQUAL_FATAL(p->len, sizeof(*m));
 	CU_ASSERT_EQUAL(m->tunnel, 3);
-	CU_ASSERT_EQUAL(m->alg, XESP_ALG_AES_GCM_16);
+	CU_ASSERT_EQUAL(m->alg, which ? XESP_ALG_CHACHA20_POLY1305 : XESP_ALG_AES_GCM_8);
 	CU_ASSERT_EQUAL(m->salt_len, 4);
 	if (which == 0) {
 		CU_ASSERT(m->id == 11 && m->dir == XESP_DIR_OUT && m->esn == 1);

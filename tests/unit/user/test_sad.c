@@ -31,7 +31,7 @@ static const struct {
 } wrongs[] = {
 	{ W_ID_ZERO, "SA id 0" }, { W_ID_HIGH, "SA id 64" }, { W_TUNNEL_ZERO, "tunnel id 0" },
 	{ W_TUNNEL_HIGH, "tunnel id 64" }, { W_SPI, "SPI 255 is reserved" },
-	{ W_ALG, "algorithm 9" }, { W_ALG_NONE, "algorithm 0" }, { W_KEY_LEN, "key of 24" },
+	{ W_ALG, "algorithm 9" }, { W_ALG_NONE, "algorithm 0" }, { W_KEY_LEN, "key of 20" },
 	{ W_SALT_LEN, "salt of 8" }, { W_DIR, "direction 2" }, { W_ESN, "ESN 2" },
 	{ W_WINDOW_SMALL, "window of 31" }, { W_WINDOW_LARGE, "window of 65537" },
 	{ W_WINDOW_RING, "do not hold a window of 65" },
@@ -54,7 +54,7 @@ static void spoil(struct pair *p, struct xesp_keymsg_sa *m, enum wrong wrong)
 	case W_SPI: m->spi = htonl(255); break;
 	case W_ALG: m->alg = 9; break;
 	case W_ALG_NONE: m->alg = 0; break;
-	case W_KEY_LEN: m->key_len = 24; break;
+	case W_KEY_LEN: m->key_len = 20; break;
 	case W_SALT_LEN: m->salt_len = 8; break;
 	case W_DIR: m->dir = 2; break;
 	case W_ESN: m->esn = 2; break;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "crypto/engine.h"
+#include "crypto/transform.h"
 #include "tests/pair/pair.h"
 #include "tests/pair/vector.h"
 #include "xesp/fault.h"
@@ -36,18 +37,22 @@ static void read_row(struct row *r, char **field)
 	CU_ASSERT_EQUAL(vector_hex(r->sealed + len, 16, field[7]), 16);
 }
 
+struct counted {
+	enum xesp_alg alg;
+	uint8_t icv_len; /* the vectors' own is 16; a shorter one is its beginning, SP 800-38D section 7.1 */
+	int done;
+};
+
 static void engine_row(char **field, void *ctx)
 {
-	struct engine_key_spec spec = { .alg = XESP_ALG_AES_GCM_16, .dir = XESP_DIR_OUT };
+	struct counted *c = ctx;
+	struct engine_key_spec spec = { .alg = c->alg, .dir = XESP_DIR_OUT };
 	uint8_t buf[272];
 	struct engine_key *out, *in;
 	struct engine_job j;
 	struct row r;
-	int *done = ctx;
 
 	read_row(&r, field);
-	if (r.key_len == 24)
-		return; /* case 7: keys of 192 bits are not served yet */
 	spec.key = r.key;
 	spec.key_len = r.key_len;
 	out = engine_openssl.key_open(&spec, NULL);
@@ -55,27 +60,37 @@ static void engine_row(char **field, void *ctx)
 	in = engine_openssl.key_open(&spec, NULL);
 	memcpy(buf, r.text, r.text_len);
 	j = (struct engine_job){ .key = out, .text = buf, .len = r.text_len,
-				 .aad_len = (uint8_t)r.aad_len, .tag = buf + r.text_len };
+				 .aad_len = (uint8_t)r.aad_len, .tag = buf + r.text_len,
+				 .tag_len = c->icv_len };
 	memcpy(j.nonce, r.nonce, 12);
 	memcpy(j.aad, r.aad, r.aad_len);
 	engine_openssl.encrypt(&j, 1);
 	CU_ASSERT_TRUE(j.ok);
-	CU_ASSERT_EQUAL(memcmp(buf, r.sealed, r.text_len + 16), 0);
+	CU_ASSERT_EQUAL(memcmp(buf, r.sealed, r.text_len + c->icv_len), 0);
 	j.key = in;
 	engine_openssl.decrypt(&j, 1);
 	CU_ASSERT_TRUE(j.ok);
 	CU_ASSERT_EQUAL(memcmp(buf, r.text, r.text_len), 0);
 	engine_openssl.key_close(out);
 	engine_openssl.key_close(in);
-	(*done)++;
+	c->done++;
 }
+
+static struct counted gcms[] = {
+	{ XESP_ALG_AES_GCM_16, 16, 0 }, { XESP_ALG_AES_GCM_12, 12, 0 }, { XESP_ALG_AES_GCM_8, 8, 0 },
+};
 
 static void engine_rows(void)
 {
-	int done = 0;
+	struct counted chacha = { XESP_ALG_CHACHA20_POLY1305, 16, 0 };
 
-	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_gcm.txt", 8, engine_row, &done), 14);
-	CU_ASSERT_EQUAL(done, 13);
+	for (int i = 0; i < 3; i++) {
+		gcms[i].done = 0;
+		CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_gcm.txt", 8, engine_row, &gcms[i]), 14);
+		CU_ASSERT_EQUAL(gcms[i].done, 14);
+	}
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_chacha20.txt", 8, engine_row, &chacha), 2);
+	CU_ASSERT_EQUAL(chacha.done, 2);
 }
 
 /* An inbound SA with this SPI and key that stands just before the number. */
@@ -133,52 +148,61 @@ static uint64_t number(const uint8_t *p, uint32_t len)
 
 /*
  * The draft's cases as ESP packets. Their next header is 1 (transport mode), so an authentic one is
- * refused as BAD_INNER, and that reason shows that it was found authentic.
+ * refused as BAD_INNER, and that reason shows that it was found authentic. RFC 7634's packet is
+ * between addresses that no selector here names.
  */
 static void esp_row(char **field, void *ctx)
 {
-	struct pair_opts o = { 0 };
+	struct counted *c = ctx;
+	struct pair_opts o = { .alg = (uint8_t)c->alg };
 	uint8_t esp[8 + 8 + 272];
 	struct pair p;
 	static struct frame fr;
 	struct pkt pkt;
 	struct row r;
 	uint32_t len;
-	int err, *done = ctx;
+	int err;
 
 	read_row(&r, field);
-	if (r.key_len == 24)
-		return;
+	if (r.text_len % 4)
+		return; /* RFC 8439's text was never an ESP packet's */
 	o.key_len = (uint8_t)r.key_len;
 	o.esn = r.aad_len == 12;
 	err = open_inbound(&p, &o, r.aad, r.key, r.nonce, number(r.aad + 4, r.aad_len - 4));
 	/* Case 4 has SPI 0, which RFC 4303 section 2.1 keeps off the wire. */
-	CU_ASSERT_EQUAL(err, r.number == 4 ? -EINVAL : 0);
+	CU_ASSERT_EQUAL(err, r.number == 4 && c->alg != XESP_ALG_CHACHA20_POLY1305 ? -EINVAL : 0);
 	if (!err) {
 		memcpy(esp, r.aad, 4);
 		memcpy(esp + 4, r.aad + r.aad_len - 4, 4);
 		memcpy(esp + 8, r.nonce + 4, 8);
-		memcpy(esp + 16, r.sealed, r.text_len + 16);
-		len = 16 + r.text_len + 16;
+		memcpy(esp + 16, r.sealed, r.text_len + c->icv_len);
+		len = 16 + r.text_len + c->icv_len;
 		pkt = esp_packet(&p, &fr, esp, len);
 		pkt.l3[20 + len - 1] ^= 1;
 		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), XESP_DROP_BAD_ICV);
 		pkt = esp_packet(&p, &fr, esp, len);
-		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), XESP_DROP_BAD_INNER);
+		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), c->alg == XESP_ALG_CHACHA20_POLY1305 ?
+							      XESP_DROP_SELECTOR_MISMATCH :
+							      XESP_DROP_BAD_INNER);
 		CU_ASSERT_EQUAL(pkt.seq, number(r.aad + 4, r.aad_len - 4));
 		pkt = esp_packet(&p, &fr, esp, len);
 		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), XESP_DROP_REPLAY_DUPLICATE);
-		(*done)++;
+		c->done++;
 	}
 	pair_close(&p);
 }
 
 static void esp_rows(void)
 {
-	int done = 0;
+	struct counted chacha = { XESP_ALG_CHACHA20_POLY1305, 16, 0 };
 
-	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_gcm.txt", 8, esp_row, &done), 14);
-	CU_ASSERT_EQUAL(done, 12);
+	for (int i = 0; i < 3; i++) {
+		gcms[i].done = 0;
+		CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_gcm.txt", 8, esp_row, &gcms[i]), 14);
+		CU_ASSERT_EQUAL(gcms[i].done, 13);
+	}
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_chacha20.txt", 8, esp_row, &chacha), 2);
+	CU_ASSERT_EQUAL(chacha.done, 1);
 }
 
 struct tunnel_row {
@@ -188,10 +212,23 @@ struct tunnel_row {
 	struct pair_opts o;
 };
 
-static void read_tunnel_row(struct tunnel_row *r, char **field)
+static uint8_t algorithm(const char *name)
+{
+	for (uint8_t alg = 1; alg < XESP_ALG_MAX; alg++)
+		if (!strcmp(transform_find(alg)->name, name))
+			return alg;
+	CU_FAIL("no such algorithm");
+	return 0;
+}
+
+static bool named = true;
+
+/* `ctx` of the rows that name their algorithm is not NULL. */
+static void read_tunnel_row(struct tunnel_row *r, char **field, const void *ctx)
 {
 	r->o = (struct pair_opts){ .outer6 = field[1][0] == '6', .esn = field[5][0] == '1' };
 	vector_hex(r->spi, 4, field[2]);
+	r->o.alg = ctx ? algorithm(field[9]) : XESP_ALG_AES_GCM_16;
 	r->o.key_len = (uint8_t)vector_hex(r->key, sizeof(r->key), field[3]);
 	vector_hex(r->salt, 4, field[4]);
 	r->seq = strtoull(field[6], NULL, 16);
@@ -206,8 +243,7 @@ static void decap_row(char **field, void *ctx)
 	struct pair p;
 	struct pkt pkt;
 
-	(void)ctx;
-	read_tunnel_row(&r, field);
+	read_tunnel_row(&r, field, ctx);
 	CU_ASSERT_EQUAL(open_inbound(&p, &r.o, r.spi, r.key, r.salt, r.seq), 0);
 	pkt = esp_packet(&p, &fr, r.esp, r.esp_len);
 	CU_ASSERT_EQUAL(pair_decap(&p, &pkt), XESP_DROP_NONE);
@@ -219,6 +255,7 @@ static void decap_row(char **field, void *ctx)
 static void decap_rows(void)
 {
 	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel.txt", 9, decap_row, NULL), 16);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_aead.txt", 10, decap_row, &named), 32);
 }
 
 /* Encap makes the other implementation's packet, byte for byte from SPI to ICV. */
@@ -230,8 +267,7 @@ static void encap_row(char **field, void *ctx)
 	struct pair p;
 	struct pkt pkt;
 
-	(void)ctx;
-	read_tunnel_row(&r, field);
+	read_tunnel_row(&r, field, ctx);
 	pair_open(&p, &r.o);
 	m = &p.out;
 	memcpy(&m->spi, r.spi, 4);
@@ -252,11 +288,12 @@ static void encap_row(char **field, void *ctx)
 static void encap_rows(void)
 {
 	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel.txt", 9, encap_row, NULL), 16);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_aead.txt", 10, encap_row, &named), 32);
 }
 
 CU_TestInfo vectors_tests[] = {
-	{ "draft-mcgrew-gcm-test-01 by the engine, both directions", engine_rows },
-	{ "draft-mcgrew-gcm-test-01 as ESP packets by decap", esp_rows },
+	{ "draft-mcgrew-gcm-test-01, RFC 7634, RFC 8439 by the engine, both directions", engine_rows },
+	{ "draft-mcgrew-gcm-test-01 and RFC 7634 as ESP packets by decap", esp_rows },
 	{ "scapy's tunnel packets are decapsulated", decap_rows },
 	{ "scapy's tunnel packets are made, byte for byte", encap_rows },
 	CU_TEST_INFO_NULL,
