@@ -49,9 +49,8 @@ need() {
 	done
 }
 
-exec {NEVER}<> <(:) # never readable: what pause waits on, without a process
-readonly NEVER
-pause() { read -r -t "$1" -u "$NEVER" || true; }
+# A process, though `read -t` would need none: bash 5.2 crashes when a trap exits out of that.
+pause() { sleep "$1" || true; }
 
 # Waits for a condition instead of sleeping: until_ok <seconds> <command...>
 until_ok() {
@@ -128,13 +127,19 @@ kernel_complaints() {
 exec {STDOUT}>&1 {STDERR}>&2
 readonly STDOUT STDERR
 cleanup() {
-	local status=$? f ns left
+	local status=$?
 	trap - EXIT ERR
-	[ -z "$SIGNALLED" ] || status=$SIGNALLED
-	# It may have been a redirected command that was interrupted.
-	exec >&"$STDOUT"
-	exec 2>&"$STDERR"
 	trap '' INT TERM HUP
+	[ -z "$SIGNALLED" ] || status=$SIGNALLED
+	# It may have been a redirected command that was interrupted. Not by `exec`: bash, which has yet
+	# to undo that redirection, was seen to crash.
+	clean "$status" >&"$STDOUT" 2>&"$STDERR"
+	exit $?
+}
+
+# Returns the exit status that the script shall have.
+clean() { # clean <status>
+	local status=$1 f ns left
 	set +o errexit
 	for f in "${CLEANERS[@]}"; do "$f" "$status"; done
 	end_processes
@@ -153,7 +158,7 @@ cleanup() {
 		[ "$status" -ne 0 ] || status=1
 	fi
 	! declare -F epilogue >/dev/null || epilogue "$status" || [ "$status" -ne 0 ] || status=1
-	exit "$status"
+	return "$status"
 }
 
 KERNEL_LOG_MARK=$(dmesg 2>/dev/null | wc -l) || true
