@@ -62,6 +62,14 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.dscp = t->dscp,
 		.dscp_value = t->dscp_value,
 		.ecn = t->ecn,
+		.pmtu = t->pmtu,
+		.pmtu_probe = t->pmtu_probe,
+		.icmp_check = t->icmp_check,
+		.mss = t->mss,
+		.pmtu_floor = t->pmtu_floor,
+		.pmtu_age = t->pmtu_age,
+		.probe_local = t->probe_local,
+		.probe_remote = t->probe_remote,
 	};
 	memcpy(m->name, t->name, sizeof(m->name));
 	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));

@@ -21,6 +21,25 @@ static const char *print_dirs(uint8_t dirs)
 	return dirs == 1 << XESP_DIR_IN ? "in" : "both";
 }
 
+static void print_path(const struct tunnel *t, FILE *out)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, "    pmtu: %s\n", t->pmtu == XESP_PMTU_LEARN ? "learn" : "fixed");
+	fprintf(out, "    pmtu_floor: %u\n", t->pmtu_floor);
+	fprintf(out, "    pmtu_age: %u\n", t->pmtu_age);
+	fprintf(out, "    pmtu_probe: %s\n", t->pmtu_probe ? "yes" : "no");
+	if (!addr_is_unset(&t->probe_local))
+		fprintf(out, "    probe_local: %s\n", addr_print(&t->probe_local, text));
+	if (!addr_is_unset(&t->probe_remote))
+		fprintf(out, "    probe_remote: %s\n", addr_print(&t->probe_remote, text));
+	if (t->mss > XESP_MSS_AUTO)
+		fprintf(out, "    mss: %u\n", t->mss);
+	else
+		fprintf(out, "    mss: %s\n", t->mss == XESP_MSS_AUTO ? "auto" : "off");
+	fprintf(out, "    icmp_check: %s\n", t->icmp_check ? "yes" : "no");
+}
+
 static void print_tunnel(const struct tunnel *t, FILE *out)
 {
 	char text[ADDR_TEXT_MAX];
@@ -37,6 +56,7 @@ static void print_tunnel(const struct tunnel *t, FILE *out)
 	fprintf(out, "    ecn: %s\n", ecns[t->ecn]);
 	if (t->mtu)
 		fprintf(out, "    mtu: %u\n", t->mtu);
+	print_path(t, out);
 }
 
 static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)

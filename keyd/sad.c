@@ -10,6 +10,7 @@
 #include "keyd/index.h"
 #include "keyd/key_text.h"
 #include "keyd/numbers.h"
+#include "keyd/path_mtu.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
 #include "libxesp/addr.h"
@@ -126,7 +127,8 @@ static int init_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const cha
 	if (!is_unicast(&t->local) || !is_unicast(&t->remote))
 		return problems_add(ps, path,
 				    "local and remote must be unicast addresses of single machines");
-	return take_outer_header(t, raw, path, ps);
+	err = take_outer_header(t, raw, path, ps);
+	return path_mtu_take(t, raw, path, ps) | err;
 }
 
 static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct index *names,

@@ -32,6 +32,13 @@ struct tunnel {
 	uint8_t dscp; /* enum xesp_dscp */
 	uint8_t dscp_value;
 	uint8_t ecn;     /* enum xesp_ecn */
+	uint8_t pmtu;    /* enum xesp_pmtu */
+	bool pmtu_probe;
+	bool icmp_check;
+	uint16_t mss;    /* XESP_MSS_OFF, XESP_MSS_AUTO or a value */
+	uint16_t pmtu_floor;
+	uint32_t pmtu_age; /* seconds */
+	struct xesp_addr probe_local, probe_remote; /* zero: none */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
 	uint32_t inbound_first; /* inbound policies: spd.inbound[first .. first + n - 1] */
 	uint32_t inbound_n;

@@ -40,6 +40,10 @@ static const cyaml_strval_t df_words[] = {
 	{ "set", RAW_DF_SET },
 	{ "clear", RAW_DF_CLEAR },
 };
+static const cyaml_strval_t pmtu_words[] = {
+	{ "learn", RAW_PMTU_LEARN },
+	{ "fixed", RAW_PMTU_FIXED },
+};
 static const cyaml_strval_t ecn_words[] = {
 	{ "normal", RAW_ECN_NORMAL },
 	{ "compatibility", RAW_ECN_COMPATIBILITY },
@@ -128,6 +132,14 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("dscp", OPTIONAL, struct raw_tunnel, dscp),
 	WORD("ecn", OPTIONAL, struct raw_tunnel, ecn, ecn_words),
 	TEXT("mtu", OPTIONAL, struct raw_tunnel, mtu),
+	WORD("pmtu", OPTIONAL, struct raw_tunnel, pmtu, pmtu_words),
+	TEXT("pmtu_floor", OPTIONAL, struct raw_tunnel, pmtu_floor),
+	TEXT("pmtu_age", OPTIONAL, struct raw_tunnel, pmtu_age),
+	WORD("pmtu_probe", OPTIONAL, struct raw_tunnel, pmtu_probe, switch_words),
+	TEXT("probe_local", OPTIONAL, struct raw_tunnel, probe_local),
+	TEXT("probe_remote", OPTIONAL, struct raw_tunnel, probe_remote),
+	TEXT("mss", OPTIONAL, struct raw_tunnel, mss),
+	WORD("icmp_check", OPTIONAL, struct raw_tunnel, icmp_check, switch_words),
 	CYAML_FIELD_END
 };
 

@@ -22,6 +22,7 @@ enum raw_default { RAW_DEFAULT_DISCARD = 1, RAW_DEFAULT_BYPASS };
 enum raw_routes { RAW_ROUTES_INSTALL = 1, RAW_ROUTES_NONE };
 enum raw_role { RAW_ROLE_INNER = 1, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
 enum raw_df { RAW_DF_COPY = 1, RAW_DF_SET, RAW_DF_CLEAR };
+enum raw_pmtu { RAW_PMTU_LEARN = 1, RAW_PMTU_FIXED };
 enum raw_ecn { RAW_ECN_NORMAL = 1, RAW_ECN_COMPATIBILITY };
 enum raw_direction { RAW_DIRECTION_OUT = 1, RAW_DIRECTION_IN, RAW_DIRECTION_BOTH };
 enum raw_switch { RAW_YES = 1, RAW_NO };
@@ -54,6 +55,14 @@ struct raw_tunnel {
 	char *dscp; /* "copy" or a number */
 	enum raw_ecn ecn;
 	char *mtu;
+	enum raw_pmtu pmtu;
+	char *pmtu_floor;
+	char *pmtu_age;
+	enum raw_switch pmtu_probe;
+	char *probe_local;
+	char *probe_remote;
+	char *mss; /* "off", "auto" or a number */
+	enum raw_switch icmp_check;
 };
 
 struct raw_sa {

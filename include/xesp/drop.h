@@ -55,7 +55,8 @@
 	X(BAD_META, "bad-meta", "frame without valid steering metadata: other XDP program?")       \
 	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")               \
 	X(RX_FULL, "rx-full", "receive ring full: a worker is slower than the traffic")            \
-	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")
+	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")      \
+	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */

@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include "xesp/steer.h"
 
-#define XESP_KEYMSG_VERSION 1
+#define XESP_KEYMSG_VERSION 2
 #define XESP_KEYMSG_MAX 16384 /* bytes of the largest message */
 
 enum xesp_keymsg_type {
@@ -58,6 +58,7 @@ struct xesp_keymsg_id {
 
 enum xesp_df { XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
 enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET };
+enum xesp_pmtu { XESP_PMTU_LEARN, XESP_PMTU_FIXED }; /* RFC 4301 section 8.2 */
 enum xesp_ecn { XESP_ECN_NORMAL, XESP_ECN_COMPATIBILITY }; /* RFC 6040 section 4.1 */
 
 /* A tunnel: RFC 4301 section 5.1.2, how the outer header is made. */
@@ -74,8 +75,20 @@ struct xesp_keymsg_tunnel {
 	__u8 dscp;  /* enum xesp_dscp */
 	__u8 dscp_value; /* 0 to 63, with XESP_DSCP_SET */
 	__u8 ecn;   /* enum xesp_ecn */
-	__u8 pad[7];
+	__u8 pmtu;  /* enum xesp_pmtu: is what the path says believed */
+	__u8 pmtu_probe; /* 1: RFC 8899, by echo requests to probe_remote */
+	__u8 icmp_check; /* 1: an ICMP error out of the tunnel must quote what the tunnel may carry */
+	__u16 mss;  /* XESP_MSS_OFF, XESP_MSS_AUTO, or the largest that a SYN may announce */
+	__u16 pmtu_floor; /* bytes: no path MTU below it is believed */
+	__u32 pmtu_age;   /* seconds that a learned path MTU holds */
+	__u32 pad2;
+	struct xesp_addr probe_local;  /* inner source of echo requests; ::: the kernel's choice */
+	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
 };
+
+#define XESP_MSS_OFF 0
+#define XESP_MSS_AUTO 1 /* what fits the tunnel's path MTU */
+#define XESP_MSS_MIN 88 /* RFC 791's least packet of 68 would leave 28; nobody goes that low */
 
 /* One row of what a tunnel may carry inbound, RFC 4301 section 5.2. Ranges are inclusive. */
 struct xesp_selector {
@@ -151,7 +164,7 @@ struct xesp_keymsg_ack {
 };
 
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32, "layout");
 _Static_assert(sizeof(struct xesp_selector) == 80, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 72, "layout");

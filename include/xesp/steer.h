@@ -16,7 +16,7 @@
 #include "xesp/drop.h"
 
 /* Goes up by one with any change below; attach and the daemons refuse pins of another value. */
-#define XESP_STEER_ABI 1
+#define XESP_STEER_ABI 2
 
 #define XESP_PIN_DIR "/sys/fs/bpf/xesp"
 
@@ -197,6 +197,19 @@ struct xesp_sa_state {
 	__u64 lost;         /* inbound: numbers that left the window unseen */
 	__u64 last_used_ns; /* CLOCK_BOOTTIME */
 	__u64 drops[XESP_DROP_SLOTS];
+	/* outbound, by xespd: RFC 4301 section 4.4.2.1, the observed path MTU and its age */
+	__u64 path_mtu_ns;   /* CLOCK_BOOTTIME when it was learned or confirmed; 0: not learned */
+	__u32 path_mtu;      /* outer bytes in force; 0 not known */
+	__u16 inner_mtu;     /* the largest inner packet that fits it */
+	__u8 path_mtu_from;  /* enum xesp_pmtu_from */
+	__u8 pad2;
+};
+
+enum xesp_pmtu_from {
+	XESP_PMTU_FROM_LINK,   /* the outgoing route or interface */
+	XESP_PMTU_FROM_CONFIG, /* `mtu` of the tunnel */
+	XESP_PMTU_FROM_ICMP,   /* a router on the path said so */
+	XESP_PMTU_FROM_PROBE,  /* the largest probe that was answered */
 };
 
 /* Map xesp_replay, ARRAY (mmapable) of __u64: the bits of all replay windows, see esp/replay.h. */
@@ -244,7 +257,7 @@ _Static_assert(sizeof(struct xesp_policy) == 48, "layout");
 _Static_assert(sizeof(struct xesp_tunnel) == 72, "layout");
 _Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
-_Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8, "layout");
+_Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8 + 16, "layout");
 _Static_assert(sizeof(struct xesp_worker_stats) == 64 + XESP_DROP_SLOTS * 8, "layout");
 _Static_assert(sizeof(struct xesp_meta) == 16, "metadata must be a multiple of 4");
 

@@ -24,6 +24,11 @@ void addr_from_ip6(struct xesp_addr *a, const void *in6)
 	memcpy(a->w, in6, 16);
 }
 
+bool addr_is_unset(const struct xesp_addr *a)
+{
+	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
+}
+
 bool addr_is_ip4(const struct xesp_addr *a)
 {
 	return !a->w[0] && !a->w[1] && a->w[2] == htonl(0xffff);

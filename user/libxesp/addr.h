@@ -31,6 +31,8 @@ const char *addr_print(const struct xesp_addr *a, char buf[ADDR_TEXT_MAX]);
 /* Writes "address/len", len in the mapped form as above; returns buf. */
 const char *addr_print_prefix(const struct xesp_addr *a, uint8_t len, char buf[ADDR_TEXT_MAX]);
 
+/* All zero: the unspecified IPv6 address, and what was never set. */
+bool addr_is_unset(const struct xesp_addr *a);
 bool addr_is_ip4(const struct xesp_addr *a);
 bool addr_equal(const struct xesp_addr *a, const struct xesp_addr *b);
 

@@ -31,6 +31,12 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 	if (m->mtu && (m->mtu < least || m->mtu > MTU_MAX))
 		return fault_set(f, -EINVAL, "MTU %u; %u to %u are possible, 0 is the interface's",
 				 m->mtu, least, MTU_MAX);
+	if (m->pmtu > XESP_PMTU_FIXED || m->pmtu_probe > 1 || m->icmp_check > 1 ||
+	    (m->mss > XESP_MSS_AUTO && m->mss < XESP_MSS_MIN))
+		return fault_set(f, -EINVAL, "PMTU %u/%u, ICMP check %u, MSS %u: no such value",
+				 m->pmtu, m->pmtu_probe, m->icmp_check, m->mss);
+	if (m->pmtu_probe && addr_is_unset(&m->probe_remote))
+		return fault_set(f, -EINVAL, "probing without an address that answers");
 	if (!m->ttl)
 		return fault_set(f, -EINVAL, "outer TTL 0 would reach nobody");
 	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_SET || m->dscp_value > DSCP_MAX ||

@@ -389,6 +389,8 @@ static void leases(void)
 	close_link();
 }
 
+#define V XESP_KEYMSG_VERSION
+
 /* Each row is sent as it is, once after HELLO, once in step: it must end the connection. */
 static const struct bad {
 	const char *what;
@@ -398,28 +400,28 @@ static const struct bad {
 	uint16_t n; /* with SELECTORS */
 	const char *says;
 } bad[] = {
-	{ "shorter than a header", 8, XESP_KEYMSG_SYNC_BEGIN, 1, 8, 0, "shorter than its header" },
-	{ "claims more than there is", 17, XESP_KEYMSG_SYNC_BEGIN, 1, 16, 0, "claims 17" },
-	{ "claims less than there is", 16, XESP_KEYMSG_SYNC_BEGIN, 1, 17, 0, "claims 16" },
-	{ "another version", 16, XESP_KEYMSG_SYNC_BEGIN, 2, 16, 0, "restart both" },
-	{ "type 0", 16, 0, 1, 16, 0, "type 0" },
-	{ "our own LEASE_REQUEST", 24, XESP_KEYMSG_LEASE_REQUEST, 1, 24, 0, "type 11" },
-	{ "our own ACK", 144, XESP_KEYMSG_ACK, 1, 144, 0, "type 12" },
-	{ "a type that is not", 16, 13, 1, 16, 0, "type 13" },
-	{ "type 65535", 16, 65535, 1, 16, 0, "type 65535" },
-	{ "an SA one byte short", sizeof(struct xesp_keymsg_sa) - 1, XESP_KEYMSG_SA_ADD, 1,
+	{ "shorter than a header", 8, XESP_KEYMSG_SYNC_BEGIN, V, 8, 0, "shorter than its header" },
+	{ "claims more than there is", 17, XESP_KEYMSG_SYNC_BEGIN, V, 16, 0, "claims 17" },
+	{ "claims less than there is", 16, XESP_KEYMSG_SYNC_BEGIN, V, 17, 0, "claims 16" },
+	{ "another version", 16, XESP_KEYMSG_SYNC_BEGIN, V + 1, 16, 0, "restart both" },
+	{ "type 0", 16, 0, V, 16, 0, "type 0" },
+	{ "our own LEASE_REQUEST", 24, XESP_KEYMSG_LEASE_REQUEST, V, 24, 0, "type 11" },
+	{ "our own ACK", 144, XESP_KEYMSG_ACK, V, 144, 0, "type 12" },
+	{ "a type that is not", 16, 13, V, 16, 0, "type 13" },
+	{ "type 65535", 16, 65535, V, 16, 0, "type 65535" },
+	{ "an SA one byte short", sizeof(struct xesp_keymsg_sa) - 1, XESP_KEYMSG_SA_ADD, V,
 	  sizeof(struct xesp_keymsg_sa) - 1, 0, "SA_ADD of 127 bytes" },
-	{ "an SA one byte long", sizeof(struct xesp_keymsg_sa) + 1, XESP_KEYMSG_SA_ADD, 1,
+	{ "an SA one byte long", sizeof(struct xesp_keymsg_sa) + 1, XESP_KEYMSG_SA_ADD, V,
 	  sizeof(struct xesp_keymsg_sa) + 1, 0, "SA_ADD of 129 bytes" },
-	{ "a lease without its last", 32, XESP_KEYMSG_LEASE_GRANT, 1, 32, 0, "LEASE_GRANT of 32" },
-	{ "a tunnel of a header", 16, XESP_KEYMSG_TUNNEL_SET, 1, 16, 0, "TUNNEL_SET of 16" },
-	{ "selectors without their count", 20, XESP_KEYMSG_SELECTORS, 1, 20, 0, "SELECTORS of 20" },
-	{ "one selector, none there", 24, XESP_KEYMSG_SELECTORS, 1, 24, 1, "for 1 rows" },
-	{ "no selector, one there", 104, XESP_KEYMSG_SELECTORS, 1, 104, 0, "for 0 rows" },
-	{ "selectors cut off", 183, XESP_KEYMSG_SELECTORS, 1, 183, 2, "for 2 rows" },
-	{ "too many selectors", 24 + 129 * 80, XESP_KEYMSG_SELECTORS, 1, 24 + 129 * 80, 129,
+	{ "a lease without its last", 32, XESP_KEYMSG_LEASE_GRANT, V, 32, 0, "LEASE_GRANT of 32" },
+	{ "a tunnel of a header", 16, XESP_KEYMSG_TUNNEL_SET, V, 16, 0, "TUNNEL_SET of 16" },
+	{ "selectors without their count", 20, XESP_KEYMSG_SELECTORS, V, 20, 0, "SELECTORS of 20" },
+	{ "one selector, none there", 24, XESP_KEYMSG_SELECTORS, V, 24, 1, "for 1 rows" },
+	{ "no selector, one there", 104, XESP_KEYMSG_SELECTORS, V, 104, 0, "for 0 rows" },
+	{ "selectors cut off", 183, XESP_KEYMSG_SELECTORS, V, 183, 2, "for 2 rows" },
+	{ "too many selectors", 24 + 129 * 80, XESP_KEYMSG_SELECTORS, V, 24 + 129 * 80, 129,
 	  "more than 128" },
-	{ "65535 selectors", 24, XESP_KEYMSG_SELECTORS, 1, 24, 65535, "more than 128" },
+	{ "65535 selectors", 24, XESP_KEYMSG_SELECTORS, V, 24, 65535, "more than 128" },
 };
 
 static size_t build(uint8_t buf[XESP_KEYMSG_MAX], const struct bad *b)
