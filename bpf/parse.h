@@ -7,9 +7,10 @@
  * tests/bpf/test_parse.c (and a fuzz target) runs it; a frame must then lie at an address that is
  * 2 modulo 4, as the kernel's do, because headers are read through their structs.
  *
- * Each header is proved to lie before `end`, the one pointer that the verifier knows as the frame's
- * end, and, where an IP length is known, inside the IP packet: Ethernet pads short frames, so that
- * the packet may end before the frame does.
+ * Each header is proved to lie before `end`, the one pointer that the verifier knows as the end of
+ * the bytes it may read, and, where an IP length is known, inside the IP packet: Ethernet pads short
+ * frames, so that the packet may end before the frame does. A large frame goes on in fragments of
+ * the driver's, behind `end`: no header is looked for there, but its length counts.
  *
  * The verifier walks every path. Where paths would multiply (tags, extension headers), lengths
  * are computed without branches and offsets are kept as masked scalars: paths then meet again.
@@ -122,8 +123,9 @@ static __always_inline void parse_mapped(struct xesp_addr *a, __be32 ip4)
 	a->w[3] = ip4;
 }
 
-/* Skips options. The frame may be longer than tot_len (padding), never shorter. */
-static __always_inline enum xesp_drop parse_ip4(void *l3, void *end, struct packet *p)
+/* Skips options. `room`, from l3 to the frame's end, may be longer than tot_len (padding), never
+ * shorter. */
+static __always_inline enum xesp_drop parse_ip4(void *l3, void *end, __u64 room, struct packet *p)
 {
 	struct iphdr *ip = l3;
 	__u32 hdr_len, tot_len;
@@ -134,7 +136,7 @@ static __always_inline enum xesp_drop parse_ip4(void *l3, void *end, struct pack
 	hdr_len = ip->ihl * 4u;
 	tot_len = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || hdr_len < sizeof(*ip) || tot_len < hdr_len ||
-	    tot_len > (__u64)(end - l3))
+	    tot_len > room)
 		return XESP_DROP_MALFORMED_IP;
 
 	p->family = 4;
@@ -206,14 +208,14 @@ static __always_inline bool parse_is_mapped(const struct xesp_addr *a)
 	return !a->w[0] && !a->w[1] && a->w[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline enum xesp_drop parse_ip6(void *l3, void *end, struct packet *p)
+static __always_inline enum xesp_drop parse_ip6(void *l3, void *end, __u64 room, struct packet *p)
 {
 	struct ipv6hdr *ip = l3;
 
 	if ((void *)(ip + 1) > end)
 		return XESP_DROP_MALFORMED_IP;
 	p->l3_len = (__u32)sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	if (ip->version != 6 || p->l3_len > (__u64)(end - l3))
+	if (ip->version != 6 || p->l3_len > room)
 		return XESP_DROP_MALFORMED_IP;
 
 	p->family = 6;
@@ -283,22 +285,26 @@ static __always_inline void parse_l4(void *l3, void *end, struct packet *p)
 }
 
 /*
- * Fills *p, which the caller cleared. MALFORMED_ETH and MALFORMED_IP: drop, whoever it is for.
- * NONE: look at p->family, then at p->flaw once it is clear that the packet is ours to judge.
+ * Fills *p, which the caller cleared; `frame_len` counts the driver's fragments too.
+ * MALFORMED_ETH and MALFORMED_IP: drop, whoever it is for. NONE: look at p->family, then at p->flaw
+ * once it is clear that the packet is ours to judge.
  */
-static __always_inline enum xesp_drop parse_frame(void *data, void *data_end, struct packet *p)
+static __always_inline enum xesp_drop parse_frame(void *data, void *data_end, __u64 frame_len,
+						  struct packet *p)
 {
 	enum xesp_drop why;
 	void *l3;
 	__be16 type;
+	__u64 room;
 
 	l3 = parse_eth(data, data_end, &type);
 	if (!l3)
 		return XESP_DROP_MALFORMED_ETH;
+	room = frame_len - (__u64)(l3 - data);
 	if (type == bpf_htons(ETH_P_IP))
-		why = parse_ip4(l3, data_end, p);
+		why = parse_ip4(l3, data_end, room, p);
 	else if (type == bpf_htons(ETH_P_IPV6))
-		why = parse_ip6(l3, data_end, p);
+		why = parse_ip6(l3, data_end, room, p);
 	else
 		return XESP_DROP_NONE;
 	if (why)

@@ -21,7 +21,8 @@ int xdp_inner(struct xdp_md *ctx)
 	struct packet p = {};
 	enum xesp_drop why;
 
-	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end,
+			  bpf_xdp_get_buff_len(ctx), &p);
 	if (why)
 		return steer_drop(why, 0);
 	if (!p.family)

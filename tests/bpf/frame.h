@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FRAME_MAX 3000
+#define FRAME_MAX 9400 /* a jumbo frame, and a little more */
 #define FRAME_EXT_MAX 12
 #define FRAME_PAYLOAD 16
 

@@ -89,11 +89,13 @@ static void load(struct gateway *g, const char *program)
 		if (!map || bpf_map__set_max_entries(map, GATEWAY_IDS))
 			die("%s: map %s is missing", program, pins_name(small[i]));
 	}
-	if (bpf_object__load(g->obj))
-		die("%s: does not load: %s", program, strerror(errno));
 	prog = bpf_object__find_program_by_name(g->obj, program);
 	if (!prog)
 		die("%s: no such program in its object", program);
+	/* As xesp attach does. */
+	bpf_program__set_flags(prog, bpf_program__flags(prog) | BPF_F_XDP_HAS_FRAGS);
+	if (bpf_object__load(g->obj))
+		die("%s: does not load: %s", program, strerror(errno));
 	g->prog = bpf_program__fd(prog);
 	for (int i = 0; i < PINS_MAX; i++) {
 		g->map[i] = bpf_object__find_map_fd_by_name(g->obj, pins_name((enum pins_map)i));
@@ -381,8 +383,9 @@ static bool run(struct gateway *g, const char *what, const struct frame *f, uint
 	static struct counters before, after; /* large; the tests have one thread */
 	const uint32_t foreign = g->foreign_meta_len;
 	uint8_t in[FRAME_MAX + 64] = { 0 };
+	const uint32_t linear = g->linear_len && g->linear_len < len ? g->linear_len : len;
 	/* Newer kernels take the bytes behind data_end as fragments, so it must be said. */
-	struct xdp_md ctx = { .data = foreign, .data_end = foreign + len,
+	struct xdp_md ctx = { .data = foreign, .data_end = foreign + linear,
 			      .ingress_ifindex = g->ifindex, .rx_queue_index = g->queue };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = foreign + len,
 		    .data_out = out, .data_size_out = FRAME_MAX + 64, .ctx_in = &ctx,

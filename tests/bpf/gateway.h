@@ -33,6 +33,7 @@ struct gateway {
 	uint32_t ifindex;
 	uint32_t queue;
 	uint32_t foreign_meta_len; /* metadata that somebody laid before us */
+	uint32_t linear_len; /* bytes that the program may read; the rest comes as fragments */
 };
 
 /* A row of the SPD: position is rank. Zero is any. */

@@ -37,7 +37,7 @@ static enum xesp_drop parse_guarded(const struct frame *f, uint32_t len, struct 
 	start = pages + (page - len - 2) / 4 * 4 + 2;
 	memcpy(start, f->bytes, len);
 	memset(p, 0, sizeof(*p));
-	return parse_frame(start, start + len, p);
+	return parse_frame(start, start + len, len, p);
 }
 
 static const struct {

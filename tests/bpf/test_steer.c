@@ -148,8 +148,9 @@ static int prog_with_headroom(int array, int room)
 		MOV_IMM(BPF_REG_0, XDP_ABORTED),
 		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
-	/* The same type as libbpf gives SEC("xdp"), or the array does not take both. */
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
+	/* The same type and flags as our program's, or the array does not take both. */
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP,
+		    .prog_flags = BPF_F_XDP_HAS_FRAGS);
 	int chain;
 
 	chain = bpf_prog_load(BPF_PROG_TYPE_XDP, "headroom", "GPL", insns, LEN(insns), &opts);

@@ -52,6 +52,21 @@ static int resize(struct bpf_object *obj, const struct program_maps *maps)
 	return 0;
 }
 
+/*
+ * Frames in several buffers of the driver are welcome, which lets it be attached where the MTU is
+ * large. Not by the section's name, xdp.frags: then libxdp could not take the flag back, as it must
+ * where another program of its dispatcher has not got it.
+ */
+static int allow_frags(struct bpf_object *obj, const char *name, struct fault *f)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(obj, name);
+	int err = -ENOENT;
+
+	if (prog)
+		err = bpf_program__set_flags(prog, bpf_program__flags(prog) | BPF_F_XDP_HAS_FRAGS);
+	return err ? fault_set(f, err, "cannot prepare program %s: %s", name, strerror(-err)) : 0;
+}
+
 int program_open(struct bpf_object **out, uint32_t role, const struct program_maps *maps,
 		 struct fault *f)
 {
@@ -67,13 +82,16 @@ int program_open(struct bpf_object **out, uint32_t role, const struct program_ma
 		return fault_set(f, -errno, "cannot open program %s: %s", programs[role].name,
 				 strerror(errno));
 	err = resize(*out, maps);
+	if (err)
+		fault_set(f, err, "cannot size the maps of %s: %s", programs[role].name,
+			  strerror(-err));
+	if (!err)
+		err = allow_frags(*out, programs[role].name, f);
 	if (err) {
 		bpf_object__close(*out);
 		*out = NULL;
-		return fault_set(f, err, "cannot size the maps of %s: %s", programs[role].name,
-				 strerror(-err));
 	}
-	return 0;
+	return err;
 }
 
 int program_load(struct bpf_object *obj, uint32_t role, const struct program_maps *maps,
