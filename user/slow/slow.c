@@ -9,76 +9,22 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "esp/esp.h"
-#include "fib/fib.h"
 #include "libxesp/addr.h"
 #include "libxesp/pins.h"
 #include "sad/sad.h"
-#include "slow/esp_in.h"
 #include "slow/frag.h"
-#include "slow/icmp.h"
 #include "slow/queue.h"
-#include "slow/raw.h"
+#include "slow/room.h"
 #include "slow/slow.h"
 #include "slow/spd.h"
 #include "slow/tun.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
-#define BATCH      32  /* packets in one turn of the event loop, from each source */
-#define HEADROOM   128 /* outer IPv6 header, ESP header and IV; a round number */
-#define TAILROOM   64  /* padding, trailer, ICV */
-#define PACKET_MAX 65535
-#define BUF_BYTES  (HEADROOM + PACKET_MAX + TAILROOM)
-#define SLOT_BYTES (9216 + HEADROOM + TAILROOM) /* the largest frame the ports take, encapsulated \
-						 */
-#define DATA_SLOTS 256
-#define TELL_SLOTS 64
-
-_Static_assert(ESP_IN_ROOM <= BUF_BYTES, "an inbound packet fits a buffer");
-
 enum way { WAY_TUN, WAY_WIRE, WAY_TUNNEL, WAY_TELL };
-
-struct slow {
-	struct slow_opts o;
-	char tun_name[16];
-	int tun;
-	struct raw raw;
-	struct esp_in in;
-	uint32_t in_lost; /* of what `in` lost, how many are counted */
-	struct spd *spd;
-	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
-	struct queue *to_tun, *to_wire, *to_tell;
-	struct event *on_tun, *on_esp4, *on_esp6, *on_to_tun, *on_to_wire, *on_to_tell;
-	struct icmp_limit limit;
-	struct log_limit complain;
-	struct batch batch;  /* of the handler that runs */
-	struct batch pieces; /* of one packet of it that is fragmented */
-	uint8_t *buf;        /* [BATCH][BUF_BYTES], for batch */
-	uint8_t *piece_buf;  /* [BATCH][SLOT_BYTES], for pieces */
-};
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Counters of the slow worker's row: one writer, this thread. */
-static void count(__u64 *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
-static struct xesp_worker_stats *stats(struct slow *s)
-{
-	return esp_worker_stats(s->o.esp);
-}
 
 /* Around everything that may hold an SA: in between the slow worker is idle, so that the SAD, on
  * this same thread, never waits for it. */
@@ -90,102 +36,6 @@ static void hold_sas(struct slow *s)
 static void let_sas_go(struct slow *s)
 {
 	sad_idle(s->o.sad, s->o.worker, true);
-}
-
-/* ---- out */
-
-static void drop(struct slow *s, struct pkt *p, enum xesp_drop why)
-{
-	esp_count_drop(s->o.esp, p, why);
-}
-
-static void send_to_wire(struct slow *s, struct pkt *p)
-{
-	if (raw_send(&s->raw, p->l3, p->len)) {
-		drop(s, p, XESP_DROP_TX_ERROR);
-		return;
-	}
-	count(&stats(s)->tx_packets, 1);
-	count(&stats(s)->tx_bytes, p->len);
-}
-
-static void send_to_tun(struct slow *s, struct pkt *p)
-{
-	ssize_t n = write(s->tun, p->l3, p->len);
-
-	if (n < 0) {
-		drop(s, p, errno == EAGAIN ? XESP_DROP_SLOW_PATH_FULL : XESP_DROP_TX_ERROR);
-		return;
-	}
-	count(&stats(s)->tx_packets, 1);
-	count(&stats(s)->tx_bytes, p->len);
-}
-
-/*
- * Is the sender on the cleartext side? An ICMP error quotes what policy protects, so it must not
- * leave by an interface that is for ciphertext only. Where the mirror does not know, the kernel's
- * route decides, as for all of this machine's own traffic.
- */
-static bool may_go_in_clear(struct slow *s, const struct xesp_addr *sender)
-{
-	int fd = s->o.pins->fd[PINS_IFACES];
-	struct xesp_iface iface;
-	__u32 ifindex, *from = NULL;
-	uint32_t port;
-
-	/* Not fib_lookup(): the way may not be clear yet, and the kernel would clear it. */
-	if (!fib_port_of(s->o.fib, sender, &port))
-		return true;
-	for (int i = 0; i < XESP_PORTS_MAX && !bpf_map_get_next_key(fd, from, &ifindex); i++) {
-		if (!bpf_map_lookup_elem(fd, &ifindex, &iface) && iface.port == port)
-			return iface.role & XESP_ROLE_INNER;
-		from = &ifindex;
-	}
-	return false; /* detached just now */
-}
-
-/* Through the tunnel that policy names for it, when it names one. */
-static void tell_through_tunnel(struct slow *s, uint8_t *buf, uint32_t len)
-{
-	struct batch *b = &s->pieces;
-	struct xesp_spd_val found;
-	struct spd_key key;
-
-	if (spd_key(&key, buf + HEADROOM, len) || spd_find(s->spd, &key, &found) ||
-	    found.action != XESP_ACTION_PROTECT)
-		return;
-	b->n = 1;
-	b->pkt[0] = (struct pkt){ .l3 = buf + HEADROOM,
-				  .len = len,
-				  .id = found.tunnel,
-				  .head = buf,
-				  .end = buf + SLOT_BYTES,
-				  .policy = found.policy,
-				  .local = true };
-	esp_encap(s->o.esp, b);
-	if (!b->pkt[0].drop)
-		send_to_wire(s, &b->pkt[0]);
-}
-
-/*
- * The sender of a packet that was on its way into a tunnel is told along the kernel's route. That
- * of one which came out of a tunnel is told through a tunnel or not at all: the error quotes
- * decrypted text.
- */
-static void tell(struct slow *s, const struct icmp_cause *c, bool outbound)
-{
-	uint8_t *buf = s->piece_buf;
-	struct xesp_addr sender, src;
-	uint32_t len;
-
-	if (!icmp_may_tell(c, &sender) || !fib_source(s->o.fib, &sender, &src) ||
-	    !icmp_limit_take(&s->limit, c->error, now_ms()))
-		return;
-	len = icmp_make(c, &src, buf + HEADROOM);
-	if (!outbound)
-		tell_through_tunnel(s, buf, len);
-	else if (may_go_in_clear(s, &sender))
-		raw_send(&s->raw, buf + HEADROOM, len); /* unreliable by nature, RFC 792 */
 }
 
 static enum icmp_error error_for(enum xesp_drop drop)
@@ -205,16 +55,16 @@ static void encap_and_send(struct slow *s, struct batch *b,
 		struct icmp_cause c = { .ip = p->l3, .have = p->len, .mtu = p->mtu };
 
 		if (!p->drop) {
-			send_to_wire(s, p);
+			out_to_wire(s, p);
 		} else if (p->drop == XESP_DROP_TOO_BIG && p->fragment) {
 			if (cut)
 				cut(s, p);
 			else
-				drop(s, p, XESP_DROP_TOO_BIG);
+				out_drop(s, p, XESP_DROP_TOO_BIG);
 		} else if (cut &&
 			   (p->drop == XESP_DROP_TOO_BIG || p->drop == XESP_DROP_TTL_EXPIRED)) {
 			c.error = error_for(p->drop);
-			tell(s, &c, true);
+			tell_sender(s, &c, true);
 		}
 	}
 }
@@ -226,7 +76,7 @@ static void cut_and_send(struct slow *s, struct pkt *p)
 	struct frag f;
 
 	if (frag_begin(&f, p->l3, p->len, p->mtu < most ? p->mtu : most)) {
-		drop(s, p, XESP_DROP_TOO_BIG);
+		out_drop(s, p, XESP_DROP_TOO_BIG);
 		return;
 	}
 	do {
@@ -313,8 +163,8 @@ static bool read_tun(struct slow *s, uint8_t *buf, struct pkt *p)
 			   .head = buf,
 			   .end = buf + BUF_BYTES,
 			   .local = true };
-	count(&stats(s)->rx_packets, 1);
-	count(&stats(s)->rx_bytes, (uint64_t)n);
+	out_count(&out_stats(s)->rx_packets, 1);
+	out_count(&out_stats(s)->rx_bytes, (uint64_t)n);
 	return true;
 }
 
@@ -335,7 +185,7 @@ static void on_tun(evutil_socket_t fd, short what, void *ctx)
 			break;
 		why = apply_policy(s, p);
 		if (why)
-			drop(s, p, why);
+			out_drop(s, p, why);
 		else
 			b->n++;
 	}
@@ -361,19 +211,19 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 			break;
 		if (!p->len)
 			continue;
-		count(&stats(s)->rx_packets, 1);
-		count(&stats(s)->rx_bytes, p->len);
+		out_count(&out_stats(s)->rx_packets, 1);
+		out_count(&out_stats(s)->rx_bytes, p->len);
 		if (p->drop)
-			drop(s, p, p->drop);
+			out_drop(s, p, p->drop);
 		else
 			b->n++;
 	}
-	count(&stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(&s->in, &s->in_lost));
+	out_count(&out_stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(&s->in, &s->in_lost));
 	if (b->n)
 		esp_decap(s->o.esp, b);
 	for (uint32_t i = 0; i < b->n; i++) {
 		if (!b->pkt[i].drop)
-			send_to_tun(s, &b->pkt[i]);
+			out_to_tun(s, &b->pkt[i]);
 	}
 	let_sas_go(s);
 }
@@ -396,7 +246,7 @@ static void tell_about(struct slow *s, const struct queue_item *i)
 		.ip = i->data, .have = i->have, .mtu = i->mtu, .error = error_for(i->drop)
 	};
 
-	tell(s, &c, i->policy != 0);
+	tell_sender(s, &c, i->policy != 0);
 }
 
 static void take_item(struct slow *s, const struct queue_item *i)
@@ -405,10 +255,10 @@ static void take_item(struct slow *s, const struct queue_item *i)
 
 	switch ((enum way)i->way) {
 	case WAY_TUN:
-		send_to_tun(s, &p);
+		out_to_tun(s, &p);
 		break;
 	case WAY_WIRE:
-		send_to_wire(s, &p);
+		out_to_wire(s, &p);
 		break;
 	case WAY_TUNNEL:
 		cut_and_send(s, &p);
@@ -552,7 +402,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
 	s->buf = calloc(BATCH, BUF_BYTES);
 	s->piece_buf = calloc(BATCH, SLOT_BYTES);
-	icmp_limit_init(&s->limit, now_ms());
+	icmp_limit_init(&s->limit, slow_now_ms());
 	err = s->buf && s->piece_buf ? spd_open(&s->spd, o->pins, f)
 				     : fault_set(f, -ENOMEM, "out of memory");
 	if (!err)
