@@ -78,6 +78,17 @@ static uint32_t configured_out_id(const struct config *c, const struct tunnel *t
 	return t->sa_out == SAD_NONE ? 0 : c->sad.sas[t->sa_out].id;
 }
 
+static bool same_members(const struct config *a, const struct tunnel *ga, const struct config *b,
+			 const struct tunnel *gb)
+{
+	if (ga->members_n != gb->members_n)
+		return false;
+	for (uint32_t i = 0; i < ga->members_n; i++)
+		if (a->sad.tunnels[ga->members[i]].id != b->sad.tunnels[gb->members[i]].id)
+			return false;
+	return true;
+}
+
 static bool same_tunnel(const struct config *a, const struct tunnel *ta, const struct config *b,
 			const struct tunnel *tb)
 {
@@ -86,7 +97,7 @@ static bool same_tunnel(const struct config *a, const struct tunnel *ta, const s
 	       ta->ttl == tb->ttl && ta->df == tb->df && ta->dscp == tb->dscp &&
 	       ta->dscp_value == tb->dscp_value && ta->ecn == tb->ecn &&
 	       configured_out_id(a, ta) == configured_out_id(b, tb) &&
-	       same_selectors(a, ta, b, tb);
+	       same_members(a, ta, b, tb) && same_selectors(a, ta, b, tb);
 }
 
 static int compare_tunnels(struct plan *p)
@@ -380,7 +391,7 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 	if (type != XESP_KEYMSG_SA_ADD) {
 		if (error)
 			log_error("worker: xespd refused %s %u: %s",
-				  type == XESP_KEYMSG_TUNNEL_SET ? "tunnel" : "a lease of SA", id,
+				  type == XESP_KEYMSG_LEASE_GRANT ? "a lease of SA" : "tunnel", id,
 				  text);
 		return;
 	}

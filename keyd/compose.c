@@ -46,6 +46,18 @@ size_t compose_lease(void *buf, uint32_t id, uint64_t first, uint64_t last)
 	return fill_header(&m->h, XESP_KEYMSG_LEASE_GRANT, sizeof(*m));
 }
 
+size_t compose_group(void *buf, const struct config *c, uint32_t group)
+{
+	const struct tunnel *g = &c->sad.tunnels[group];
+	struct xesp_keymsg_group *m = buf;
+
+	*m = (struct xesp_keymsg_group){ .id = g->id, .n = g->members_n };
+	memcpy(m->name, g->name, sizeof(m->name));
+	for (uint32_t i = 0; i < g->members_n; i++)
+		m->member[i] = c->sad.tunnels[g->members[i]].id;
+	return fill_header(&m->h, XESP_KEYMSG_GROUP_SET, sizeof(*m));
+}
+
 size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out)
 {
 	const struct tunnel *t = &c->sad.tunnels[tunnel];

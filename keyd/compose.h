@@ -19,6 +19,7 @@ size_t compose_bare(void *buf, enum xesp_keymsg_type type);
 size_t compose_hello(void *buf);
 size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id);
 size_t compose_lease(void *buf, uint32_t id, uint64_t first, uint64_t last);
+size_t compose_group(void *buf, const struct config *c, uint32_t group);
 size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out);
 size_t compose_sa(void *buf, const struct config *c, uint32_t sa);
 

@@ -59,6 +59,14 @@ static void print_tunnel(const struct tunnel *t, FILE *out)
 	print_path(t, out);
 }
 
+static void print_group(const struct sad *sad, const struct tunnel *g, FILE *out)
+{
+	fprintf(out, "  - name: %s\n    tunnels: [", g->name);
+	for (uint32_t i = 0; i < g->members_n; i++)
+		fprintf(out, "%s%s", i ? ", " : "", sad->tunnels[g->members[i]].name);
+	fprintf(out, "]\n");
+}
+
 static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 {
 	char text[20];
@@ -117,6 +125,8 @@ static void print_policy(const struct sad *sad, const struct policy *p, FILE *ou
 
 void config_print(const struct config *c, FILE *out)
 {
+	uint32_t groups = 0;
+
 	fprintf(out, "version: 1\n");
 	fprintf(out, "default: %s\n", actions[c->spd.default_action]);
 	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
@@ -124,9 +134,15 @@ void config_print(const struct config *c, FILE *out)
 	for (uint32_t i = 0; i < c->interfaces_n; i++)
 		fprintf(out, "  - name: %s\n    role: %s\n", c->interfaces[i].name,
 			roles[c->interfaces[i].role]);
-	fprintf(out, "tunnels:%s\n", c->sad.tunnels_n ? "" : " []");
-	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
+	while (groups < c->sad.tunnels_n && !c->sad.tunnels[groups].members_n)
+		groups++; /* they come last */
+	fprintf(out, "tunnels:%s\n", groups ? "" : " []");
+	for (uint32_t i = 0; i < groups; i++)
 		print_tunnel(&c->sad.tunnels[i], out);
+	if (groups < c->sad.tunnels_n)
+		fprintf(out, "groups:\n");
+	for (uint32_t i = groups; i < c->sad.tunnels_n; i++)
+		print_group(&c->sad, &c->sad.tunnels[i], out);
 	fprintf(out, "sas:%s\n", c->sad.sas_n ? "" : " []");
 	for (uint32_t i = 0; i < c->sad.sas_n; i++)
 		print_sa(&c->sad, &c->sad.sas[i], out);

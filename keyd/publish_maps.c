@@ -281,6 +281,8 @@ static int write_endpoints(struct maps *m, const struct sad *sad, struct fault *
 	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
 		const struct tunnel *t = &sad->tunnels[i];
 
+		if (t->members_n)
+			continue; /* a group has no ends */
 		if (bpf_map_update_elem(m->pins.fd[PINS_ENDPOINTS], &t->local, &t->id, BPF_ANY))
 			return fault_set(f, -errno, "cannot add tunnel '%s' to the maps: %s",
 					 t->name, strerror(errno));
@@ -466,7 +468,8 @@ static int settle_endpoints(struct maps *m, const struct sad *sad, struct fault 
 
 	index_init(&wanted, sizeof(struct xesp_addr));
 	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++)
-		err = index_add(&wanted, &sad->tunnels[i].local, i, &found);
+		if (!sad->tunnels[i].members_n)
+			err = index_add(&wanted, &sad->tunnels[i].local, i, &found);
 	if (!err)
 		err = map_walk_delete(m->pins.fd[PINS_ENDPOINTS], sizeof(struct xesp_addr),
 				      is_not_wanted, &wanted);

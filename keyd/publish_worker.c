@@ -27,6 +27,7 @@ enum item_kind {
 	ITEM_BARE,   /* id: the message's type */
 	ITEM_HELLO,
 	ITEM_TUNNEL, /* id: index; first: its outbound SA */
+	ITEM_GROUP,  /* id: index */
 	ITEM_SA,     /* id: index */
 	ITEM_ID,     /* id; first: the message's type */
 	ITEM_GRANT,
@@ -121,8 +122,13 @@ static void add_item(struct publish_worker *w, struct item it)
 void publish_worker_tunnel(struct publish_worker *w, const struct config *c, uint32_t tunnel,
 			   enum publish_out out)
 {
-	uint32_t sa = out == PUBLISH_OUT_SA ? sad_out_id(&c->sad, &c->sad.tunnels[tunnel]) : 0;
+	const struct tunnel *t = &c->sad.tunnels[tunnel];
+	uint32_t sa = out == PUBLISH_OUT_SA ? sad_out_id(&c->sad, t) : 0;
 
+	if (t->members_n) {
+		add_item(w, (struct item){ .kind = ITEM_GROUP, .config = c, .id = tunnel });
+		return;
+	}
 	add_item(w, (struct item){ .kind = ITEM_TUNNEL, .config = c, .id = tunnel, .first = sa });
 }
 
@@ -167,6 +173,8 @@ static size_t compose(struct publish_worker *w, const struct item *it)
 		return compose_hello(w->out);
 	case ITEM_SA:
 		return compose_sa(w->out, it->config, it->id);
+	case ITEM_GROUP:
+		return compose_group(w->out, it->config, it->id);
 	case ITEM_ID:
 		return compose_id(w->out, (enum xesp_keymsg_type)it->first, it->id);
 	case ITEM_GRANT:
@@ -180,7 +188,7 @@ static uint32_t wire_id(const struct item *it)
 {
 	if (it->kind == ITEM_SA)
 		return it->config->sad.sas[it->id].id;
-	if (it->kind == ITEM_TUNNEL)
+	if (it->kind == ITEM_TUNNEL || it->kind == ITEM_GROUP)
 		return it->config->sad.tunnels[it->id].id;
 	return it->id;
 }
@@ -188,7 +196,8 @@ static uint32_t wire_id(const struct item *it)
 static bool is_answered(uint16_t type)
 {
 	return type == XESP_KEYMSG_SA_ADD || type == XESP_KEYMSG_SA_DEL ||
-	       type == XESP_KEYMSG_TUNNEL_SET || type == XESP_KEYMSG_LEASE_GRANT;
+	       type == XESP_KEYMSG_TUNNEL_SET || type == XESP_KEYMSG_GROUP_SET ||
+	       type == XESP_KEYMSG_LEASE_GRANT;
 }
 
 /* True: it is out. False: the worker does not take it now, or is gone. */

@@ -168,7 +168,8 @@ int route_plan_init(struct route_plan *p, const struct config *c, const struct l
 	if (!p->wishes || !pl.ends)
 		err = -ENOMEM;
 	for (uint32_t i = 0; i < c->sad.tunnels_n && !err; i++)
-		pl.ends[pl.ends_n++] = c->sad.tunnels[i].remote;
+		if (!c->sad.tunnels[i].members_n)
+			pl.ends[pl.ends_n++] = c->sad.tunnels[i].remote;
 	if (pl.ends_n)
 		qsort(pl.ends, pl.ends_n, sizeof(*pl.ends), compare_addrs);
 	index_init(&pl.seen, sizeof(struct prefix));

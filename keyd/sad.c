@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyd/group.h"
 #include "keyd/index.h"
 #include "keyd/key_text.h"
 #include "keyd/numbers.h"
@@ -297,6 +298,9 @@ static int check_tunnel_of(struct sad *sad, uint32_t i, const struct raw_sa *raw
 		return problems_add(ps, where, "no tunnel is named %s",
 				    problems_shown(raw->tunnel, shown));
 	t = &sad->tunnels[sa->tunnel];
+	if (t->members_n)
+		return problems_add(ps, where,
+				    "%s is a group: an SA belongs to one of its tunnels", t->name);
 	if (sa->dir == XESP_DIR_IN)
 		return 0;
 	if (t->sa_out != SAD_NONE)
@@ -368,7 +372,7 @@ int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, str
 	int err;
 
 	*sad = (struct sad){ 0 };
-	sad->tunnels = calloc(raw->tunnels_count + 1, sizeof(*sad->tunnels));
+	sad->tunnels = calloc(raw->tunnels_count + raw->groups_count + 1, sizeof(*sad->tunnels));
 	sad->sas = calloc(raw->sas_count + 1, sizeof(*sad->sas));
 	if (!sad->tunnels || !sad->sas)
 		return problems_add(ps, "", "out of memory");
@@ -379,6 +383,7 @@ int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, str
 	sad->sas_n = raw->sas_count;
 	index_init(&names, XESP_NAME_MAX);
 	err = init_tunnels(sad, raw, &names, ps);
+	err |= group_init(sad, raw, &names, ps);
 	err |= init_sas(sad, raw, dir, &names, ps);
 	index_fini(&names);
 	return err ? -EINVAL : 0;
@@ -388,6 +393,8 @@ void sad_fini(struct sad *sad)
 {
 	for (uint32_t i = 0; sad->sas && i < sad->sas_n; i++)
 		free(sad->sas[i].reason);
+	for (uint32_t i = 0; sad->tunnels && i < sad->tunnels_n; i++)
+		free(sad->tunnels[i].members);
 	secret_free(sad->keys, (sad->sas_n + 1) * sizeof(*sad->keys));
 	free(sad->sas);
 	free(sad->tunnels);

@@ -22,9 +22,12 @@ struct raw_config;
 #define SAD_DIGEST_LEN 32
 #define SAD_KEY_MAX 32
 
+/* A tunnel, or a group of equal tunnels (group.h), which has a name, an id and members only. */
 struct tunnel {
 	char name[XESP_NAME_MAX];
 	uint32_t id; /* index into xesp_tunnels; 0 not yet */
+	uint32_t members_n; /* of a group; 0: a tunnel */
+	uint32_t *members;  /* indices into sad.tunnels; owned */
 	struct xesp_addr local, remote;
 	uint32_t mtu; /* bytes of the outer path; 0: the outgoing interface's */
 	uint8_t ttl;
@@ -79,7 +82,7 @@ struct sa {
 };
 
 struct sad {
-	uint32_t tunnels_n, sas_n;
+	uint32_t tunnels_n, sas_n; /* groups count as tunnels and come last */
 	struct tunnel *tunnels;
 	struct sa *sas;
 	struct sa_key *keys; /* secret_alloc(), [sas_n] */

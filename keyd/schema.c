@@ -15,6 +15,7 @@
 #include "libxesp/secret.h"
 
 const char *const schema_list_paths[] = {
+	"groups[].tunnels",
 	"policies[].local",
 	"policies[].remote",
 	"policies[].local_ports",
@@ -161,6 +162,12 @@ static const cyaml_schema_value_t list_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, CYAML_UNLIMITED),
 };
 
+static const cyaml_schema_field_t group_fields[] = {
+	TEXT("name", REQUIRED, struct raw_group, name),
+	LIST("tunnels", struct raw_group, tunnels, &list_entry, SCHEMA_LIST_MAX),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t policy_fields[] = {
 	TEXT("name", REQUIRED, struct raw_policy, name),
 	WORD("action", REQUIRED, struct raw_policy, action, action_words),
@@ -180,6 +187,9 @@ static const cyaml_schema_value_t interface_entry = {
 static const cyaml_schema_value_t tunnel_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_tunnel, tunnel_fields),
 };
+static const cyaml_schema_value_t group_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_group, group_fields),
+};
 static const cyaml_schema_value_t sa_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_sa, sa_fields),
 };
@@ -193,6 +203,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	WORD("routes", OPTIONAL, struct raw_config, routes, routes_words),
 	LIST("interfaces", struct raw_config, interfaces, &interface_entry, CYAML_UNLIMITED),
 	LIST("tunnels", struct raw_config, tunnels, &tunnel_entry, CYAML_UNLIMITED),
+	LIST("groups", struct raw_config, groups, &group_entry, CYAML_UNLIMITED),
 	LIST("sas", struct raw_config, sas, &sa_entry, CYAML_UNLIMITED),
 	LIST("policies", struct raw_config, policies, &policy_entry, CYAML_UNLIMITED),
 	CYAML_FIELD_END

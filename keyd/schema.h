@@ -65,6 +65,12 @@ struct raw_tunnel {
 	enum raw_switch icmp_check;
 };
 
+struct raw_group {
+	char *name;
+	char **tunnels;
+	unsigned int tunnels_count;
+};
+
 struct raw_sa {
 	char *name;
 	char *tunnel;
@@ -102,6 +108,8 @@ struct raw_config {
 	unsigned int interfaces_count;
 	struct raw_tunnel *tunnels;
 	unsigned int tunnels_count;
+	struct raw_group *groups;
+	unsigned int groups_count;
 	struct raw_sa *sas;
 	unsigned int sas_count;
 	struct raw_policy *policies;

@@ -86,29 +86,43 @@ static bool is_inbound(const struct policy *p)
 	return p->action == XESP_ACTION_PROTECT && p->dirs & 1 << XESP_DIR_IN;
 }
 
+/* The tunnels that packets of a protect policy may come by: its own, or all of its group. */
+static uint32_t ways(const struct spd *spd, const struct sad *sad, uint32_t rank)
+{
+	const struct tunnel *t = &sad->tunnels[spd->policies[rank].tunnel];
+
+	return t->members_n ? t->members_n : 1;
+}
+
+static struct tunnel *way(const struct spd *spd, const struct sad *sad, uint32_t rank, uint32_t k)
+{
+	struct tunnel *t = &sad->tunnels[spd->policies[rank].tunnel];
+
+	return t->members_n ? &sad->tunnels[t->members[k]] : t;
+}
+
 /* Which inbound policies a tunnel has: a counting sort, for xespd is told tunnel by tunnel. */
 static int group_inbound(struct spd *spd, struct sad *sad)
 {
 	uint32_t at = 0;
 
-	spd->inbound = calloc(spd->n + 1, sizeof(*spd->inbound));
-	if (!spd->inbound)
-		return -ENOMEM;
 	for (uint32_t i = 0; i < spd->n; i++)
-		if (is_inbound(&spd->policies[i]))
-			sad->tunnels[spd->policies[i].tunnel].inbound_n++;
+		for (uint32_t k = 0; is_inbound(&spd->policies[i]) && k < ways(spd, sad, i); k++)
+			way(spd, sad, i, k)->inbound_n++;
 	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
 		sad->tunnels[i].inbound_first = at;
 		at += sad->tunnels[i].inbound_n;
 		sad->tunnels[i].inbound_n = 0;
 	}
+	spd->inbound = calloc(at + 1u, sizeof(*spd->inbound));
+	if (!spd->inbound)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < spd->n; i++) {
-		struct tunnel *t;
+		for (uint32_t k = 0; is_inbound(&spd->policies[i]) && k < ways(spd, sad, i); k++) {
+			struct tunnel *t = way(spd, sad, i, k);
 
-		if (!is_inbound(&spd->policies[i]))
-			continue;
-		t = &sad->tunnels[spd->policies[i].tunnel];
-		spd->inbound[t->inbound_first + t->inbound_n++] = i;
+			spd->inbound[t->inbound_first + t->inbound_n++] = i;
+		}
 	}
 	return 0;
 }

@@ -10,7 +10,7 @@
  * On connect: xespd sends HELLO; keyd answers HELLO, then SYNC_BEGIN, all TUNNEL_SET and SA_ADD,
  * and SYNC_END: xespd deletes every SA and tunnel that was not named in between, so that no key
  * outlives keyd's deletion of it. Later changes come one by one. xespd answers SA_ADD, SA_DEL,
- * TUNNEL_SET and LEASE_GRANT with ACK. A message that is malformed ends the connection.
+ * TUNNEL_SET, GROUP_SET and LEASE_GRANT with ACK. A message that is malformed ends the connection.
  */
 #ifndef XESP_KEYMSG_H
 #define XESP_KEYMSG_H
@@ -34,6 +34,7 @@ enum xesp_keymsg_type {
 	XESP_KEYMSG_LEASE_REFUSED, /* keyd: struct xesp_keymsg_id: number space spent, or disk error */
 	XESP_KEYMSG_LEASE_REQUEST, /* xespd: struct xesp_keymsg_id: grant the next block */
 	XESP_KEYMSG_ACK,           /* xespd: struct xesp_keymsg_ack */
+	XESP_KEYMSG_GROUP_SET,     /* keyd: struct xesp_keymsg_group: add or replace */
 };
 
 struct xesp_keymsg {
@@ -89,6 +90,20 @@ struct xesp_keymsg_tunnel {
 #define XESP_MSS_OFF 0
 #define XESP_MSS_AUTO 1 /* what fits the tunnel's path MTU */
 #define XESP_MSS_MIN 88 /* RFC 791's least packet of 68 would leave 28; nobody goes that low */
+
+#define XESP_GROUP_MAX 16 /* tunnels of one group */
+
+/*
+ * Equal tunnels to one place: packets of one inner flow take one of them. A group has an id among
+ * those of tunnels, so that a policy may name either; TUNNEL_DEL deletes it.
+ */
+struct xesp_keymsg_group {
+	struct xesp_keymsg h;
+	__u32 id;
+	__u32 n; /* 1 to XESP_GROUP_MAX */
+	char name[XESP_NAME_MAX];
+	__u32 member[XESP_GROUP_MAX]; /* ids of tunnels, none twice */
+};
 
 /* One row of what a tunnel may carry inbound, RFC 4301 section 5.2. Ranges are inclusive. */
 struct xesp_selector {
@@ -165,6 +180,7 @@ struct xesp_keymsg_ack {
 
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_selector) == 80, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 72, "layout");

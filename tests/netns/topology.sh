@@ -133,7 +133,7 @@ cleanup() {
 	[ -z "$SIGNALLED" ] || status=$SIGNALLED
 	# It may have been a redirected command that was interrupted. Not by `exec`: bash, which has yet
 	# to undo that redirection, was seen to crash.
-	clean "$status" >&"$STDOUT" 2>&"$STDERR"
+	{ clean "$status" >&"$STDOUT"; } 2>&"$STDERR"
 	exit $?
 }
 

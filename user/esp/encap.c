@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crypto/transform.h"
+#include "esp/balance.h"
 #include "esp/esp.h"
 #include "esp/outer.h"
 #include "esp/stage.h"
@@ -19,8 +20,7 @@
 #define IP6_MTU_MIN 1280 /* RFC 8200 section 5 */
 #define IP4_MTU_MIN 68   /* RFC 791 */
 
-/* The tunnel's SA as it is now: the switch of make-before-break is the tunnel's sa_out. */
-static struct sa *find_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
+struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
 {
 	struct sa *sa = t && t->sa_out ? sad_find(w->sad, t->sa_out) : NULL;
 
@@ -43,7 +43,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 		if (p->id != id) {
 			id = p->id;
 			t = sad_tunnel(w->sad, id);
-			sa = find_outbound(w, t, id);
+			sa = stage_outbound(w, t, id);
 		}
 		p->sa = sa;
 		w->x[i].tunnel = t;
@@ -234,6 +234,7 @@ static void encrypt(struct esp_worker *w, struct batch *b)
 
 void esp_encap(struct esp_worker *w, struct batch *b)
 {
+	balance(w, b);
 	find_sas(w, b);
 	parse(w, b);
 	check_size(w, b);

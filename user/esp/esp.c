@@ -23,6 +23,7 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	w->st = sad_mapped(sad);
 	w->engine = sad_engine(sad);
 	w->desk = sad_desk(sad);
+	w->groups = sad_groups(sad);
 	w->stats = &w->st->worker[worker];
 	w->worker = worker;
 	sad_idle(sad, worker, false);

@@ -14,6 +14,7 @@
 #include "esp/inner.h"
 #include "esp/pkt.h"
 
+struct groups;
 struct lease_desk;
 struct sa;
 struct sad;
@@ -41,6 +42,7 @@ struct esp_worker {
 	const struct sad_state *st;
 	const struct engine *engine;
 	struct lease_desk *desk;
+	const struct groups *groups;
 	struct xesp_worker_stats *stats;
 	uint32_t worker;
 	uint32_t jobs_n;
@@ -56,6 +58,12 @@ static inline bool stage_skips(const struct pkt *p)
 
 /* Drops the packet under this reason and counts it in its SA, its policy and the worker's row. */
 void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
+
+/*
+ * The SA that tunnel t, whose id it is, sends on now: the switch of make-before-break is its
+ * sa_out. NULL: none, or t is NULL.
+ */
+struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id);
 
 /* Good packets of the batch into their SAs' counters, once per run; returns how many there are. */
 uint32_t stage_count_good(const struct batch *b);

@@ -12,6 +12,7 @@
 
 #include "crypto/engine.h"
 #include "sad/epoch.h"
+#include "sad/group.h"
 #include "sad/lease.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
@@ -35,6 +36,7 @@ struct sad {
 	struct sa_shared **shared; /* [max_sas], kept until the end */
 	struct tunnel_slot *tunnel; /* [tunnels_max] */
 	uint32_t tunnels_max;
+	struct groups groups;
 	struct epoch epoch;
 	struct lease_desk desk;
 	/* main thread */
@@ -62,6 +64,11 @@ const struct selectors *sad_tunnel_selectors(const struct sad *s, uint32_t id)
 {
 	return id < s->tunnels_max ? __atomic_load_n(&s->tunnel[id].selectors, __ATOMIC_SEQ_CST) :
 				     NULL;
+}
+
+const struct groups *sad_groups(const struct sad *s)
+{
+	return &s->groups;
 }
 
 const struct sad_state *sad_mapped(const struct sad *s)
@@ -152,7 +159,8 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	s->sa = calloc(st->max_sas, sizeof(*s->sa));
 	s->shared = calloc(st->max_sas, sizeof(*s->shared));
 	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
-	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1))
+	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1) ||
+	    groups_init(&s->groups, &s->epoch, s->tunnels_max))
 		err = fault_set(f, -ENOMEM, "out of memory");
 	else
 		err = lease_desk_open(&s->desk, st->max_sas, f);
@@ -177,6 +185,7 @@ void sad_close(struct sad *s)
 		free(s->tunnel[i].selectors);
 	}
 	epoch_fini(&s->epoch);
+	groups_fini(&s->groups);
 	lease_desk_close(&s->desk);
 	free(s->staged);
 	free(s->tunnel);
@@ -204,6 +213,7 @@ void sad_sync_end(struct sad *s)
 		if (s->tunnel[i].tunnel && s->tunnel[i].tunnel->named_in != s->sync)
 			sad_tunnel_del(s, i, NULL);
 	}
+	groups_sweep(&s->groups, s->sync);
 	/* Another keyd, perhaps: what the former was asked, this one has not heard. */
 	lease_forget_all(&s->desk);
 }
@@ -248,12 +258,24 @@ int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f)
 
 	if (err)
 		return err;
+	if (groups_del(&s->groups, id))
+		return 0;
 	if (!s->tunnel[id].tunnel && !s->tunnel[id].selectors)
 		return fault_set(f, -ENOENT, "no tunnel has the id %u", id);
 	put_tunnel(s, id, NULL);
 	put_selectors(s, id, NULL);
 	s->tunnel[id].path_mtu = 0;
-	return 0;
+	return groups_tunnel_down(&s->groups, id, false, f);
+}
+
+int sad_group_set(struct sad *s, const struct xesp_keymsg_group *m, struct fault *f)
+{
+	return groups_set(&s->groups, m, s->sync, f);
+}
+
+int sad_tunnel_down(struct sad *s, uint32_t id, bool down, struct fault *f)
+{
+	return groups_tunnel_down(&s->groups, id, down, f);
 }
 
 int sad_selectors(struct sad *s, const struct xesp_keymsg_selectors *m, struct fault *f)

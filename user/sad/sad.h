@@ -16,6 +16,7 @@
 
 struct engine;
 struct fault;
+struct groups;
 struct sa;
 struct sad;
 
@@ -44,7 +45,10 @@ void sad_sync_begin(struct sad *s);
 void sad_sync_end(struct sad *s);
 
 int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *m, struct fault *f);
-int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f);
+int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f); /* of a group, too */
+/* sad/group.h: equal tunnels, and those of them whose peer does not answer. */
+int sad_group_set(struct sad *s, const struct xesp_keymsg_group *m, struct fault *f);
+int sad_tunnel_down(struct sad *s, uint32_t id, bool down, struct fault *f);
 /* n selectors behind the struct, as m->n says. */
 int sad_selectors(struct sad *s, const struct xesp_keymsg_selectors *m, struct fault *f);
 /*
@@ -75,6 +79,8 @@ void sad_tunnel_mtu(struct sad *s, uint32_t id, uint32_t mtu);
 uint32_t sad_tunnels_max(const struct sad *s); /* ids are below it */
 
 /* ---- workers */
+
+const struct groups *sad_groups(const struct sad *s); /* lives as long as the SAD */
 
 /* Between batches and before sleeping: this worker holds no SA now. */
 void sad_quiescent(struct sad *s, uint32_t worker);

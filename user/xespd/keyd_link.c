@@ -62,6 +62,7 @@ static const struct {
 	[XESP_KEYMSG_SA_DEL] = { sizeof(struct xesp_keymsg_id), "SA_DEL" },
 	[XESP_KEYMSG_LEASE_GRANT] = { sizeof(struct xesp_keymsg_lease), "LEASE_GRANT" },
 	[XESP_KEYMSG_LEASE_REFUSED] = { sizeof(struct xesp_keymsg_id), "LEASE_REFUSED" },
+	[XESP_KEYMSG_GROUP_SET] = { sizeof(struct xesp_keymsg_group), "GROUP_SET" },
 };
 #define MESSAGES_N (sizeof(messages) / sizeof(messages[0]))
 
@@ -243,6 +244,9 @@ static void apply(struct keyd_link *l, const struct xesp_keymsg *h)
 	switch (h->type) {
 	case XESP_KEYMSG_TUNNEL_SET:
 		err = sad_tunnel_set(sad, (const void *)h, &f);
+		break;
+	case XESP_KEYMSG_GROUP_SET:
+		err = sad_group_set(sad, (const void *)h, &f);
 		break;
 	case XESP_KEYMSG_TUNNEL_DEL:
 		err = sad_tunnel_del(sad, id->id, &f);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * flow.h - which inner flow a packet belongs to, as a number.
+ *
+ * Why it exists: what is spread over several tunnels must keep the order of each flow. Equal for
+ * all packets with the same addresses, protocol and ports; of fragments, which do not all have the
+ * ports, for those with the same addresses and protocol. Any worker.
+ */
+#ifndef XESP_FLOW_H
+#define XESP_FLOW_H
+
+#include <stdint.h>
+
+struct inner;
+
+/* `in` is what inner_parse() made of `ip`. Not a secret, and not for a table an attacker fills. */
+uint32_t flow_hash(const uint8_t *ip, const struct inner *in);
+
+#endif /* XESP_FLOW_H */
