@@ -56,7 +56,8 @@
 	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")               \
 	X(RX_FULL, "rx-full", "receive ring full: a worker is slower than the traffic")            \
 	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")      \
-	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")
+	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")      \
+	X(LIFETIME, "lifetime", "the SA's lifetime has ended (hard limit): give it a new key")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */
