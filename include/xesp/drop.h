@@ -28,7 +28,7 @@
 	/* inbound ESP */                                                                          \
 	X(BAD_SPI, "bad-spi", "SPI 0 to 255 is reserved")                                          \
 	X(NO_SA, "no-sa", "no SA has this SPI and destination")                                    \
-	X(ESP_SHORT, "esp-short", "ESP packet shorter than its header, IV and ICV")                \
+	X(ESP_SHORT, "esp-short", "ESP shorter than its header, IV and ICV, or no whole blocks")   \
 	X(REPLAY_DUPLICATE, "replay-duplicate", "sequence number seen before")                     \
 	X(REPLAY_OLD, "replay-old", "sequence number left of the replay window")                   \
 	X(BAD_ICV, "bad-icv", "integrity check failed: wrong key or altered packet")               \
@@ -56,8 +56,7 @@
 	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")               \
 	X(RX_FULL, "rx-full", "receive ring full: a worker is slower than the traffic")            \
 	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")      \
-	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")      \
-	X(LIFETIME, "lifetime", "the SA's lifetime has ended (hard limit): give it a new key")
+	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */

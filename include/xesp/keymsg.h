@@ -58,15 +58,9 @@ struct xesp_keymsg_id {
 };
 
 enum xesp_df { XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
+enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET };
 enum xesp_pmtu { XESP_PMTU_LEARN, XESP_PMTU_FIXED }; /* RFC 4301 section 8.2 */
-enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET, XESP_DSCP_MAP };
 enum xesp_ecn { XESP_ECN_NORMAL, XESP_ECN_COMPATIBILITY }; /* RFC 6040 section 4.1 */
-/* At decapsulation, RFC 2983 section 3: the inner packet's own (pipe), or the outer one (uniform). */
-enum xesp_dscp_in { XESP_DSCP_IN_KEEP, XESP_DSCP_IN_COPY };
-/* Of outer IPv6 headers, RFC 6437: one of each SA, the inner one, none, one of each inner flow. */
-enum xesp_flow_label { XESP_FLOW_LABEL_SA, XESP_FLOW_LABEL_COPY, XESP_FLOW_LABEL_ZERO,
-		       XESP_FLOW_LABEL_FLOW };
-#define XESP_TFC_MTU 0xffffffffu
 
 /* A tunnel: RFC 4301 section 5.1.2, how the outer header is made. */
 struct xesp_keymsg_tunnel {
@@ -77,7 +71,7 @@ struct xesp_keymsg_tunnel {
 	struct xesp_addr local;
 	struct xesp_addr remote;
 	__u32 mtu;  /* of the outer path in bytes; 0: that of the outgoing interface */
-	__u8 ttl;   /* outer TTL or hop limit; 0: the inner one */
+	__u8 ttl;   /* outer TTL or hop limit */
 	__u8 df;    /* enum xesp_df */
 	__u8 dscp;  /* enum xesp_dscp */
 	__u8 dscp_value; /* 0 to 63, with XESP_DSCP_SET */
@@ -91,13 +85,6 @@ struct xesp_keymsg_tunnel {
 	__u32 pad2;
 	struct xesp_addr probe_local;  /* inner source of echo requests; ::: the kernel's choice */
 	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
-	__u8 dscp_in;    /* enum xesp_dscp_in */
-	__u8 flow_label; /* enum xesp_flow_label */
-	__u8 pad[6];
-	/* traffic flow confidentiality, RFC 4303 sections 2.6 and 2.7 */
-	__u32 tfc; /* every payload has at least so many bytes; 0 off; XESP_TFC_MTU: as many as fit */
-	__u32 dummy_pps; /* dummy packets a second; 0 none */
-	__u8 dscp_map[64]; /* with XESP_DSCP_MAP: inner to outer */
 };
 
 #define XESP_MSS_OFF 0
@@ -141,16 +128,36 @@ struct xesp_keymsg_selectors {
 	struct xesp_selector sel[];
 };
 
-enum xesp_alg { /* the key length is in key_len */
-	XESP_ALG_NONE,
-	XESP_ALG_AES_GCM_16, /* RFC 4106, 16-byte ICV: IANA ESP transform 20 */
-	XESP_ALG_AES_GCM_12, /* the same, 12-byte ICV: transform 19 */
-	XESP_ALG_AES_GCM_8,  /* the same, 8-byte ICV: transform 18 */
-	XESP_ALG_CHACHA20_POLY1305, /* RFC 7634: transform 28 */
+enum xesp_alg { /* the key length is in key_len; numbers are IANA's ESP transforms */
+	XESP_ALG_NONE, /* AH: integrity alone */
+	XESP_ALG_AES_GCM_16, /* RFC 4106, 16-byte ICV: 20 */
+	XESP_ALG_AES_GCM_12, /* the same, 12-byte ICV: 19 */
+	XESP_ALG_AES_GCM_8,  /* the same, 8-byte ICV: 18 */
+	XESP_ALG_CHACHA20_POLY1305, /* RFC 7634: 28 */
+	XESP_ALG_AES_GCM_16_IIV,    /* RFC 8750, the IV is the sequence number: 30 */
+	XESP_ALG_CHACHA20_POLY1305_IIV, /* RFC 8750: 31 */
+	XESP_ALG_AES_CCM_8_IIV, /* RFC 8750: 29 */
+	XESP_ALG_AES_CCM_16,    /* RFC 4309, 16-byte ICV: 16 */
+	XESP_ALG_AES_CCM_12,    /* 15 */
+	XESP_ALG_AES_CCM_8,     /* 14 */
+	XESP_ALG_AES_GMAC,      /* RFC 4543, ENCR_NULL_AUTH_AES_GMAC: 21 */
+	/* These need an integrity algorithm beside them: */
+	XESP_ALG_NULL,    /* RFC 2410: 11 */
+	XESP_ALG_AES_CBC, /* RFC 3602: 12 */
+	XESP_ALG_AES_CTR, /* RFC 3686: 13 */
 	XESP_ALG_MAX
 };
 
-#define XESP_KEY_MAX 64
+enum xesp_auth { /* numbers are IANA's integrity transforms */
+	XESP_AUTH_NONE, /* the algorithm has its own ICV */
+	XESP_AUTH_HMAC_SHA2_256_128, /* RFC 4868: 12 */
+	XESP_AUTH_HMAC_SHA2_384_192, /* 13 */
+	XESP_AUTH_HMAC_SHA2_512_256, /* 14 */
+	XESP_AUTH_AES_GMAC, /* AH alone, RFC 4543: 9, 10, 11 by auth_key_len */
+	XESP_AUTH_MAX
+};
+
+#define XESP_KEY_MAX 96 /* AES-256 and HMAC-SHA-512 */
 
 struct xesp_keymsg_sa {
 	struct xesp_keymsg h;
@@ -160,22 +167,17 @@ struct xesp_keymsg_sa {
 	__u8 dir; /* enum xesp_dir */
 	__u8 esn; /* 1: 64-bit sequence numbers */
 	__u8 alg; /* enum xesp_alg */
-	__u8 key_len;  /* bytes of key[] without the salt */
+	__u8 key_len;  /* bytes of the encryption key in key[], without the salt */
 	__u8 salt_len; /* bytes of salt[] */
-	__u8 pad[3];
+	__u8 auth;     /* enum xesp_auth */
+	__u8 auth_key_len; /* bytes of the integrity key, in key[] behind the encryption key */
+	__u8 pad[1];
 	__u32 window; /* inbound: packets */
 	__u64 lease_first; /* outbound: the first block, see struct xesp_keymsg_lease; 0 and 0: none
 			    * now, xespd asks */
 	__u64 lease_last;
 	__u8 key[XESP_KEY_MAX];
 	__u8 salt[8];
-	/* hard limits, RFC 4301 section 4.4.2.1; 0 none */
-	__u64 hard_packets;
-	__u64 hard_bytes;
-	__u64 hard_ns; /* CLOCK_BOOTTIME: no packet from then on */
-	__u64 seq_max; /* outbound: the last number that may be sent; 0: the last there is */
-	__u8 over;     /* 1: its lifetime has ended. No key; its packets are dropped as LIFETIME */
-	__u8 pad2[7];
 };
 
 /*
@@ -199,12 +201,11 @@ struct xesp_keymsg_ack {
 };
 
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32 +
-		       8 + 8 + 64, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_selector) == 80, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 72 + 40, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_ack) == 144, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) +
 		       XESP_KEYMSG_SELECTORS_MAX * sizeof(struct xesp_selector) <=

@@ -17,12 +17,34 @@
 #define POLICIES 8
 
 /* Written out, not read from crypto/transform.c: tests that use it would agree with any mistake there. */
+#define EACH_KEY(alg, auth, ...)                                                                   \
+	{ XESP_ALG_##alg, XESP_AUTH_##auth, 16, __VA_ARGS__ },                                     \
+	{ XESP_ALG_##alg, XESP_AUTH_##auth, 24, __VA_ARGS__ },                                     \
+	{ XESP_ALG_##alg, XESP_AUTH_##auth, 32, __VA_ARGS__ }
+#define EACH_HMAC(alg, ...)                                                                        \
+	EACH_KEY(alg, HMAC_SHA2_256_128, 32, __VA_ARGS__(16)),                                     \
+	EACH_KEY(alg, HMAC_SHA2_384_192, 48, __VA_ARGS__(24)),                                     \
+	EACH_KEY(alg, HMAC_SHA2_512_256, 64, __VA_ARGS__(32))
+#define CBC_LENGTHS(icv) 0, 16, icv, 16
+#define CTR_LENGTHS(icv) 4, 8, icv, 4
 const struct pair_cipher pair_ciphers[PAIR_CIPHERS] = {
-	{ XESP_ALG_AES_GCM_16, 16, 16 }, { XESP_ALG_AES_GCM_16, 24, 16 },
-	{ XESP_ALG_AES_GCM_16, 32, 16 }, { XESP_ALG_AES_GCM_12, 16, 12 },
-	{ XESP_ALG_AES_GCM_12, 24, 12 }, { XESP_ALG_AES_GCM_12, 32, 12 },
-	{ XESP_ALG_AES_GCM_8, 16, 8 },	 { XESP_ALG_AES_GCM_8, 24, 8 },
-	{ XESP_ALG_AES_GCM_8, 32, 8 },	 { XESP_ALG_CHACHA20_POLY1305, 32, 16 },
+	/* key of the ICV, salt, IV, ICV, alignment */
+	EACH_KEY(AES_GCM_16, NONE, 0, 4, 8, 16, 4),
+	EACH_KEY(AES_GCM_12, NONE, 0, 4, 8, 12, 4),
+	EACH_KEY(AES_GCM_8, NONE, 0, 4, 8, 8, 4),
+	EACH_KEY(AES_GCM_16_IIV, NONE, 0, 4, 0, 16, 4),
+	{ XESP_ALG_CHACHA20_POLY1305, XESP_AUTH_NONE, 32, 0, 4, 8, 16, 4 },
+	{ XESP_ALG_CHACHA20_POLY1305_IIV, XESP_AUTH_NONE, 32, 0, 4, 0, 16, 4 },
+	EACH_KEY(AES_CCM_16, NONE, 0, 3, 8, 16, 4),
+	EACH_KEY(AES_CCM_12, NONE, 0, 3, 8, 12, 4),
+	EACH_KEY(AES_CCM_8, NONE, 0, 3, 8, 8, 4),
+	EACH_KEY(AES_CCM_8_IIV, NONE, 0, 3, 0, 8, 4),
+	EACH_KEY(AES_GMAC, NONE, 0, 4, 8, 16, 4),
+	{ XESP_ALG_NULL, XESP_AUTH_HMAC_SHA2_256_128, 0, 32, 0, 0, 16, 4 },
+	{ XESP_ALG_NULL, XESP_AUTH_HMAC_SHA2_384_192, 0, 48, 0, 0, 24, 4 },
+	{ XESP_ALG_NULL, XESP_AUTH_HMAC_SHA2_512_256, 0, 64, 0, 0, 32, 4 },
+	EACH_HMAC(AES_CBC, CBC_LENGTHS),
+	EACH_HMAC(AES_CTR, CTR_LENGTHS),
 };
 
 static void must(int err, const struct fault *f, const char *what)
@@ -66,7 +88,6 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 		.id = PAIR_TUNNEL_OUT, .sa_out = PAIR_SA_OUT, .name = "out", .local = a,
 		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : 64,
 		.df = o->df, .dscp = o->dscp, .dscp_value = o->dscp_value, .ecn = o->ecn,
-		.tfc = o->tfc,
 	};
 	p->tunnel_in = (struct xesp_keymsg_tunnel){
 		.id = PAIR_TUNNEL_IN, .name = "in", .local = b, .remote = a, .ttl = 64,
@@ -76,16 +97,18 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 static void describe_sas(struct pair *p, const struct pair_opts *o)
 {
 	const uint8_t alg = o->alg ? o->alg : XESP_ALG_AES_GCM_16;
+	const struct transform *t = transform_find(alg, o->auth);
 	struct xesp_keymsg_sa sa = {
 		.id = PAIR_SA_OUT, .tunnel = PAIR_TUNNEL_OUT, .spi = htonl(PAIR_SPI),
-		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = alg,
-		.key_len = o->key_len ? o->key_len : transform_find(alg)->key_len[0], .salt_len = 4, .lease_first = 1,
+		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = alg, .auth = o->auth,
+		.key_len = o->key_len ? o->key_len : t->key_len[0],
+		.auth_key_len = t->auth_key_len, .salt_len = t->salt_len, .lease_first = 1,
 		.lease_last = o->lease ? o->lease : 1000000,
 	};
 
-	for (uint8_t i = 0; i < sa.key_len; i++)
+	for (uint8_t i = 0; i < sa.key_len + sa.auth_key_len; i++)
 		sa.key[i] = (uint8_t)(i * 7 + 1);
-	memcpy(sa.salt, "salt", 4);
+	memcpy(sa.salt, "salt", sa.salt_len);
 	p->out = sa;
 	sa.id = PAIR_SA_IN;
 	sa.tunnel = PAIR_TUNNEL_IN;
@@ -101,7 +124,8 @@ void pair_identify(struct pair *p, const struct xesp_keymsg_sa *m, uint32_t repl
 	struct xesp_sa_state *st = &p->st.sa[m->id];
 	uint8_t fingerprint[SECRET_FINGERPRINT_LEN];
 
-	secret_fingerprint(fingerprint, m->key, m->key_len, m->salt, m->salt_len);
+	secret_fingerprint(fingerprint, m->key, (size_t)m->key_len + m->auth_key_len, m->salt,
+			   m->salt_len);
 	*st = (struct xesp_sa_state){
 		.name = "pair", .spi = m->spi, .dir = m->dir, .in_use = 1, .esn = m->esn,
 		.replay_off = replay_off, .replay_words = replay_words, .window = m->window,
@@ -257,7 +281,7 @@ struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len
 		.alg = p->out.alg, .dir = XESP_DIR_OUT, .key = p->out.key,
 		.key_len = p->out.key_len,
 	};
-	const uint8_t icv_len = transform_find(p->out.alg)->icv_len;
+	const uint8_t icv_len = transform_find(p->out.alg, XESP_AUTH_NONE)->icv_len;
 	struct engine_key *key = engine_openssl.key_open(&spec, NULL);
 	uint8_t *ip = f->bytes + PAIR_HEADROOM, *esp = ip + 20, *text = esp + 16;
 	struct engine_job j = { .key = key, .text = text, .len = len, .tag = text + len,
@@ -274,7 +298,8 @@ struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len
 	wire_put32(esp + 12, 0x01020301);
 	memcpy(j.nonce, p->out.salt, 4);
 	memcpy(j.nonce + 4, esp + 8, 8);
-	memcpy(j.aad, esp, 8);
+	j.aad = j.made;
+	memcpy(j.made, esp, 8);
 	engine_openssl.encrypt(&j, 1);
 	engine_openssl.key_close(key);
 	return pair_esp(f, 36 + len + icv_len, 20);

@@ -31,12 +31,12 @@ struct pair_opts {
 	bool outer6;
 	bool esn;
 	uint8_t alg;      /* enum xesp_alg; 0: XESP_ALG_AES_GCM_16 */
+	uint8_t auth;     /* enum xesp_auth */
 	uint8_t key_len;  /* 0: the shortest of the algorithm */
 	uint32_t window;  /* 0: 64 */
 	uint32_t mtu;     /* of tunnel 1, 0: 1500 */
 	uint8_t df, dscp, dscp_value, ecn, ttl; /* of tunnel 1; ttl 0: 64 */
 	uint64_t lease;   /* numbers of SA 1; 0: 1 .. 1000000 */
-	uint32_t tfc;     /* of tunnel 1, in bytes */
 };
 
 struct pair {
@@ -47,12 +47,14 @@ struct pair {
 	struct xesp_keymsg_tunnel tunnel_out, tunnel_in;
 };
 
-/* What XESP_ALG_* and key lengths there are, each algorithm with each of its lengths. */
+/* What ESP transforms and key lengths there are, each transform with each of its lengths. */
 struct pair_cipher {
-	uint8_t alg, key_len, icv_len;
+	uint8_t alg, auth, key_len, auth_key_len, salt_len, iv_len, icv_len, align;
 };
-#define PAIR_CIPHERS 10
+#define PAIR_CIPHERS 50
 extern const struct pair_cipher pair_ciphers[PAIR_CIPHERS];
+/* pair_opts of a cipher, to be written into an initialiser. */
+#define PAIR_OF(c) .alg = (c)->alg, .auth = (c)->auth, .key_len = (c)->key_len
 
 /* Exits with a message when it cannot. */
 void pair_open(struct pair *p, const struct pair_opts *o);

@@ -100,7 +100,7 @@ static uint32_t from_hex(uint8_t *out, const char *hex)
 
 static uint8_t tag_len(const struct answer *a)
 {
-	return transform_find(a->alg)->icv_len;
+	return transform_find(a->alg, XESP_AUTH_NONE)->icv_len;
 }
 
 /* One job over buf, which holds text and then the tag. */
@@ -111,7 +111,8 @@ static bool run(const struct engine *e, struct engine_key *key, const struct ans
 				.tag_len = tag_len(a) };
 
 	from_hex(j.nonce, a->nonce);
-	j.aad_len = (uint8_t)from_hex(j.aad, a->aad);
+	j.aad = j.made;
+	j.aad_len = (uint16_t)from_hex(j.made, a->aad);
 	if (dir == XESP_DIR_OUT)
 		e->encrypt(&j, 1);
 	else

@@ -11,6 +11,7 @@
 #include "crypto/transform.h"
 #include "esp/ecn.h"
 #include "esp/esp.h"
+#include "esp/job.h"
 #include "esp/outer.h"
 #include "esp/replay.h"
 #include "esp/stage.h"
@@ -94,6 +95,10 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 			continue;
 		}
 		x->text_len -= ESP_HDR_LEN + tf->iv_len + tf->icv_len;
+		if (tf->nonce == TRANSFORM_RANDOM_IV && x->text_len % tf->align) {
+			stage_drop(w, p, XESP_DROP_ESP_SHORT);
+			continue;
+		}
 		x->text = p->l3 + p->l4_off + ESP_HDR_LEN + tf->iv_len;
 	}
 }
@@ -113,38 +118,9 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 	}
 }
 
-/* As in encap.c, but the IV is the packet's, not our rule. */
-static void make_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x,
-		     uint32_t worker)
-{
-	const struct sa *sa = p->sa;
-
-	*j = (struct engine_job){
-		.key = sa->key[worker],
-		.text = x->text,
-		.len = x->text_len,
-		.tag = x->text + x->text_len,
-		.tag_len = sa->icv_len,
-		.aad_len = sa->aad_len,
-	};
-	memcpy(j->nonce, sa->salt, 4);
-	memcpy(j->nonce + 4, x->text - 8, 8);
-	memcpy(j->aad, &sa->spi, 4);
-	if (sa->esn)
-		wire_put64(j->aad + 4, p->seq);
-	else
-		wire_put32(j->aad + 4, (uint32_t)p->seq);
-}
-
 static void decrypt(struct esp_worker *w, struct batch *b)
 {
-	w->jobs_n = 0;
-	for (uint32_t i = 0; i < b->n; i++) {
-		if (stage_skips(&b->pkt[i]))
-			continue;
-		w->job_pkt[w->jobs_n] = (uint16_t)i;
-		make_job(&w->job[w->jobs_n++], &b->pkt[i], &w->x[i], w->worker);
-	}
+	job_make(w, b);
 	w->engine->decrypt(w->job, w->jobs_n);
 	for (uint32_t k = 0; k < w->jobs_n; k++)
 		if (!w->job[k].ok)

@@ -37,6 +37,7 @@ void esp_worker_close(struct esp_worker *w)
 		return;
 	sad_idle(w->sad, w->worker, true);
 	secret_wipe(w->job, sizeof(w->job)); /* nonces hold salts */
+	secret_wipe(&w->ivs, sizeof(w->ivs));
 	free(w);
 }
 

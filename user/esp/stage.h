@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "crypto/engine.h"
 #include "esp/inner.h"
+#include "esp/iv.h"
 #include "esp/pkt.h"
 
 struct groups;
@@ -32,7 +33,6 @@ struct stage_pkt {
 	const struct tunnel *tunnel;
 	uint8_t *text;     /* what the engine works on */
 	uint32_t text_len;
-	uint32_t payload_len; /* encap: the packet, and TFC padding behind it */
 	uint8_t outer_tos; /* decap */
 	uint8_t pad_len;   /* encap */
 	struct inner inner;
@@ -50,6 +50,7 @@ struct esp_worker {
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
 	struct engine_job job[BATCH_MAX];  /* without gaps */
 	uint16_t job_pkt[BATCH_MAX];       /* place in the batch of each job */
+	struct iv_pool ivs;
 };
 
 static inline bool stage_skips(const struct pkt *p)

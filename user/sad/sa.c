@@ -30,7 +30,8 @@ static int check_identity(const struct xesp_sa_state *st, const struct xesp_keym
 	uint64_t want;
 	int err;
 
-	err = secret_fingerprint(fingerprint, m->key, m->key_len, m->salt, m->salt_len);
+	err = secret_fingerprint(fingerprint, m->key, (size_t)m->key_len + m->auth_key_len,
+				 m->salt, m->salt_len);
 	if (err)
 		return fault_set(f, err, "libcrypto refused to make a fingerprint");
 	memcpy(&want, fingerprint, sizeof(want));
@@ -44,12 +45,15 @@ static int check_identity(const struct xesp_sa_state *st, const struct xesp_keym
 
 static int check_values(const struct transform *t, const struct xesp_keymsg_sa *m, struct fault *f)
 {
-	if (!t)
-		return fault_set(f, -EINVAL, "algorithm %u is not known here", m->alg);
-	if (m->key_len > sizeof(m->key) || m->salt_len > sizeof(m->salt) ||
-	    !transform_fits(t, m->key_len, m->salt_len))
-		return fault_set(f, -EINVAL, "%s takes no key of %u bytes with a salt of %u",
-				 t->name, m->key_len, m->salt_len);
+	if (!t || !t->alg)
+		return fault_set(f, -EINVAL, "algorithm %u with integrity %u is not known here",
+				 m->alg, m->auth);
+	if ((size_t)m->key_len + m->auth_key_len > sizeof(m->key) ||
+	    m->salt_len > sizeof(m->salt) ||
+	    !transform_fits(t, m->key_len, m->auth_key_len, m->salt_len))
+		return fault_set(f, -EINVAL,
+				 "%s takes no keys of %u and %u bytes with a salt of %u", t->name,
+				 m->key_len, m->auth_key_len, m->salt_len);
 	if (ntohl(m->spi) <= SPI_RESERVED_MAX)
 		return fault_set(f, -EINVAL, "SPI %u is reserved; use 256 or more", ntohl(m->spi));
 	if (m->dir >= XESP_DIR_MAX || m->esn > 1)
@@ -99,9 +103,12 @@ static int open_keys(struct sa *sa, const struct xesp_keymsg_sa *m, struct fault
 {
 	struct engine_key_spec spec = {
 		.alg = m->alg,
+		.auth = m->auth,
 		.dir = m->dir,
 		.key = m->key,
 		.key_len = m->key_len,
+		.auth_key = m->key + m->key_len,
+		.auth_key_len = m->auth_key_len,
 	};
 
 	for (uint32_t i = 0; i < sa->cold.workers_n; i++) {
@@ -129,7 +136,7 @@ static struct sa *alloc_sa(uint32_t workers_n)
 int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
 	    struct fault *f)
 {
-	const struct transform *t = transform_find(m->alg);
+	const struct transform *t = transform_find(m->alg, m->auth);
 	struct sa *sa;
 	int err;
 
@@ -149,8 +156,6 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->spi = m->spi;
 	sa->dir = m->dir;
 	sa->esn = m->esn;
-	sa->icv_len = t->icv_len;
-	sa->aad_len = m->esn ? 12 : 8;
 	memcpy(sa->salt, m->salt, sizeof(sa->salt));
 	sa->cold.engine = from->engine;
 	sa->cold.workers_n = from->workers_n;

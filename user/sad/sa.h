@@ -74,9 +74,7 @@ struct sa {
 	uint8_t salt[4]; /* key material */
 	uint8_t dir; /* enum xesp_dir */
 	uint8_t esn;
-	uint8_t icv_len; /* the transform's */
-	uint8_t aad_len; /* SPI and number, 8 bytes or with ESN 12 */
-	uint8_t pad[4];
+	uint8_t pad[6];
 	struct sa_cold cold;
 	struct engine_key *key[]; /* by worker */
 } __attribute__((aligned(64)));

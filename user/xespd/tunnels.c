@@ -23,7 +23,8 @@
 static uint32_t inner_mtu(const struct daemon *d, const struct xesp_keymsg_tunnel *t, uint32_t mtu)
 {
 	const struct sa *sa = t->sa_out ? sad_find(d->sad, t->sa_out) : NULL;
-	const struct transform *x = sa ? sa->transform : transform_find(XESP_ALG_AES_GCM_16);
+	const struct transform *x = sa ? sa->transform :
+					 transform_find(XESP_ALG_AES_CBC, XESP_AUTH_HMAC_SHA2_512_256);
 	const uint32_t outer = (uint32_t)(addr_is_ip4(&t->remote) ? sizeof(struct ip) :
 								    sizeof(struct ip6_hdr)) +
 			       ESP_HDR_LEN + x->iv_len + x->icv_len;

@@ -104,55 +104,96 @@ static void selftest_finds(void)
 	}
 }
 
+static struct engine_key *open_key(const struct pair_cipher *c, enum xesp_dir dir,
+				   const uint8_t *key)
+{
+	const struct engine_key_spec spec = {
+		.alg = c->alg, .auth = c->auth, .dir = dir, .key = key, .key_len = c->key_len,
+		.auth_key = key + c->key_len, .auth_key_len = c->auth_key_len,
+	};
+	struct engine_key *k = engine_openssl.key_open(&spec, NULL);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
+	return k;
+}
+
+static bool served(int alg, int auth, size_t len, size_t auth_len)
+{
+	for (int i = 0; i < PAIR_CIPHERS; i++)
+		if (pair_ciphers[i].alg == alg && pair_ciphers[i].auth == auth &&
+		    pair_ciphers[i].key_len == len && pair_ciphers[i].auth_key_len == auth_len)
+			return true;
+	if (alg == XESP_ALG_NONE && auth == XESP_AUTH_AES_GMAC) /* AH */
+		return !len && (auth_len == 16 || auth_len == 24 || auth_len == 32);
+	return alg == XESP_ALG_NONE && served(XESP_ALG_NULL, auth, len, auth_len);
+}
+
 static void refuses_lengths(void)
 {
+	static const size_t lens[] = { 0, 1, 15, 16, 17, 20, 24, 31, 32, 33, 36, 48, 64 };
 	const uint8_t key[64] = { 1 };
+	int kinds = 0;
 
-	for (int alg = XESP_ALG_NONE; alg <= XESP_ALG_MAX; alg++) {
-		for (size_t len = 0; len <= sizeof(key); len++) {
-			const struct engine_key_spec spec = {
-				.alg = (enum xesp_alg)alg, .key = key, .key_len = len,
-			};
-			struct engine_key *k;
-			struct fault f = { "" };
-			bool served = false;
+	for (uint32_t i = 0; i < XESP_ALG_MAX * XESP_AUTH_MAX * LEN(lens) * LEN(lens); i++) {
+		const struct engine_key_spec spec = {
+			.alg = (enum xesp_alg)(i % XESP_ALG_MAX),
+			.auth = (enum xesp_auth)(i / XESP_ALG_MAX % XESP_AUTH_MAX),
+			.key = key, .key_len = lens[i / (XESP_ALG_MAX * XESP_AUTH_MAX) % LEN(lens)],
+			.auth_key = key,
+			.auth_key_len = lens[i / (XESP_ALG_MAX * XESP_AUTH_MAX * LEN(lens))],
+		};
+		bool want = served(spec.alg, spec.auth, spec.key_len, spec.auth_key_len);
+		struct fault f = { "" };
+		struct engine_key *k = engine_openssl.key_open(&spec, &f);
 
-			for (int i = 0; i < PAIR_CIPHERS; i++)
-				served |= pair_ciphers[i].alg == alg && pair_ciphers[i].key_len == len;
-			k = engine_openssl.key_open(&spec, &f);
-			CU_ASSERT_EQUAL(k != NULL, served);
-			CU_ASSERT_TRUE(served || strstr(f.text, "no algorithm"));
-			engine_openssl.key_close(k);
-		}
+		CU_ASSERT_EQUAL(k != NULL, want);
+		CU_ASSERT_TRUE(want || strstr(f.text, "no algorithm"));
+		engine_openssl.key_close(k);
+		kinds += want;
 	}
+	CU_ASSERT_EQUAL(kinds, PAIR_CIPHERS + 6);
 	engine_openssl.key_close(NULL);
+}
+
+#define AAD_MAX 24
+
+/* As a packet has it: what is covered in clear, the text, the tag. */
+struct piece {
+	uint8_t bytes[AAD_MAX + 256 + ENGINE_TAG_MAX];
+};
+
+static struct engine_job job_of(struct piece *p, struct engine_key *k, const struct pair_cipher *c,
+				uint32_t len, uint8_t number)
+{
+	struct engine_job j = {
+		.key = k, .aad = p->bytes, .text = p->bytes + 8 + c->iv_len, .len = len,
+		.aad_len = 8, .nonce = { number }, .tag_len = c->icv_len,
+	};
+
+	if (c->auth) {
+		j.aad_len = (uint16_t)(8 + c->iv_len);
+		j.tail_len = number % 2 ? 4 : 0;
+	}
+	j.tag = j.text + len;
+	return j;
 }
 
 /* A batch over two keys and sizes; the tag of one job in its middle is forged. */
 static void batch_of(const struct pair_cipher *even, const struct pair_cipher *odd)
 {
-	uint8_t key_bytes[2][32] = { { 1 }, { 2 } }, text[8][200 + ENGINE_TAG_MAX] = { { 0 } };
+	const uint8_t key_bytes[2][XESP_KEY_MAX] = { { 1 }, { 2 } };
 	const struct pair_cipher *c[2] = { even, odd };
 	struct engine_key *out[2], *in[2];
 	struct engine_job job[8];
+	struct piece piece[8];
 
 	for (uint32_t k = 0; k < 2; k++) {
-		struct engine_key_spec spec = {
-			.alg = c[k]->alg, .dir = XESP_DIR_OUT, .key = key_bytes[k],
-			.key_len = c[k]->key_len,
-		};
-
-		out[k] = engine_openssl.key_open(&spec, NULL);
-		spec.dir = XESP_DIR_IN;
-		in[k] = engine_openssl.key_open(&spec, NULL);
+		out[k] = open_key(c[k], XESP_DIR_OUT, key_bytes[k]);
+		in[k] = open_key(c[k], XESP_DIR_IN, key_bytes[k]);
 	}
 	for (uint32_t i = 0; i < 8; i++) {
-		memset(text[i], (int)i + 1, 200);
-		job[i] = (struct engine_job){
-			.key = out[i % 2], .text = text[i], .len = i * 25, .aad_len = i % 2 ? 12 : 8,
-			.tag = text[i] + i * 25, .tag_len = c[i % 2]->icv_len,
-			.nonce = { (uint8_t)i },
-		};
+		memset(&piece[i], (int)i + 1, sizeof(piece[i]));
+		job[i] = job_of(&piece[i], out[i % 2], c[i % 2], i * 32, (uint8_t)i);
 	}
 	engine_openssl.encrypt(job, 8);
 	for (uint32_t i = 0; i < 8; i++) {
@@ -164,7 +205,7 @@ static void batch_of(const struct pair_cipher *even, const struct pair_cipher *o
 	for (uint32_t i = 0; i < 8; i++) {
 		CU_ASSERT_EQUAL(job[i].ok, i != 3);
 		for (uint32_t k = 0; k < job[i].len; k++)
-			CU_ASSERT_EQUAL(text[i][k], i == 3 ? 0 : i + 1);
+			CU_ASSERT_EQUAL(job[i].text[k], i == 3 ? 0 : i + 1);
 	}
 	for (uint32_t k = 0; k < 2; k++) {
 		engine_openssl.key_close(out[k]);
@@ -179,45 +220,56 @@ static void batch_stands_alone(void)
 			batch_of(&pair_ciphers[i], &pair_ciphers[k]);
 }
 
+/* Opens what was sealed, with one bit of it inverted; `bit` behind the end: as it was. */
+static bool opens(struct engine_job j, const struct piece *sealed, uint32_t bit)
+{
+	struct piece p = *sealed;
+
+	j.text = p.bytes + (j.text - j.aad);
+	j.tag = j.text + j.len;
+	j.aad = p.bytes;
+	if (bit < 8 * sizeof(p.bytes))
+		p.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	engine_openssl.decrypt(&j, 1);
+	return j.ok;
+}
+
 /*
- * Short tags: each bit of the tag and of the text counts, the right bytes at another length do not
- * help, and no tag at all is refused rather than taken for a match.
+ * Short tags: each bit of the tag, the text and what else is covered counts, the right bytes at
+ * another length do not help, and no tag at all is refused rather than taken for a match.
  */
 static void forged_tags(const struct pair_cipher *c)
 {
-	struct engine_key_spec spec = { .alg = c->alg, .dir = XESP_DIR_OUT, .key_len = c->key_len,
-					.key = (const uint8_t[32]){ 7 } };
-	struct engine_key *out = engine_openssl.key_open(&spec, NULL), *in;
-	uint8_t sealed[40 + ENGINE_TAG_MAX], buf[sizeof(sealed)];
-	struct engine_job j = { .text = sealed, .len = 40, .tag = sealed + 40, .aad_len = 8,
-				.tag_len = c->icv_len };
+	const uint8_t key[XESP_KEY_MAX] = { 7 };
+	struct engine_key *out = open_key(c, XESP_DIR_OUT, key), *in = open_key(c, XESP_DIR_IN, key);
+	struct piece sealed;
+	struct engine_job j = job_of(&sealed, out, c, 48, 1);
+	uint32_t from, to;
 
-	spec.dir = XESP_DIR_IN;
-	in = engine_openssl.key_open(&spec, NULL);
-	memset(sealed, 0x5a, sizeof(sealed));
-	j.key = out;
+	memset(&sealed, 0x5a, sizeof(sealed));
 	engine_openssl.encrypt(&j, 1);
 	CU_ASSERT_TRUE(j.ok);
-	for (uint32_t i = 40u + c->icv_len; i < sizeof(sealed); i++)
-		CU_ASSERT_EQUAL(sealed[i], 0x5a);
+	from = (uint32_t)(j.text - sealed.bytes);
+	to = from + 48 + c->icv_len;
+	for (uint32_t i = to; i < sizeof(sealed); i++)
+		CU_ASSERT_EQUAL(sealed.bytes[i], 0x5a);
 	j.key = in;
-	j.text = buf;
-	j.tag = buf + 40;
-	for (uint32_t bit = 0; bit <= (40u + c->icv_len) * 8; bit++) {
-		memcpy(buf, sealed, sizeof(buf));
-		if (bit < (40u + c->icv_len) * 8) /* the last round: as it was sealed */
-			buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		engine_openssl.decrypt(&j, 1);
-		CU_ASSERT_EQUAL(j.ok, bit == (40u + c->icv_len) * 8);
+	for (uint32_t bit = 0; bit < j.aad_len * 8u; bit++)
+		CU_ASSERT_FALSE(opens(j, &sealed, bit));
+	for (uint32_t bit = from * 8; bit < to * 8; bit++)
+		CU_ASSERT_FALSE(opens(j, &sealed, bit));
+	CU_ASSERT_TRUE(opens(j, &sealed, UINT32_MAX));
+	for (uint32_t i = 0; i < j.tail_len; i++) {
+		struct engine_job other = j;
+
+		other.tail[i] ^= 1;
+		CU_ASSERT_FALSE(opens(other, &sealed, UINT32_MAX));
 	}
 	j.tag_len = 0;
-	memcpy(buf, sealed, sizeof(buf));
-	engine_openssl.decrypt(&j, 1);
-	CU_ASSERT_FALSE(j.ok);
-	j.tag_len = ENGINE_TAG_MAX; /* with short tags: what is behind was never a tag */
-	memcpy(buf, sealed, sizeof(buf));
-	engine_openssl.decrypt(&j, 1);
-	CU_ASSERT_EQUAL(j.ok, c->icv_len == ENGINE_TAG_MAX);
+	CU_ASSERT_FALSE(opens(j, &sealed, UINT32_MAX));
+	/* What is behind a short tag was never one. */
+	j.tag_len = c->auth ? ENGINE_TAG_MAX : 16;
+	CU_ASSERT_EQUAL(opens(j, &sealed, UINT32_MAX), c->icv_len == j.tag_len);
 	engine_openssl.key_close(out);
 	engine_openssl.key_close(in);
 }
@@ -228,53 +280,120 @@ static void all_forged_tags(void)
 		forged_tags(&pair_ciphers[i]);
 }
 
-/* IANA, "Transform Type 1 - Encryption Algorithm Transform IDs". */
+/* A cipher of blocks takes whole ones: else it would write behind the text, or leave some of it. */
+static void parts_of_blocks(void)
+{
+	const uint8_t key[XESP_KEY_MAX] = { 9 };
+
+	for (int i = 0; i < PAIR_CIPHERS; i++) {
+		const struct pair_cipher *c = &pair_ciphers[i];
+		struct engine_key *out = open_key(c, XESP_DIR_OUT, key);
+
+		for (uint32_t len = 0; len <= 33; len++) {
+			struct piece p = { { 0 } };
+			struct engine_job j = job_of(&p, out, c, len, 0);
+
+			engine_openssl.encrypt(&j, 1);
+			CU_ASSERT_EQUAL(j.ok, c->align < 16 || len % 16 == 0);
+		}
+		engine_openssl.key_close(out);
+	}
+}
+
+/* AH: the tag alone over pieces that do not stand together; nothing is changed. */
+static void integrity_alone(void)
+{
+	const uint8_t key[XESP_KEY_MAX] = { 3 };
+	int kinds = 0;
+
+	for (unsigned int i = 0; transform_at(i); i++) {
+		const struct transform *t = transform_at(i);
+		const struct pair_cipher c = {
+			.auth = t->auth,
+			.auth_key_len = t->auth == XESP_AUTH_AES_GMAC ? 32 : t->auth_key_len,
+		};
+		uint8_t head[40] = { 0x45 }, text[100] = { 1 }, same[100] = { 1 }, tag[ENGINE_TAG_MAX];
+		struct engine_job j = { .aad = head, .aad_len = 40, .text = text, .len = 100,
+					.tag = tag, .tag_len = t->icv_len, .tail_len = 4,
+					.tail = { 0, 0, 0, 5 }, .nonce = { 6 } };
+
+		if (t->alg)
+			continue;
+		j.key = open_key(&c, XESP_DIR_OUT, key);
+		engine_openssl.encrypt(&j, 1);
+		engine_openssl.key_close(j.key);
+		CU_ASSERT_TRUE(j.ok);
+		CU_ASSERT_EQUAL(memcmp(text, same, 100), 0);
+		j.key = open_key(&c, XESP_DIR_IN, key);
+		engine_openssl.decrypt(&j, 1);
+		CU_ASSERT_TRUE(j.ok);
+		j.tail[3] ^= 1;
+		engine_openssl.decrypt(&j, 1);
+		CU_ASSERT_FALSE(j.ok);
+		engine_openssl.key_close(j.key);
+		kinds++;
+	}
+	CU_ASSERT_EQUAL(kinds, 4);
+}
+
+/* IANA, "Transform Type 1 - Encryption Algorithm Transform IDs" and "Type 3 - Integrity ...". */
 static void transform_rows(void)
 {
-	static const struct {
-		enum xesp_alg alg;
-		uint16_t iana;
-	} ids[] = { { XESP_ALG_AES_GCM_8, 18 }, { XESP_ALG_AES_GCM_12, 19 },
-		    { XESP_ALG_AES_GCM_16, 20 }, { XESP_ALG_CHACHA20_POLY1305, 28 } };
+	static const uint16_t ids[XESP_ALG_MAX] = {
+		[XESP_ALG_AES_GCM_8] = 18, [XESP_ALG_AES_GCM_12] = 19, [XESP_ALG_AES_GCM_16] = 20,
+		[XESP_ALG_CHACHA20_POLY1305] = 28, [XESP_ALG_AES_CCM_8] = 14,
+		[XESP_ALG_AES_CCM_12] = 15, [XESP_ALG_AES_CCM_16] = 16, [XESP_ALG_AES_GMAC] = 21,
+		[XESP_ALG_AES_CCM_8_IIV] = 29, [XESP_ALG_AES_GCM_16_IIV] = 30,
+		[XESP_ALG_CHACHA20_POLY1305_IIV] = 31, [XESP_ALG_NULL] = 11,
+		[XESP_ALG_AES_CBC] = 12, [XESP_ALG_AES_CTR] = 13,
+	};
+	static const uint16_t auth_ids[XESP_AUTH_MAX] = { 0, 12, 13, 14, 0 };
 
-	CU_ASSERT_EQUAL(LEN(ids), XESP_ALG_MAX - 1);
-	for (size_t i = 0; i < LEN(ids); i++) {
-		const struct transform *t = transform_find(ids[i].alg);
+	for (int alg = 1; alg < XESP_ALG_MAX; alg++) {
+		int rows = 0;
+
+		for (int auth = 0; auth < XESP_AUTH_MAX; auth++) {
+			const struct transform *t = transform_find(alg, auth);
+
+			if (!t)
+				continue;
+			rows++;
+			CU_ASSERT_EQUAL(t->iana, ids[alg]);
+			CU_ASSERT_EQUAL(t->iana_auth, auth_ids[auth]);
+		}
+		CU_ASSERT_EQUAL(rows, alg >= XESP_ALG_NULL ? 3 : 1);
+	}
+	for (int i = 0; i < PAIR_CIPHERS; i++) {
+		const struct pair_cipher *c = &pair_ciphers[i];
+		const struct transform *t = transform_find(c->alg, c->auth);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(t);
-		CU_ASSERT_EQUAL(t->iana, ids[i].iana);
-		CU_ASSERT_EQUAL(t->salt_len, 4);
-		CU_ASSERT_EQUAL(t->iv_len, 8);
-		CU_ASSERT_EQUAL(t->align, 4);
-		for (size_t len = 0; len <= XESP_KEY_MAX; len++) {
-			bool fits = false;
-
-			for (int k = 0; k < PAIR_CIPHERS; k++) {
-				if (pair_ciphers[k].alg != ids[i].alg)
-					continue;
-				CU_ASSERT_EQUAL(t->icv_len, pair_ciphers[k].icv_len);
-				fits |= pair_ciphers[k].key_len == len;
-			}
-			CU_ASSERT_EQUAL(transform_fits(t, len, 4), fits);
+		CU_ASSERT_EQUAL(t->salt_len, c->salt_len);
+		CU_ASSERT_EQUAL(t->iv_len, c->iv_len);
+		CU_ASSERT_EQUAL(t->icv_len, c->icv_len);
+		CU_ASSERT_EQUAL(t->align, c->align);
+		for (size_t len = 0; len <= 64; len++) {
+			CU_ASSERT_EQUAL(transform_fits(t, len, c->auth_key_len, c->salt_len),
+					served(c->alg, c->auth, len, c->auth_key_len));
+			CU_ASSERT_EQUAL(transform_fits(t, c->key_len, len, c->salt_len),
+					len == c->auth_key_len);
+			CU_ASSERT_EQUAL(transform_fits(t, c->key_len, c->auth_key_len, len),
+					len == c->salt_len);
 		}
 	}
 }
 
 static void transforms(void)
 {
-	const struct transform *t = transform_find(XESP_ALG_AES_GCM_16);
-
-	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_NONE));
-	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_MAX));
-	CU_ASSERT_PTR_NULL(transform_find(255));
-	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
-	CU_ASSERT_EQUAL(t->iana, 20);
-	CU_ASSERT_TRUE(transform_fits(t, 16, 4));
-	CU_ASSERT_TRUE(transform_fits(t, 32, 4));
-	CU_ASSERT_FALSE(transform_fits(t, 0, 4));
-	CU_ASSERT_FALSE(transform_fits(t, 20, 4));
-	CU_ASSERT_FALSE(transform_fits(t, 16, 0));
-	CU_ASSERT_FALSE(transform_fits(t, 16, 8));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_NONE, XESP_AUTH_NONE));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_NULL, XESP_AUTH_NONE)); /* RFC 8221 section 5 */
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_AES_CBC, XESP_AUTH_NONE));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_AES_CTR, XESP_AUTH_NONE));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_AES_CTR, XESP_AUTH_AES_GMAC));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_AES_GCM_16, XESP_AUTH_HMAC_SHA2_256_128));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_MAX, XESP_AUTH_NONE));
+	CU_ASSERT_PTR_NULL(transform_find(255, XESP_AUTH_NONE));
+	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_NULL, 255));
 }
 
 CU_TestInfo engine_tests[] = {
@@ -283,6 +402,8 @@ CU_TestInfo engine_tests[] = {
 	{ "keys of other lengths are refused", refuses_lengths },
 	{ "a forged job fails alone in its batch", batch_stands_alone },
 	{ "each bit of a tag counts, short or long", all_forged_tags },
+	{ "parts of blocks are refused", parts_of_blocks },
+	{ "a tag alone, over what does not stand together", integrity_alone },
 	{ "the table of transforms", transforms },
 	{ "each transform's number and lengths", transform_rows },
 	CU_TEST_INFO_NULL,

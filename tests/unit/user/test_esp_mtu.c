@@ -63,9 +63,9 @@ static void mtu_of(const struct pair_cipher *c, bool outer6)
 	static struct frame f;
 
 	for (uint32_t mtu = 1280; mtu < 1280 + 32; mtu++) {
-		const struct pair_opts o = { .outer6 = outer6, .mtu = mtu, .alg = c->alg,
-					     .key_len = c->key_len };
-		uint32_t fits = (mtu - (outer6 ? 40 : 20) - 8 - 8 - c->icv_len) / 4 * 4 - 2;
+		const struct pair_opts o = { .outer6 = outer6, .mtu = mtu, PAIR_OF(c) };
+		uint32_t over = (outer6 ? 40u : 20u) + 8 + c->iv_len + c->icv_len;
+		uint32_t fits = (mtu - over) / c->align * c->align - 2;
 		struct pkt pkt;
 		struct pair p;
 
@@ -73,9 +73,13 @@ static void mtu_of(const struct pair_cipher *c, bool outer6)
 		pkt = pair_make(&f, 4, fits + 1);
 		CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_TOO_BIG);
 		CU_ASSERT_EQUAL(pkt.mtu, fits);
-		pkt = pair_make(&f, 4, fits);
-		CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_NONE);
-		CU_ASSERT_TRUE(pkt.len <= mtu && pkt.len + 4 > mtu);
+		for (uint32_t len = fits; len > fits - 2u * c->align; len--) {
+			pkt = pair_make(&f, 4, len);
+			CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_NONE);
+			CU_ASSERT_EQUAL(pkt.len,
+					over + (len + 2 + c->align - 1) / c->align * c->align);
+			CU_ASSERT_TRUE(len < fits || (pkt.len <= mtu && pkt.len + c->align > mtu));
+		}
 		pair_close(&p);
 	}
 }

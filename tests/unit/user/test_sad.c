@@ -22,6 +22,7 @@ static const struct pair_opts defaults;
 enum wrong {
 	W_ID_ZERO, W_ID_HIGH, W_TUNNEL_ZERO, W_TUNNEL_HIGH, W_SPI, W_ALG, W_ALG_NONE, W_KEY_LEN,
 	W_SALT_LEN, W_DIR, W_ESN, W_WINDOW_SMALL, W_WINDOW_LARGE, W_WINDOW_RING, W_ESN_NO_WINDOW,
+	W_NO_CIPHER_NO_ICV, W_CIPHER_NO_ICV, W_AEAD_AND_ICV, W_AUTH_KEY_LEN, W_KEYS_LONG, W_AH,
 	W_LEASE_ZERO, W_LEASE_ORDER, W_LEASE_END
 };
 
@@ -31,11 +32,14 @@ static const struct {
 } wrongs[] = {
 	{ W_ID_ZERO, "SA id 0" }, { W_ID_HIGH, "SA id 64" }, { W_TUNNEL_ZERO, "tunnel id 0" },
 	{ W_TUNNEL_HIGH, "tunnel id 64" }, { W_SPI, "SPI 255 is reserved" },
-	{ W_ALG, "algorithm 9" }, { W_ALG_NONE, "algorithm 0" }, { W_KEY_LEN, "key of 20" },
+	{ W_ALG, "algorithm 99" }, { W_ALG_NONE, "algorithm 0" }, { W_KEY_LEN, "keys of 20 and 0" },
 	{ W_SALT_LEN, "salt of 8" }, { W_DIR, "direction 2" }, { W_ESN, "ESN 2" },
 	{ W_WINDOW_SMALL, "window of 31" }, { W_WINDOW_LARGE, "window of 65537" },
 	{ W_WINDOW_RING, "do not hold a window of 65" },
 	{ W_ESN_NO_WINDOW, "ESN needs a replay window" },
+	{ W_NO_CIPHER_NO_ICV, "with integrity 0" }, { W_CIPHER_NO_ICV, "with integrity 0" },
+	{ W_AEAD_AND_ICV, "with integrity 1" }, { W_AUTH_KEY_LEN, "keys of 16 and 31" },
+	{ W_KEYS_LONG, "keys of 16 and 255" }, { W_AH, "algorithm 0" },
 	{ W_LEASE_ZERO, "numbers 0 to 9" }, { W_LEASE_ORDER, "numbers 9 to 8" },
 	{ W_LEASE_END, "numbers 1 to 4294967296" },
 };
@@ -52,10 +56,16 @@ static void spoil(struct pair *p, struct xesp_keymsg_sa *m, enum wrong wrong)
 	case W_TUNNEL_ZERO: m->tunnel = 0; break;
 	case W_TUNNEL_HIGH: m->tunnel = PAIR_SAS; break;
 	case W_SPI: m->spi = htonl(255); break;
-	case W_ALG: m->alg = 9; break;
+	case W_ALG: m->alg = 99; break;
 	case W_ALG_NONE: m->alg = 0; break;
 	case W_KEY_LEN: m->key_len = 20; break;
 	case W_SALT_LEN: m->salt_len = 8; break;
+	case W_NO_CIPHER_NO_ICV: m->alg = XESP_ALG_NULL; m->key_len = m->salt_len = 0; break;
+	case W_CIPHER_NO_ICV: m->alg = XESP_ALG_AES_CBC; m->salt_len = 0; break;
+	case W_AEAD_AND_ICV: m->auth = XESP_AUTH_HMAC_SHA2_256_128; break;
+	case W_AUTH_KEY_LEN: m->alg = XESP_ALG_AES_CTR; m->auth = 1; m->auth_key_len = 31; break;
+	case W_KEYS_LONG: m->alg = XESP_ALG_AES_CTR; m->auth = 1; m->auth_key_len = 255; break;
+	case W_AH: m->alg = 0; m->auth = 1; m->key_len = 0; m->auth_key_len = 32; break;
 	case W_DIR: m->dir = 2; break;
 	case W_ESN: m->esn = 2; break;
 	case W_WINDOW_SMALL: m->window = 31; break;
@@ -66,7 +76,7 @@ static void spoil(struct pair *p, struct xesp_keymsg_sa *m, enum wrong wrong)
 	case W_LEASE_ORDER: m->lease_first = 9; m->lease_last = 8; break;
 	case W_LEASE_END: m->lease_first = 1; m->lease_last = 0x100000000; break;
 	}
-	if (m->id && m->id < PAIR_SAS)
+	if (m->id && m->id < PAIR_SAS && wrong != W_KEYS_LONG) /* such a key is in no buffer */
 		pair_identify(p, m, 32, 2);
 }
 
