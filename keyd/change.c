@@ -95,7 +95,7 @@ static bool same_tunnel(const struct config *a, const struct tunnel *ta, const s
 	return !memcmp(&ta->local, &tb->local, sizeof(ta->local)) &&
 	       !memcmp(&ta->remote, &tb->remote, sizeof(ta->remote)) && ta->mtu == tb->mtu &&
 	       ta->ttl == tb->ttl && ta->df == tb->df && ta->dscp == tb->dscp &&
-	       ta->dscp_value == tb->dscp_value && ta->ecn == tb->ecn &&
+	       ta->dscp_value == tb->dscp_value && ta->ecn == tb->ecn && ta->mode == tb->mode &&
 	       configured_out_id(a, ta) == configured_out_id(b, tb) &&
 	       same_members(a, ta, b, tb) && same_selectors(a, ta, b, tb);
 }

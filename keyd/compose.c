@@ -82,6 +82,7 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.pmtu_age = t->pmtu_age,
 		.probe_local = t->probe_local,
 		.probe_remote = t->probe_remote,
+		.mode = t->mode,
 	};
 	memcpy(m->name, t->name, sizeof(m->name));
 	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));
@@ -102,6 +103,7 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 		.alg = s->alg,
 		.key_len = s->key_len,
 		.salt_len = sizeof(k->salt),
+		.proto = s->proto,
 		.window = s->window,
 		.lease_first = s->lease_first,
 		.lease_last = s->lease_last,

@@ -3,6 +3,7 @@
  * config_print.c - the configuration as keyd understood it: see config_print() in config.h.
  * Every default is spelled out, so that a golden file shows what a short configuration means.
  */
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "keyd/config.h"
@@ -12,6 +13,7 @@
 static const char *const roles[] = { "", "inner", "outer", "both" };
 static const char *const dfs[] = { "copy", "set", "clear" };
 static const char *const ecns[] = { "normal", "compatibility" };
+static const char *const modes[] = { "tunnel", "transport" };
 static const char *const actions[] = { "", "discard", "bypass", "protect" };
 
 static const char *print_dirs(uint8_t dirs)
@@ -54,6 +56,7 @@ static void print_tunnel(const struct tunnel *t, FILE *out)
 	else
 		fprintf(out, "    dscp: %u\n", t->dscp_value);
 	fprintf(out, "    ecn: %s\n", ecns[t->ecn]);
+	fprintf(out, "    mode: %s\n", modes[t->mode]);
 	if (t->mtu)
 		fprintf(out, "    mtu: %u\n", t->mtu);
 	print_path(t, out);
@@ -74,6 +77,7 @@ static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 	fprintf(out, "  - name: %s\n", sa->name);
 	fprintf(out, "    tunnel: %s\n", sad->tunnels[sa->tunnel].name);
 	fprintf(out, "    direction: %s\n", sa->dir == XESP_DIR_IN ? "in" : "out");
+	fprintf(out, "    protocol: %s\n", sa->proto == IPPROTO_AH ? "ah" : "esp");
 	fprintf(out, "    spi: 0x%08x\n", sa->spi);
 	fprintf(out, "    algorithm: %s\n", sad_algorithm_name(sa));
 	fprintf(out, "    # key fingerprint: %s\n", sad_print_fingerprint(sa, text));

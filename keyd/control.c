@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <netinet/in.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,8 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_text(o, "spi", text);
 	put_text(o, "local", addr_print(&t->local, text));
 	put_text(o, "remote", addr_print(&t->remote, text));
+	put_text(o, "protocol", sa->proto == IPPROTO_AH ? "ah" : "esp");
+	put_text(o, "mode", t->mode == XESP_MODE_TRANSPORT ? "transport" : "tunnel");
 	put_text(o, "algorithm", sad_algorithm_name(sa));
 	json_object_object_add(o, "esn", json_object_new_boolean(sa->esn));
 	put_number(o, "window", sa->window);

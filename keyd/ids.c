@@ -92,13 +92,13 @@ static int assign_by_name(const struct maps *m, struct slots *s, const struct na
 	return err;
 }
 
-/* ---- SAs: by key, SPI, direction and ESN */
+/* ---- SAs: by key, protocol, SPI, direction and ESN */
 
 struct identity {
 	uint64_t fingerprint;
 	__be32 spi;
-	uint8_t dir, esn;
-	uint8_t pad[2];
+	uint8_t dir, esn, proto;
+	uint8_t pad;
 };
 
 _Static_assert(sizeof(struct identity) == 16, "hashed as bytes");
@@ -108,7 +108,8 @@ static struct identity identity_of_state(const struct xesp_sa_state *st)
 	return (struct identity){ .fingerprint = st->fingerprint,
 				  .spi = st->spi,
 				  .dir = st->dir,
-				  .esn = st->esn };
+				  .esn = st->esn,
+				  .proto = st->proto };
 }
 
 static struct identity identity_of_sa(const struct sa *sa)
@@ -116,7 +117,8 @@ static struct identity identity_of_sa(const struct sa *sa)
 	return (struct identity){ .fingerprint = sad_fingerprint(sa),
 				  .spi = htonl(sa->spi),
 				  .dir = sa->dir,
-				  .esn = sa->esn };
+				  .esn = sa->esn,
+				  .proto = sa->proto };
 }
 
 struct sa_plan {

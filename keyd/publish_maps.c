@@ -143,6 +143,7 @@ static void init_sa(struct maps *m, const struct sa *sa)
 	st->spi = htonl(sa->spi);
 	st->dir = sa->dir;
 	st->esn = sa->esn;
+	st->proto = sa->proto;
 	st->replay_off = sa->replay_off;
 	st->replay_words = sa->replay_words;
 	st->window = sa->window;
@@ -177,7 +178,8 @@ static struct xesp_tunnel tunnel_value(const struct sad *sad, const struct tunne
 {
 	struct xesp_tunnel v = { .local = t->local,
 				 .remote = t->remote,
-				 .sa_out = sad_out_id(sad, t) };
+				 .sa_out = sad_out_id(sad, t),
+				 .mode = t->mode };
 
 	memcpy(v.name, t->name, sizeof(v.name));
 	return v;
@@ -256,7 +258,7 @@ static struct xesp_sa_in_key sa_in_key(const struct sad *sad, const struct sa *s
 {
 	return (struct xesp_sa_in_key){ .dst = sad->tunnels[sa->tunnel].local,
 					.spi = htonl(sa->spi),
-					.proto = IPPROTO_ESP };
+					.proto = sa->proto };
 }
 
 /* With BPF_NOEXIST what is there stays for now: maps_settle() switches it. */

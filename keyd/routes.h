@@ -13,9 +13,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "xesp/steer.h"
 #include "xesp/fault.h"
 
-#define ROUTES_PROTOCOL 120 /* of rtm_protocol; nobody's in iproute2's rt_protos */
+#define ROUTES_PROTOCOL XESP_ROUTE_PROTOCOL /* of rtm_protocol; nobody's in iproute2's rt_protos */
 #define ROUTES_LAST_METRIC 4294967294u
 #define ROUTES_PROBLEMS_MAX 8
 

@@ -2,6 +2,7 @@
 /* sad.c - see sad.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,7 @@ static int take_outer_header(struct tunnel *t, const struct raw_tunnel *raw, con
 	t->mtu = (uint32_t)mtu;
 	t->df = df[raw->df];
 	t->ecn = raw->ecn == RAW_ECN_COMPATIBILITY ? XESP_ECN_COMPATIBILITY : XESP_ECN_NORMAL;
+	t->mode = raw->mode == RAW_MODE_TRANSPORT ? XESP_MODE_TRANSPORT : XESP_MODE_TUNNEL;
 	return err;
 }
 
@@ -265,12 +267,17 @@ static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const 
 
 	snprintf(path, sizeof(path), "sas[%u]", i);
 	sa->dir = raw->direction == RAW_DIRECTION_IN ? XESP_DIR_IN : XESP_DIR_OUT;
+	sa->proto = raw->protocol == RAW_PROTOCOL_AH ? IPPROTO_AH : IPPROTO_ESP;
 	err = sad_take_name(sa->name, raw->name, path, ps);
 	problems_below(where, path, "spi");
 	err |= numbers_take(&spi, raw->spi, &spis, where, ps);
 	sa->spi = (uint32_t)spi;
 	err |= take_sequence(sa, raw, path, ps);
 	err |= take_key(sa, &sad->keys[i], raw, dir, path, ps);
+	if (sa->proto == IPPROTO_AH) {
+		problems_below(where, path, "protocol");
+		err |= problems_add(ps, where, "AH encrypts nothing, and the algorithm is a cipher");
+	}
 	return err;
 }
 
@@ -279,6 +286,7 @@ struct sa_spots {
 	struct spi_key {
 		struct xesp_addr dst;
 		uint32_t spi;
+		uint32_t proto; /* AH and ESP count their SPIs apart, RFC 4301 section 4.1 */
 	} *spis;
 	struct index by_name, by_spi, by_key;
 };
@@ -318,7 +326,7 @@ static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, stru
 	char where[PROBLEMS_PATH_MAX], text[ADDR_TEXT_MAX];
 	uint32_t name, spi, key;
 
-	spots->spis[i] = (struct spi_key){ *dst, sa->spi };
+	spots->spis[i] = (struct spi_key){ *dst, sa->spi, sa->proto };
 	if (index_add(&spots->by_name, sa->name, i, &name) ||
 	    index_add(&spots->by_spi, &spots->spis[i], i, &spi) ||
 	    index_add(&spots->by_key, sa->digest, i, &key))

@@ -42,6 +42,7 @@ struct tunnel {
 	uint16_t pmtu_floor;
 	uint32_t pmtu_age; /* seconds */
 	struct xesp_addr probe_local, probe_remote; /* zero: none */
+	uint8_t mode;    /* enum xesp_mode */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
 	uint32_t inbound_first; /* inbound policies: spd.inbound[first .. first + n - 1] */
 	uint32_t inbound_n;
@@ -68,6 +69,7 @@ struct sa {
 	uint32_t window; /* inbound: packets */
 	uint64_t lease;  /* outbound: numbers a durable lease covers */
 	uint8_t dir;     /* enum xesp_dir */
+	uint8_t proto;   /* IPPROTO_ESP or IPPROTO_AH */
 	bool esn;
 	uint8_t alg;     /* enum xesp_alg */
 	uint8_t key_len; /* bytes of sa_key.key */

@@ -49,6 +49,14 @@ static const cyaml_strval_t ecn_words[] = {
 	{ "normal", RAW_ECN_NORMAL },
 	{ "compatibility", RAW_ECN_COMPATIBILITY },
 };
+static const cyaml_strval_t mode_words[] = {
+	{ "tunnel", RAW_MODE_TUNNEL },
+	{ "transport", RAW_MODE_TRANSPORT },
+};
+static const cyaml_strval_t protocol_words[] = {
+	{ "esp", RAW_PROTOCOL_ESP },
+	{ "ah", RAW_PROTOCOL_AH },
+};
 static const cyaml_strval_t sa_direction_words[] = {
 	{ "out", RAW_DIRECTION_OUT },
 	{ "in", RAW_DIRECTION_IN },
@@ -141,6 +149,7 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("probe_remote", OPTIONAL, struct raw_tunnel, probe_remote),
 	TEXT("mss", OPTIONAL, struct raw_tunnel, mss),
 	WORD("icmp_check", OPTIONAL, struct raw_tunnel, icmp_check, switch_words),
+	WORD("mode", OPTIONAL, struct raw_tunnel, mode, mode_words),
 	CYAML_FIELD_END
 };
 
@@ -148,6 +157,7 @@ static const cyaml_schema_field_t sa_fields[] = {
 	TEXT("name", REQUIRED, struct raw_sa, name),
 	TEXT("tunnel", REQUIRED, struct raw_sa, tunnel),
 	WORD("direction", REQUIRED, struct raw_sa, direction, sa_direction_words),
+	WORD("protocol", OPTIONAL, struct raw_sa, protocol, protocol_words),
 	TEXT("spi", REQUIRED, struct raw_sa, spi),
 	WORD("algorithm", REQUIRED, struct raw_sa, algorithm, algorithm_words),
 	TEXT("key", OPTIONAL, struct raw_sa, key),

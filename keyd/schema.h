@@ -24,6 +24,8 @@ enum raw_role { RAW_ROLE_INNER = 1, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
 enum raw_df { RAW_DF_COPY = 1, RAW_DF_SET, RAW_DF_CLEAR };
 enum raw_pmtu { RAW_PMTU_LEARN = 1, RAW_PMTU_FIXED };
 enum raw_ecn { RAW_ECN_NORMAL = 1, RAW_ECN_COMPATIBILITY };
+enum raw_mode { RAW_MODE_TUNNEL = 1, RAW_MODE_TRANSPORT };
+enum raw_protocol { RAW_PROTOCOL_ESP = 1, RAW_PROTOCOL_AH };
 enum raw_direction { RAW_DIRECTION_OUT = 1, RAW_DIRECTION_IN, RAW_DIRECTION_BOTH };
 enum raw_switch { RAW_YES = 1, RAW_NO };
 enum raw_action { RAW_ACTION_DISCARD = 1, RAW_ACTION_BYPASS, RAW_ACTION_PROTECT };
@@ -63,6 +65,7 @@ struct raw_tunnel {
 	char *probe_remote;
 	char *mss; /* "off", "auto" or a number */
 	enum raw_switch icmp_check;
+	enum raw_mode mode;
 };
 
 struct raw_group {
@@ -75,6 +78,7 @@ struct raw_sa {
 	char *name;
 	char *tunnel;
 	enum raw_direction direction;
+	enum raw_protocol protocol;
 	char *spi;
 	enum raw_algorithm algorithm;
 	char *key; /* wiped by schema_free() */

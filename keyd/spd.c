@@ -11,6 +11,7 @@
 #include "keyd/sad.h"
 #include "keyd/schema.h"
 #include "keyd/spd.h"
+#include "keyd/transport.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
 
@@ -37,7 +38,7 @@ static int take_tunnel(struct policy *p, const struct raw_policy *raw, const cha
 }
 
 static int init_policy(struct policy *p, const struct raw_policy *raw, const char *path,
-		       const struct index *tunnels, struct problems *ps)
+		       const struct sad *sad, const struct index *tunnels, struct problems *ps)
 {
 	static const uint8_t actions[] = { 0, XESP_ACTION_DISCARD, XESP_ACTION_BYPASS,
 					   XESP_ACTION_PROTECT };
@@ -52,10 +53,12 @@ static int init_policy(struct policy *p, const struct raw_policy *raw, const cha
 	err = sad_take_name(p->name, raw->name, path, ps);
 	err |= take_tunnel(p, raw, path, tunnels, ps);
 	err |= selector_init(&p->sel, raw, path, ps);
+	if (!err && p->tunnel != SAD_NONE)
+		err = transport_narrow(&p->sel, &sad->tunnels[p->tunnel], path, ps);
 	return err;
 }
 
-static int init_policies(struct spd *spd, const struct raw_config *raw,
+static int init_policies(struct spd *spd, const struct raw_config *raw, const struct sad *sad,
 			 const struct index *tunnels, struct index *names, struct problems *ps)
 {
 	int err = 0;
@@ -67,7 +70,7 @@ static int init_policies(struct spd *spd, const struct raw_config *raw,
 
 		spd->n = i + 1;
 		snprintf(path, sizeof(path), "policies[%u]", i);
-		if (init_policy(p, &raw->policies[i], path, tunnels, ps)) {
+		if (init_policy(p, &raw->policies[i], path, sad, tunnels, ps)) {
 			err = -EINVAL;
 			continue;
 		}
@@ -147,7 +150,7 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	if (err)
 		problems_add(ps, "policies", "out of memory");
 	else
-		err = init_policies(spd, raw, &tunnels, &names, ps);
+		err = init_policies(spd, raw, sad, &tunnels, &names, ps);
 	index_fini(&tunnels);
 	index_fini(&names);
 	if (!err && group_inbound(spd, sad))

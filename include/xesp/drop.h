@@ -56,7 +56,9 @@
 	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")               \
 	X(RX_FULL, "rx-full", "receive ring full: a worker is slower than the traffic")            \
 	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")      \
-	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")
+	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")    \
+	X(NOT_OWN, "not-own", "transport mode takes only whole packets that this machine sends itself")    \
+	X(BAD_AH, "bad-ah", "AH header cut off, or of another length than its SA has")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */

@@ -82,7 +82,8 @@ struct xesp_keymsg_tunnel {
 	__u16 mss;  /* XESP_MSS_OFF, XESP_MSS_AUTO, or the largest that a SYN may announce */
 	__u16 pmtu_floor; /* bytes: no path MTU below it is believed */
 	__u32 pmtu_age;   /* seconds that a learned path MTU holds */
-	__u32 pad2;
+	__u8 mode;  /* enum xesp_mode */
+	__u8 pad[3];
 	struct xesp_addr probe_local;  /* inner source of echo requests; ::: the kernel's choice */
 	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
 };
@@ -171,7 +172,7 @@ struct xesp_keymsg_sa {
 	__u8 salt_len; /* bytes of salt[] */
 	__u8 auth;     /* enum xesp_auth */
 	__u8 auth_key_len; /* bytes of the integrity key, in key[] behind the encryption key */
-	__u8 pad[1];
+	__u8 proto;    /* IPPROTO_ESP or IPPROTO_AH */
 	__u32 window; /* inbound: packets */
 	__u64 lease_first; /* outbound: the first block, see struct xesp_keymsg_lease; 0 and 0: none
 			    * now, xespd asks */

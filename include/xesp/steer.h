@@ -20,6 +20,15 @@
 
 #define XESP_PIN_DIR "/sys/fs/bpf/xesp"
 
+/*
+ * keyd's marks on the kernel's routing: its routes and rules carry this protocol number; routes
+ * into xesp0 to the far ends of transport mode lie in a table of their own, which rules ask for
+ * what this machine sends itself, but for packets with xespd's mark: those are ESP already.
+ */
+#define XESP_ROUTE_PROTOCOL 120
+#define XESP_ROUTE_TABLE 120
+#define XESP_ROUTE_MARK 0x78657370 /* "xesp" */
+
 #define XESP_PORTS_MAX 64   /* attached interfaces */
 #define XESP_QUEUES_MAX 64  /* receive queues of one interface */
 #define XESP_TUPLES_MAX 256 /* distinct mask combinations among the policies of one direction */
@@ -42,6 +51,12 @@ enum xesp_action {
 	XESP_ACTION_DISCARD,
 	XESP_ACTION_BYPASS,
 	XESP_ACTION_PROTECT,
+};
+
+/* RFC 4301 section 3.2. */
+enum xesp_mode {
+	XESP_MODE_TUNNEL,    /* whole packets, under an outer header of ours */
+	XESP_MODE_TRANSPORT, /* what is behind the packet's own IP header */
 };
 
 enum xesp_dir {
@@ -152,7 +167,8 @@ struct xesp_tunnel {
 	struct xesp_addr local;
 	struct xesp_addr remote;
 	__u32 sa_out; /* SA id that outbound packets take now, 0 none */
-	__u32 pad;
+	__u8 mode;    /* enum xesp_mode */
+	__u8 pad[3];
 };
 
 /* Map xesp_sa_in, HASH: inbound SAs, RFC 4301 section 4.1. */
@@ -181,7 +197,7 @@ struct xesp_sa_state {
 	__u8 dir;     /* enum xesp_dir */
 	__u8 in_use;
 	__u8 esn;
-	__u8 pad0;
+	__u8 proto;   /* IPPROTO_ESP or IPPROTO_AH */
 	__u32 replay_off;   /* inbound: first word of its window in xesp_replay */
 	__u32 replay_words; /* inbound: words, a power of two; the window is 64 * (words - 1) at most */
 	__u32 window;       /* inbound: packets, 0 no anti-replay */
@@ -235,15 +251,16 @@ struct xesp_worker_stats {
 enum xesp_kind {
 	XESP_KIND_CLEAR = 1, /* cleartext that a policy protects: encapsulate */
 	XESP_KIND_ESP,       /* ESP for us: decapsulate */
+	XESP_KIND_AH,        /* AH for us: check and take off; the rest as with KIND_ESP */
 };
 
 struct xesp_meta {
 	__u32 magic;
-	__u32 id;     /* KIND_CLEAR: tunnel id. KIND_ESP: SA id */
-	__u32 policy; /* KIND_CLEAR: policy id. KIND_ESP: 0 */
+	__u32 id;     /* KIND_CLEAR: tunnel id. KIND_ESP, KIND_AH: SA id */
+	__u32 policy; /* KIND_CLEAR: policy id. KIND_ESP, KIND_AH: 0 */
 	__u16 l3_off; /* bytes from the start of the frame to the IP header */
 	__u8 kind;    /* enum xesp_kind */
-	__u8 l4_off;  /* KIND_ESP: in 4-byte units from the IP header to the ESP header; else 0 */
+	__u8 l4_off;  /* KIND_ESP, KIND_AH: in 4-byte units from the IP header to theirs; else 0 */
 };
 
 _Static_assert(sizeof(struct xesp_addr) == 16, "layout");

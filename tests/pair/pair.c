@@ -102,7 +102,7 @@ static void describe_sas(struct pair *p, const struct pair_opts *o)
 		.id = PAIR_SA_OUT, .tunnel = PAIR_TUNNEL_OUT, .spi = htonl(PAIR_SPI),
 		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = alg, .auth = o->auth,
 		.key_len = o->key_len ? o->key_len : t->key_len[0],
-		.auth_key_len = t->auth_key_len, .salt_len = t->salt_len, .lease_first = 1,
+		.auth_key_len = t->auth_key_len, .salt_len = t->salt_len, .proto = IPPROTO_ESP, .lease_first = 1,
 		.lease_last = o->lease ? o->lease : 1000000,
 	};
 
@@ -127,7 +127,7 @@ void pair_identify(struct pair *p, const struct xesp_keymsg_sa *m, uint32_t repl
 	secret_fingerprint(fingerprint, m->key, (size_t)m->key_len + m->auth_key_len, m->salt,
 			   m->salt_len);
 	*st = (struct xesp_sa_state){
-		.name = "pair", .spi = m->spi, .dir = m->dir, .in_use = 1, .esn = m->esn,
+		.name = "pair", .spi = m->spi, .dir = m->dir, .in_use = 1, .esn = m->esn, .proto = m->proto,
 		.replay_off = replay_off, .replay_words = replay_words, .window = m->window,
 	};
 	memcpy(&st->fingerprint, fingerprint, sizeof(fingerprint));

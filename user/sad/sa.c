@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static int check_identity(const struct xesp_sa_state *st, const struct xesp_keym
 		return fault_set(f, err, "libcrypto refused to make a fingerprint");
 	memcpy(&want, fingerprint, sizeof(want));
 	if (!st->in_use || st->spi != m->spi || st->dir != m->dir || st->esn != m->esn ||
+	    st->proto != m->proto ||
 	    st->fingerprint != want)
 		return fault_set(f, -EEXIST,
 				 "the state under this id is of another SA (%.*s); restart xesp-keyd",
@@ -56,8 +58,10 @@ static int check_values(const struct transform *t, const struct xesp_keymsg_sa *
 				 m->key_len, m->auth_key_len, m->salt_len);
 	if (ntohl(m->spi) <= SPI_RESERVED_MAX)
 		return fault_set(f, -EINVAL, "SPI %u is reserved; use 256 or more", ntohl(m->spi));
-	if (m->dir >= XESP_DIR_MAX || m->esn > 1)
-		return fault_set(f, -EINVAL, "direction %u, ESN %u: no such value", m->dir, m->esn);
+	if (m->dir >= XESP_DIR_MAX || m->esn > 1 ||
+	    (m->proto != IPPROTO_ESP && m->proto != IPPROTO_AH))
+		return fault_set(f, -EINVAL, "direction %u, ESN %u, protocol %u: no such value", m->dir,
+				 m->esn, m->proto);
 	return 0;
 }
 

@@ -40,9 +40,9 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 	if (!m->ttl)
 		return fault_set(f, -EINVAL, "outer TTL 0 would reach nobody");
 	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_SET || m->dscp_value > DSCP_MAX ||
-	    m->ecn > XESP_ECN_COMPATIBILITY)
-		return fault_set(f, -EINVAL, "DF %u, DSCP %u/%u, ECN %u: no such value", m->df,
-				 m->dscp, m->dscp_value, m->ecn);
+	    m->ecn > XESP_ECN_COMPATIBILITY || m->mode > XESP_MODE_TRANSPORT)
+		return fault_set(f, -EINVAL, "DF %u, DSCP %u/%u, ECN %u, mode %u: no such value",
+				 m->df, m->dscp, m->dscp_value, m->ecn, m->mode);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* xespd's end of the key socket, with this test in the role of keyd, and of something worse. */
+#include <netinet/in.h>
 #include <CUnit/CUnit.h>
 #include <arpa/inet.h>
 #include <errno.h>
@@ -205,6 +206,7 @@ static void write_identity(const struct xesp_keymsg_sa *m)
 	st->dir = m->dir;
 	st->spi = m->spi;
 	st->esn = m->esn;
+	st->proto = m->proto;
 	if (m->dir == XESP_DIR_IN) {
 		st->window = m->window;
 		st->replay_words = 2;
@@ -235,6 +237,7 @@ static struct xesp_keymsg_sa an_sa(uint32_t id, uint8_t dir)
 		.alg = XESP_ALG_AES_GCM_16,
 		.key_len = 16,
 		.salt_len = 4,
+		.proto = IPPROTO_ESP,
 		.window = dir == XESP_DIR_IN ? 64 : 0,
 		.lease_first = dir == XESP_DIR_OUT ? 1 : 0,
 		.lease_last = dir == XESP_DIR_OUT ? 1000 : 0,

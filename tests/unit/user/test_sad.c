@@ -3,6 +3,7 @@
 #include <CUnit/CUnit.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ static const struct pair_opts defaults;
 /* One thing wrong with a message that is otherwise good, the state's identity following it. */
 enum wrong {
 	W_ID_ZERO, W_ID_HIGH, W_TUNNEL_ZERO, W_TUNNEL_HIGH, W_SPI, W_ALG, W_ALG_NONE, W_KEY_LEN,
-	W_SALT_LEN, W_DIR, W_ESN, W_WINDOW_SMALL, W_WINDOW_LARGE, W_WINDOW_RING, W_ESN_NO_WINDOW,
+	W_SALT_LEN, W_DIR, W_ESN, W_PROTO, W_WINDOW_SMALL, W_WINDOW_LARGE, W_WINDOW_RING,
+	W_ESN_NO_WINDOW,
 	W_NO_CIPHER_NO_ICV, W_CIPHER_NO_ICV, W_AEAD_AND_ICV, W_AUTH_KEY_LEN, W_KEYS_LONG, W_AH,
 	W_LEASE_ZERO, W_LEASE_ORDER, W_LEASE_END
 };
@@ -34,6 +36,7 @@ static const struct {
 	{ W_TUNNEL_HIGH, "tunnel id 64" }, { W_SPI, "SPI 255 is reserved" },
 	{ W_ALG, "algorithm 99" }, { W_ALG_NONE, "algorithm 0" }, { W_KEY_LEN, "keys of 20 and 0" },
 	{ W_SALT_LEN, "salt of 8" }, { W_DIR, "direction 2" }, { W_ESN, "ESN 2" },
+	{ W_PROTO, "protocol 17" },
 	{ W_WINDOW_SMALL, "window of 31" }, { W_WINDOW_LARGE, "window of 65537" },
 	{ W_WINDOW_RING, "do not hold a window of 65" },
 	{ W_ESN_NO_WINDOW, "ESN needs a replay window" },
@@ -68,6 +71,7 @@ static void spoil(struct pair *p, struct xesp_keymsg_sa *m, enum wrong wrong)
 	case W_AH: m->alg = 0; m->auth = 1; m->key_len = 0; m->auth_key_len = 32; break;
 	case W_DIR: m->dir = 2; break;
 	case W_ESN: m->esn = 2; break;
+	case W_PROTO: m->proto = IPPROTO_UDP; break;
 	case W_WINDOW_SMALL: m->window = 31; break;
 	case W_WINDOW_LARGE: m->window = 65537; break;
 	case W_WINDOW_RING: m->window = 65; break;
@@ -130,7 +134,7 @@ static void refuses_identities(void)
 	struct pair p;
 
 	pair_open(&p, &defaults);
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		struct xesp_keymsg_sa m = p.in;
 		struct xesp_sa_state *st = &p.st.sa[9];
 		struct fault f = { "" };
@@ -141,6 +145,7 @@ static void refuses_identities(void)
 		st->spi ^= i == 1 ? htonl(1) : 0;
 		st->dir ^= i == 2;
 		st->esn ^= i == 3;
+		st->proto ^= i == 6;
 		st->fingerprint ^= i == 4;
 		m.salt[0] ^= i == 5; /* the salt is of the key: it is in the fingerprint */
 		CU_ASSERT_EQUAL(sad_add(p.sad, &m, &f), -EEXIST);
