@@ -42,8 +42,11 @@ void out_to_wire(struct slow *s, struct pkt *p)
 
 void out_to_tun(struct slow *s, struct pkt *p)
 {
-	ssize_t n = write(s->tun, p->l3, p->len);
+	ssize_t n;
 
+	if (probe_takes(s, p))
+		return;
+	n = write(s->tun, p->l3, p->len);
 	if (n < 0) {
 		out_drop(s, p, errno == EAGAIN ? XESP_DROP_SLOW_PATH_FULL : XESP_DROP_TX_ERROR);
 		return;

@@ -13,6 +13,7 @@
 #include "esp/pkt.h"
 #include "slow/esp_in.h"
 #include "slow/icmp.h"
+#include "slow/probe.h"
 #include "slow/raw.h"
 #include "slow/slow.h"
 #include "xesp/log.h"
@@ -44,6 +45,7 @@ struct slow {
 	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
 	struct queue *to_tun, *to_wire, *to_tell;
 	struct event *on_tun, *on_esp4, *on_esp6, *on_to_tun, *on_to_wire, *on_to_tell;
+	struct probe probe;
 	struct icmp_limit limit;
 	struct log_limit complain;
 	struct batch batch;  /* of the handler that runs */
@@ -53,6 +55,11 @@ struct slow {
 };
 
 uint64_t slow_now_ms(void); /* CLOCK_MONOTONIC */
+
+/* Around everything that may hold an SA: in between the slow worker is idle, so that the SAD, on
+ * this same thread, never waits for it. */
+void slow_hold_sas(struct slow *s);
+void slow_let_sas_go(struct slow *s);
 
 /* ---- out.c */
 

@@ -26,14 +26,12 @@
 
 enum way { WAY_TUN, WAY_WIRE, WAY_TUNNEL, WAY_TELL };
 
-/* Around everything that may hold an SA: in between the slow worker is idle, so that the SAD, on
- * this same thread, never waits for it. */
-static void hold_sas(struct slow *s)
+void slow_hold_sas(struct slow *s)
 {
 	sad_idle(s->o.sad, s->o.worker, false);
 }
 
-static void let_sas_go(struct slow *s)
+void slow_let_sas_go(struct slow *s)
 {
 	sad_idle(s->o.sad, s->o.worker, true);
 }
@@ -127,7 +125,7 @@ static enum xesp_drop apply_policy(struct slow *s, struct pkt *p)
 	if (why)
 		return why;
 	p->policy = found.policy;
-	p->id = found.tunnel;
+	p->id = probe_way_back(s, p, found.tunnel);
 	switch (found.action) {
 	case XESP_ACTION_PROTECT:
 		return XESP_DROP_NONE;
@@ -176,7 +174,7 @@ static void on_tun(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	hold_sas(s);
+	slow_hold_sas(s);
 	b->n = 0;
 	for (uint32_t i = 0; i < BATCH; i++) {
 		struct pkt *p = &b->pkt[b->n];
@@ -191,7 +189,7 @@ static void on_tun(evutil_socket_t fd, short what, void *ctx)
 	}
 	if (b->n)
 		encap_and_send(s, b, cut_and_send);
-	let_sas_go(s);
+	slow_let_sas_go(s);
 }
 
 /* ---- raw in */
@@ -202,7 +200,7 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 	struct batch *b = &s->batch;
 
 	(void)what;
-	hold_sas(s);
+	slow_hold_sas(s);
 	b->n = 0;
 	for (uint32_t i = 0; i < BATCH; i++) {
 		struct pkt *p = &b->pkt[b->n];
@@ -225,7 +223,7 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 		if (!b->pkt[i].drop)
 			out_to_tun(s, &b->pkt[i]);
 	}
-	let_sas_go(s);
+	slow_let_sas_go(s);
 }
 
 /* ---- from workers */
@@ -273,7 +271,7 @@ static void drain(struct slow *s, struct queue *q, struct event *e)
 {
 	struct queue_item *i = NULL;
 
-	hold_sas(s);
+	slow_hold_sas(s);
 	queue_sleep(q);
 	for (int n = 0; n < BATCH; n++) {
 		i = queue_get(q);
@@ -285,7 +283,7 @@ static void drain(struct slow *s, struct queue *q, struct event *e)
 	/* More than a turn's worth: the next turn, after the other events. */
 	if (i)
 		event_active(e, EV_READ, 0);
-	let_sas_go(s);
+	slow_let_sas_go(s);
 }
 
 static void on_to_tun(evutil_socket_t fd, short what, void *ctx)
@@ -405,6 +403,8 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 	icmp_limit_init(&s->limit, slow_now_ms());
 	err = s->buf && s->piece_buf ? spd_open(&s->spd, o->pins, f)
 				     : fault_set(f, -ENOMEM, "out of memory");
+	if (!err && probe_init(&s->probe))
+		err = fault_set(f, -EIO, "libcrypto has no random numbers");
 	if (!err)
 		err = open_queues(s, f);
 	if (!err)
@@ -415,7 +415,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 		slow_close(s);
 		return err;
 	}
-	let_sas_go(s);
+	slow_let_sas_go(s);
 	*out = s;
 	return 0;
 }

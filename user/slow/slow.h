@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "esp/pkt.h"
+#include "slow/echo.h"
 
 struct esp_worker;
 struct event_base;
@@ -58,5 +59,21 @@ void slow_tell_sender(struct slow *s, const struct pkt *p);
 
 /* Largest inner packet the device takes without fragmentation; main thread. */
 int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f);
+
+/*
+ * Pings through tunnels: echo.h. `answered` is called for each answer to one of this kind.
+ * Main thread.
+ */
+struct slow_echo_calls {
+	void (*answered)(void *ctx, const struct echo *e);
+	void *ctx;
+};
+void slow_echo_on(struct slow *s, enum echo_kind kind, const struct slow_echo_calls *calls);
+
+/*
+ * Sends one of len inner bytes by e->tunnel, past the SPD and any group. An unset e->local is what
+ * the kernel would send from. False: not sent, for want of a source, an SA or room; a drop is counted.
+ */
+bool slow_echo_send(struct slow *s, const struct echo *e, uint32_t len);
 
 #endif /* XESP_SLOW_H */
