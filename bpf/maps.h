@@ -135,6 +135,16 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xesp_tunnels SEC(".maps");
 
+/* keyd. Value: how many tunnels receive there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAPS_ADDRS);
+	__type(key, __be16);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_natt_port SEC(".maps");
+
 /* keyd. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -8,6 +8,7 @@
 #include "keyd/config.h"
 #include "keyd/grants.h"
 #include "keyd/ids.h"
+#include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
 #include "xesp/fault.h"
@@ -96,6 +97,7 @@ static bool same_tunnel(const struct config *a, const struct tunnel *ta, const s
 	       !memcmp(&ta->remote, &tb->remote, sizeof(ta->remote)) && ta->mtu == tb->mtu &&
 	       ta->ttl == tb->ttl && ta->df == tb->df && ta->dscp == tb->dscp &&
 	       ta->dscp_value == tb->dscp_value && ta->ecn == tb->ecn && ta->mode == tb->mode &&
+	       !memcmp(&ta->natt, &tb->natt, sizeof(ta->natt)) &&
 	       configured_out_id(a, ta) == configured_out_id(b, tb) &&
 	       same_members(a, ta, b, tb) && same_selectors(a, ta, b, tb);
 }
@@ -154,6 +156,8 @@ static int open_plan(struct plan *p, struct change *c, struct config *next, stru
 
 	*p = (struct plan){ .c = c, .now = c->now, .next = next };
 	err = ids_assign(c->maps, &next->sad, &next->spd, f);
+	if (!err)
+		natt_carry_over(c->maps, &next->sad);
 	if (!err)
 		err = spd_compile(&next->spd, &next->sad, &p->image, f);
 	if (err)
@@ -401,6 +405,20 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 	if (error)
 		log_error("worker: xespd refused SA '%s': %s", config->sad.sas[at].name, text);
 	sad_stand(&config->sad.sas[at], error ? SA_REFUSED : SA_ACTIVE, error ? text : NULL);
+}
+
+void change_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
+{
+	struct change *c = ctx;
+	struct config *both[] = { c->now, c->next };
+
+	/* A change in progress has compared and told already: both must know. */
+	for (size_t k = 0; k < 2; k++)
+		if (both[k] && natt_peer_moved(&both[k]->sad, m) && !k)
+			for (uint32_t i = 0; i < c->now->sad.tunnels_n; i++)
+				if (c->now->sad.tunnels[i].id == m->tunnel)
+					maps_show_tunnel(c->maps, &c->now->sad,
+							 &c->now->sad.tunnels[i]);
 }
 
 void change_gone(void *ctx)

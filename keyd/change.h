@@ -45,6 +45,7 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 struct config *change_present(void *ctx);
 void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 		  const char *text);
+void change_peer_moved(void *ctx, const struct xesp_keymsg_peer *m);
 void change_in_step(void *ctx);
 void change_gone(void *ctx);
 

@@ -83,6 +83,7 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.probe_local = t->probe_local,
 		.probe_remote = t->probe_remote,
 		.mode = t->mode,
+		.natt = t->natt,
 	};
 	memcpy(m->name, t->name, sizeof(m->name));
 	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));
@@ -142,6 +143,7 @@ int compose_check_reply(const void *packet, size_t len, struct fault *f)
 		[XESP_KEYMSG_HELLO] = sizeof(struct xesp_keymsg_hello),
 		[XESP_KEYMSG_LEASE_REQUEST] = sizeof(struct xesp_keymsg_id),
 		[XESP_KEYMSG_ACK] = sizeof(struct xesp_keymsg_ack),
+		[XESP_KEYMSG_PEER_MOVED] = sizeof(struct xesp_keymsg_peer),
 	};
 	const struct xesp_keymsg *h = packet;
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "keyd/config.h"
+#include "keyd/natt.h"
 #include "libxesp/addr.h"
 #include "xesp/keymsg.h"
 
@@ -60,6 +61,7 @@ static void print_tunnel(const struct tunnel *t, FILE *out)
 	if (t->mtu)
 		fprintf(out, "    mtu: %u\n", t->mtu);
 	print_path(t, out);
+	natt_print(t, out);
 }
 
 static void print_group(const struct sad *sad, const struct tunnel *g, FILE *out)

@@ -61,6 +61,15 @@ static void on_lease_wanted(void *ctx, uint32_t sa_id)
 	event_active(d->flush, 0, 0);
 }
 
+static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
+{
+	struct change *c = ctx;
+
+	change_peer_moved(c, m);
+	/* A route into xesp0 must not lead our own ESP back in. */
+	follow_routes((struct daemon *)((char *)c - offsetof(struct daemon, change)));
+}
+
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -102,6 +111,7 @@ static int open_worker(struct daemon *d, struct fault *f)
 		.present = change_present,
 		.lease_wanted = on_lease_wanted,
 		.acked = change_acked,
+		.peer_moved = on_peer_moved,
 		.in_step = change_in_step,
 		.gone = change_gone,
 	};

@@ -14,6 +14,7 @@
 #include "keyd/ids.h"
 #include "keyd/index.h"
 #include "keyd/map_walk.h"
+#include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -179,7 +180,8 @@ static struct xesp_tunnel tunnel_value(const struct sad *sad, const struct tunne
 	struct xesp_tunnel v = { .local = t->local,
 				 .remote = t->remote,
 				 .sa_out = sad_out_id(sad, t),
-				 .mode = t->mode };
+				 .mode = t->mode,
+				 .natt = t->natt };
 
 	memcpy(v.name, t->name, sizeof(v.name));
 	return v;
@@ -328,7 +330,7 @@ int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, s
 		err = write_sa_in(m, sad, BPF_NOEXIST, f);
 	if (!err)
 		err = write_endpoints(m, sad, f);
-	return err;
+	return err ? err : natt_add_ports(m, sad, f);
 }
 
 /* ---- committing */
@@ -544,6 +546,8 @@ int maps_settle(struct maps *m, const struct sad *sad, const struct spd *spd, st
 	first = first ? first : err;
 	err = settle_endpoints(m, sad, first ? NULL : f);
 	first = first ? first : err;
+	err = natt_settle_ports(m, sad, first ? NULL : f);
+	first = first ? first : err;
 	err = settle_names(m, sad, spd, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_sas(m, sad, first ? NULL : f);
@@ -564,6 +568,7 @@ void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd)
 	settle_sa_in(m, sad, NULL);
 	write_endpoints(m, sad, NULL);
 	settle_endpoints(m, sad, NULL);
+	natt_settle_ports(m, sad, NULL);
 	settle_names(m, sad, spd, NULL);
 }
 

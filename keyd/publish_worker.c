@@ -353,6 +353,10 @@ static int take_message(struct publish_worker *w, size_t len, struct fault *f)
 		return fault_set(f, -EPROTO, "message type %u before HELLO", h->type);
 	if (h->type == XESP_KEYMSG_ACK)
 		return take_ack(w, (const void *)h, f);
+	if (h->type == XESP_KEYMSG_PEER_MOVED) {
+		w->calls.peer_moved(w->calls.ctx, (const void *)h);
+		return 0;
+	}
 	w->calls.lease_wanted(w->calls.ctx, ((const struct xesp_keymsg_id *)h)->id);
 	return 0;
 }

@@ -30,6 +30,8 @@ struct publish_worker_calls {
 	/* Answers to SA_ADD, SA_DEL and TUNNEL_SET; error 0 or -errno with a sentence. */
 	void (*acked)(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 		      const char *text);
+	/* A tunnel's remote end is elsewhere now; the message was checked for its length alone. */
+	void (*peer_moved)(void *ctx, const struct xesp_keymsg_peer *m);
 	/* It has everything now. */
 	void (*in_step)(void *ctx);
 	void (*gone)(void *ctx);

@@ -8,6 +8,7 @@
 #include "keyd/config.h"
 #include "keyd/index.h"
 #include "keyd/local_addrs.h"
+#include "keyd/natt.h"
 #include "keyd/route_plan.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
@@ -169,7 +170,7 @@ int route_plan_init(struct route_plan *p, const struct config *c, const struct l
 		err = -ENOMEM;
 	for (uint32_t i = 0; i < c->sad.tunnels_n && !err; i++)
 		if (!c->sad.tunnels[i].members_n)
-			pl.ends[pl.ends_n++] = c->sad.tunnels[i].remote;
+			pl.ends[pl.ends_n++] = *natt_peer(&c->sad.tunnels[i]);
 	if (pl.ends_n)
 		qsort(pl.ends, pl.ends_n, sizeof(*pl.ends), compare_addrs);
 	index_init(&pl.seen, sizeof(struct prefix));

@@ -11,6 +11,7 @@
 #include "keyd/group.h"
 #include "keyd/index.h"
 #include "keyd/key_text.h"
+#include "keyd/natt.h"
 #include "keyd/numbers.h"
 #include "keyd/path_mtu.h"
 #include "keyd/sad.h"
@@ -131,7 +132,8 @@ static int init_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const cha
 		return problems_add(ps, path,
 				    "local and remote must be unicast addresses of single machines");
 	err = take_outer_header(t, raw, path, ps);
-	return path_mtu_take(t, raw, path, ps) | err;
+	err |= path_mtu_take(t, raw, path, ps);
+	return natt_take(t, raw, path, ps) | err;
 }
 
 static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct index *names,
@@ -287,6 +289,7 @@ struct sa_spots {
 		struct xesp_addr dst;
 		uint32_t spi;
 		uint32_t proto; /* AH and ESP count their SPIs apart, RFC 4301 section 4.1 */
+		uint32_t port; /* outbound: hosts behind one NAT choose their SPIs by themselves */
 	} *spis;
 	struct index by_name, by_spi, by_key;
 };
@@ -326,7 +329,8 @@ static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, stru
 	char where[PROBLEMS_PATH_MAX], text[ADDR_TEXT_MAX];
 	uint32_t name, spi, key;
 
-	spots->spis[i] = (struct spi_key){ *dst, sa->spi, sa->proto };
+	spots->spis[i] = (struct spi_key){ *dst, sa->spi, sa->proto,
+					   sa->dir == XESP_DIR_IN ? 0 : t->natt.remote_port };
 	if (index_add(&spots->by_name, sa->name, i, &name) ||
 	    index_add(&spots->by_spi, &spots->spis[i], i, &spi) ||
 	    index_add(&spots->by_key, sa->digest, i, &key))

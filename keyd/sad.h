@@ -43,6 +43,7 @@ struct tunnel {
 	uint32_t pmtu_age; /* seconds */
 	struct xesp_addr probe_local, probe_remote; /* zero: none */
 	uint8_t mode;    /* enum xesp_mode */
+	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
 	uint32_t inbound_first; /* inbound policies: spd.inbound[first .. first + n - 1] */
 	uint32_t inbound_n;

@@ -57,6 +57,21 @@ static const cyaml_strval_t protocol_words[] = {
 	{ "esp", RAW_PROTOCOL_ESP },
 	{ "ah", RAW_PROTOCOL_AH },
 };
+/* `udp` as strongSwan has it; `ip xfrm` calls it espinudp. */
+static const cyaml_strval_t encap_words[] = {
+	{ "none", RAW_ENCAP_NONE },
+	{ "udp", RAW_ENCAP_UDP },
+	{ "espinudp", RAW_ENCAP_UDP },
+};
+static const cyaml_strval_t encap_accept_words[] = {
+	{ "configured", RAW_ENCAP_ACCEPT_CONFIGURED },
+	{ "any", RAW_ENCAP_ACCEPT_ANY },
+};
+static const cyaml_strval_t udp_checksum_words[] = {
+	{ "auto", RAW_UDP_CHECKSUM_AUTO },
+	{ "zero", RAW_UDP_CHECKSUM_ZERO },
+	{ "compute", RAW_UDP_CHECKSUM_COMPUTE },
+};
 static const cyaml_strval_t sa_direction_words[] = {
 	{ "out", RAW_DIRECTION_OUT },
 	{ "in", RAW_DIRECTION_IN },
@@ -150,6 +165,13 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("mss", OPTIONAL, struct raw_tunnel, mss),
 	WORD("icmp_check", OPTIONAL, struct raw_tunnel, icmp_check, switch_words),
 	WORD("mode", OPTIONAL, struct raw_tunnel, mode, mode_words),
+	WORD("encap", OPTIONAL, struct raw_tunnel, encap, encap_words),
+	WORD("encap_accept", OPTIONAL, struct raw_tunnel, encap_accept, encap_accept_words),
+	TEXT("local_port", OPTIONAL, struct raw_tunnel, local_port),
+	TEXT("remote_port", OPTIONAL, struct raw_tunnel, remote_port),
+	TEXT("keepalive", OPTIONAL, struct raw_tunnel, keepalive),
+	WORD("follow_peer", OPTIONAL, struct raw_tunnel, follow_peer, switch_words),
+	WORD("udp_checksum", OPTIONAL, struct raw_tunnel, udp_checksum, udp_checksum_words),
 	CYAML_FIELD_END
 };
 

@@ -26,6 +26,9 @@ enum raw_pmtu { RAW_PMTU_LEARN = 1, RAW_PMTU_FIXED };
 enum raw_ecn { RAW_ECN_NORMAL = 1, RAW_ECN_COMPATIBILITY };
 enum raw_mode { RAW_MODE_TUNNEL = 1, RAW_MODE_TRANSPORT };
 enum raw_protocol { RAW_PROTOCOL_ESP = 1, RAW_PROTOCOL_AH };
+enum raw_encap { RAW_ENCAP_NONE = 1, RAW_ENCAP_UDP };
+enum raw_encap_accept { RAW_ENCAP_ACCEPT_CONFIGURED = 1, RAW_ENCAP_ACCEPT_ANY };
+enum raw_udp_checksum { RAW_UDP_CHECKSUM_AUTO = 1, RAW_UDP_CHECKSUM_ZERO, RAW_UDP_CHECKSUM_COMPUTE };
 enum raw_direction { RAW_DIRECTION_OUT = 1, RAW_DIRECTION_IN, RAW_DIRECTION_BOTH };
 enum raw_switch { RAW_YES = 1, RAW_NO };
 enum raw_action { RAW_ACTION_DISCARD = 1, RAW_ACTION_BYPASS, RAW_ACTION_PROTECT };
@@ -66,6 +69,14 @@ struct raw_tunnel {
 	char *mss; /* "off", "auto" or a number */
 	enum raw_switch icmp_check;
 	enum raw_mode mode;
+	/* NAT traversal: natt.c */
+	enum raw_encap encap;
+	enum raw_encap_accept encap_accept;
+	char *local_port;
+	char *remote_port;
+	char *keepalive;
+	enum raw_switch follow_peer;
+	enum raw_udp_checksum udp_checksum;
 };
 
 struct raw_group {

@@ -58,7 +58,11 @@
 	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")      \
 	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")    \
 	X(NOT_OWN, "not-own", "transport mode takes only whole packets that this machine sends itself")    \
-	X(BAD_AH, "bad-ah", "AH header cut off, or of another length than its SA has")
+	X(BAD_AH, "bad-ah", "AH header cut off, or of another length than its SA has") \
+	/* ESP in UDP */                                                                           \
+	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive of a peer: absorbed, RFC 3948")         \
+	X(NATT_SHORT, "natt-short", "UDP on an ESP-in-UDP port with too little in it to be ESP")   \
+	X(ENCAP_MISMATCH, "encap-mismatch", "ESP in UDP where the tunnel says bare ESP, or the reverse")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */

@@ -35,6 +35,7 @@ enum xesp_keymsg_type {
 	XESP_KEYMSG_LEASE_REQUEST, /* xespd: struct xesp_keymsg_id: grant the next block */
 	XESP_KEYMSG_ACK,           /* xespd: struct xesp_keymsg_ack */
 	XESP_KEYMSG_GROUP_SET,     /* keyd: struct xesp_keymsg_group: add or replace */
+	XESP_KEYMSG_PEER_MOVED,    /* xespd: struct xesp_keymsg_peer: no answer */
 };
 
 struct xesp_keymsg {
@@ -86,6 +87,16 @@ struct xesp_keymsg_tunnel {
 	__u8 pad[3];
 	struct xesp_addr probe_local;  /* inner source of echo requests; ::: the kernel's choice */
 	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
+	struct xesp_natt natt;
+};
+
+/* A tunnel's remote end was seen elsewhere, by an authenticated packet, and is followed there. */
+struct xesp_keymsg_peer {
+	struct xesp_keymsg h;
+	__u32 tunnel;
+	__be16 port;
+	__u16 pad;
+	struct xesp_addr addr;
 };
 
 #define XESP_MSS_OFF 0
@@ -202,8 +213,9 @@ struct xesp_keymsg_ack {
 };
 
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32 + 32, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
 _Static_assert(sizeof(struct xesp_selector) == 80, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104, "layout");

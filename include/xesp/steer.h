@@ -161,6 +161,36 @@ struct xesp_policy_drops {
 	__u64 by_reason[XESP_DROP_SLOTS]; /* index enum xesp_drop */
 };
 
+enum xesp_encap {
+	XESP_ENCAP_NONE, /* ESP stands behind the IP header */
+	XESP_ENCAP_UDP,  /* ESP in UDP, RFC 3948 */
+};
+
+enum xesp_udp_checksum {
+	XESP_UDP_CHECKSUM_AUTO,    /* computed on IPv6, zero on IPv4 as RFC 3948 section 2.1 says */
+	XESP_UDP_CHECKSUM_ZERO,    /* also on IPv6, RFC 6935 */
+	XESP_UDP_CHECKSUM_COMPUTE, /* also on IPv4 */
+};
+
+/* How a tunnel passes NATs. Ports are as on the wire, and 0 where nothing is encapsulated. */
+struct xesp_natt {
+	struct xesp_addr peer; /* where the remote end is: it may have moved. All zero: at `remote` */
+	__be16 local_port;
+	__be16 remote_port; /* as configured */
+	__be16 peer_port;   /* where it is, with `peer` */
+	__u16 keepalive_s;  /* 0 none are sent */
+	__u8 encap;       /* enum xesp_encap */
+	__u8 accept_any;  /* inbound, 1: ESP with and without UDP; 0: as `encap` says */
+	__u8 follow_peer; /* 1: an authenticated newest packet says where the remote end is */
+	__u8 checksum;    /* enum xesp_udp_checksum */
+	__u8 pad[4];
+};
+
+/*
+ * Map xesp_natt_port, HASH: key __be16, a UDP port at which tunnels of ours receive ESP in UDP;
+ * value __u32, how many do. UDP to a tunnel's end and to such a port is looked into.
+ */
+
 /* Map xesp_tunnels, ARRAY by tunnel id: who a tunnel is. */
 struct xesp_tunnel {
 	char name[XESP_NAME_MAX];
@@ -169,6 +199,7 @@ struct xesp_tunnel {
 	__u32 sa_out; /* SA id that outbound packets take now, 0 none */
 	__u8 mode;    /* enum xesp_mode */
 	__u8 pad[3];
+	struct xesp_natt natt;
 };
 
 /* Map xesp_sa_in, HASH: inbound SAs, RFC 4301 section 4.1. */
@@ -252,15 +283,16 @@ enum xesp_kind {
 	XESP_KIND_CLEAR = 1, /* cleartext that a policy protects: encapsulate */
 	XESP_KIND_ESP,       /* ESP for us: decapsulate */
 	XESP_KIND_AH,        /* AH for us: check and take off; the rest as with KIND_ESP */
+	XESP_KIND_ESP_UDP,   /* the same, behind a UDP header of 8 bytes */
 };
 
 struct xesp_meta {
 	__u32 magic;
-	__u32 id;     /* KIND_CLEAR: tunnel id. KIND_ESP, KIND_AH: SA id */
-	__u32 policy; /* KIND_CLEAR: policy id. KIND_ESP, KIND_AH: 0 */
+	__u32 id;     /* KIND_CLEAR: tunnel id. Others: SA id */
+	__u32 policy; /* KIND_CLEAR: policy id. Others: 0 */
 	__u16 l3_off; /* bytes from the start of the frame to the IP header */
 	__u8 kind;    /* enum xesp_kind */
-	__u8 l4_off;  /* KIND_ESP, KIND_AH: in 4-byte units from the IP header to theirs; else 0 */
+	__u8 l4_off;  /* ESP, AH: in 4-byte units from the IP header to theirs; else 0 */
 };
 
 _Static_assert(sizeof(struct xesp_addr) == 16, "layout");
@@ -271,7 +303,8 @@ _Static_assert(sizeof(struct xesp_spd_tuple) == 48, "layout");
 _Static_assert(sizeof(struct xesp_spd_key) == 44, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_spd_val) == 16, "layout");
 _Static_assert(sizeof(struct xesp_policy) == 48, "layout");
-_Static_assert(sizeof(struct xesp_tunnel) == 72, "layout");
+_Static_assert(sizeof(struct xesp_natt) == 32, "layout");
+_Static_assert(sizeof(struct xesp_tunnel) == 72 + 32, "layout");
 _Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
 _Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8 + 16, "layout");

@@ -16,6 +16,7 @@ static const char *const map_names[PINS_MAX] = {
 	[PINS_XSKS] = "xesp_xsks",
 	[PINS_LOCAL] = "xesp_local",
 	[PINS_ENDPOINTS] = "xesp_endpoints",
+	[PINS_NATT_PORT] = "xesp_natt_port",
 	[PINS_SPD_HEAD] = "xesp_spd_head",
 	[PINS_SPD_TUPLE] = "xesp_spd_tuple",
 	[PINS_SPD] = "xesp_spd",

@@ -37,6 +37,8 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 				 m->pmtu, m->pmtu_probe, m->icmp_check, m->mss);
 	if (m->pmtu_probe && addr_is_unset(&m->probe_remote))
 		return fault_set(f, -EINVAL, "probing without an address that answers");
+	if (m->natt.encap != XESP_ENCAP_NONE)
+		return fault_set(f, -EOPNOTSUPP, "this xespd does not send ESP in UDP");
 	if (!m->ttl)
 		return fault_set(f, -EINVAL, "outer TTL 0 would reach nobody");
 	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_SET || m->dscp_value > DSCP_MAX ||

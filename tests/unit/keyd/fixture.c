@@ -64,6 +64,7 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 		[PINS_XSKS] = { BPF_MAP_TYPE_XSKMAP, 4, 4, 4, none },
 		[PINS_LOCAL] = { BPF_MAP_TYPE_HASH, 16, 4, 64, &sparse },
 		[PINS_ENDPOINTS] = { BPF_MAP_TYPE_HASH, 16, 4, 64, &sparse },
+		[PINS_NATT_PORT] = { BPF_MAP_TYPE_HASH, 2, 4, 64, &sparse },
 		[PINS_SPD_HEAD] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_head), 2, none },
 		[PINS_SPD_TUPLE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_tuple),
 				     2 * XESP_DIR_MAX * XESP_TUPLES_MAX, none },

@@ -140,6 +140,7 @@ static void setup(struct fixture *x)
 		.present = change_present,
 		.lease_wanted = lease_wanted,
 		.acked = change_acked,
+		.peer_moved = change_peer_moved,
 		.in_step = change_in_step,
 		.gone = change_gone,
 	};

@@ -18,6 +18,7 @@ static const struct {
 	{ PINS_CONF, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_conf), 1, 0 },
 	{ PINS_IFACES, BPF_MAP_TYPE_HASH, 4, sizeof(struct xesp_iface), 8, 0 },
 	{ PINS_ENDPOINTS, BPF_MAP_TYPE_HASH, sizeof(struct xesp_addr), 4, 8, 0 },
+	{ PINS_NATT_PORT, BPF_MAP_TYPE_HASH, sizeof(__be16), 4, 8, 0 },
 	{ PINS_SPD_HEAD, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_head), 2, 0 },
 	{ PINS_SPD_TUPLE, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_tuple),
 	  2 * XESP_DIR_MAX *XESP_TUPLES_MAX, 0 },
