@@ -62,7 +62,8 @@
 	/* ESP in UDP */                                                                           \
 	X(NATT_KEEPALIVE, "natt-keepalive", "NAT keepalive of a peer: absorbed, RFC 3948")         \
 	X(NATT_SHORT, "natt-short", "UDP on an ESP-in-UDP port with too little in it to be ESP")   \
-	X(ENCAP_MISMATCH, "encap-mismatch", "ESP in UDP where the tunnel says bare ESP, or the reverse")
+	X(ENCAP_MISMATCH, "encap-mismatch", "ESP in UDP where the tunnel says bare ESP, or the reverse") \
+	X(LIFETIME, "lifetime", "the SA's lifetime has ended (hard limit): give it a new key")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */

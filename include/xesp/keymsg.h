@@ -59,9 +59,15 @@ struct xesp_keymsg_id {
 };
 
 enum xesp_df { XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
-enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET };
 enum xesp_pmtu { XESP_PMTU_LEARN, XESP_PMTU_FIXED }; /* RFC 4301 section 8.2 */
+enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET, XESP_DSCP_MAP };
 enum xesp_ecn { XESP_ECN_NORMAL, XESP_ECN_COMPATIBILITY }; /* RFC 6040 section 4.1 */
+/* At decapsulation, RFC 2983 section 3: the inner packet's own (pipe), or the outer one (uniform). */
+enum xesp_dscp_in { XESP_DSCP_IN_KEEP, XESP_DSCP_IN_COPY };
+/* Of outer IPv6 headers, RFC 6437: one of each SA, the inner one, none, one of each inner flow. */
+enum xesp_flow_label { XESP_FLOW_LABEL_SA, XESP_FLOW_LABEL_COPY, XESP_FLOW_LABEL_ZERO,
+		       XESP_FLOW_LABEL_FLOW };
+#define XESP_TFC_MTU 0xffffffffu
 
 /* A tunnel: RFC 4301 section 5.1.2, how the outer header is made. */
 struct xesp_keymsg_tunnel {
@@ -72,7 +78,7 @@ struct xesp_keymsg_tunnel {
 	struct xesp_addr local;
 	struct xesp_addr remote;
 	__u32 mtu;  /* of the outer path in bytes; 0: that of the outgoing interface */
-	__u8 ttl;   /* outer TTL or hop limit */
+	__u8 ttl;   /* outer TTL or hop limit; 0: the inner one */
 	__u8 df;    /* enum xesp_df */
 	__u8 dscp;  /* enum xesp_dscp */
 	__u8 dscp_value; /* 0 to 63, with XESP_DSCP_SET */
@@ -87,6 +93,13 @@ struct xesp_keymsg_tunnel {
 	__u8 pad[3];
 	struct xesp_addr probe_local;  /* inner source of echo requests; ::: the kernel's choice */
 	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
+	__u8 dscp_in;    /* enum xesp_dscp_in */
+	__u8 flow_label; /* enum xesp_flow_label */
+	__u8 pad2[6];
+	/* traffic flow confidentiality, RFC 4303 sections 2.6 and 2.7 */
+	__u32 tfc; /* every payload has at least so many bytes; 0 off; XESP_TFC_MTU: as many as fit */
+	__u32 dummy_pps; /* dummy packets a second; 0 none */
+	__u8 dscp_map[64]; /* with XESP_DSCP_MAP: inner to outer */
 	struct xesp_natt natt;
 };
 
@@ -190,6 +203,13 @@ struct xesp_keymsg_sa {
 	__u64 lease_last;
 	__u8 key[XESP_KEY_MAX];
 	__u8 salt[8];
+	/* hard limits, RFC 4301 section 4.4.2.1; 0 none */
+	__u64 hard_packets;
+	__u64 hard_bytes;
+	__u64 hard_ns; /* CLOCK_BOOTTIME: no packet from then on */
+	__u64 seq_max; /* outbound: the last number that may be sent; 0: the last there is */
+	__u8 over;     /* 1: its lifetime has ended. No key; its packets are dropped as LIFETIME */
+	__u8 pad2[7];
 };
 
 /*
@@ -213,12 +233,13 @@ struct xesp_keymsg_ack {
 };
 
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32 + 32, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32 +
+		       8 + 8 + 64 + 32, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
 _Static_assert(sizeof(struct xesp_selector) == 80, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_ack) == 144, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_selectors) +
 		       XESP_KEYMSG_SELECTORS_MAX * sizeof(struct xesp_selector) <=

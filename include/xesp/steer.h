@@ -215,6 +215,14 @@ struct xesp_sa_in_val {
 	__u32 tunnel;
 };
 
+enum xesp_expired { XESP_EXPIRED_NOT, XESP_EXPIRED_SOFT, XESP_EXPIRED_HARD };
+
+/*
+ * How far behind the highest number a packet came: bucket 0 holds 1 behind, bucket k from 2^k to
+ * 2^(k+1) - 1 behind; the last one everything beyond. What came in order is in no bucket.
+ */
+#define XESP_LATE_BUCKETS 20
+
 /*
  * Map xesp_sa_state, ARRAY (mmapable) by SA id: what must outlive xespd. keyd clears an element
  * and sets the identity when it gives the id to another SA; after that only xespd's workers
@@ -250,6 +258,15 @@ struct xesp_sa_state {
 	__u16 inner_mtu;     /* the largest inner packet that fits it */
 	__u8 path_mtu_from;  /* enum xesp_pmtu_from */
 	__u8 pad2;
+	/* lifetime, RFC 4301 section 4.4.2.1 */
+	__u64 born_ns;      /* CLOCK_BOOTTIME, by keyd with the identity */
+	__u64 life_packets; /* authenticated in, numbered out: counted while the SA has a limit */
+	__u64 life_bytes;   /* that the cipher was applied to, padding included */
+	__u32 expired;      /* enum xesp_expired: only ever goes up; by keyd and workers */
+	__u32 pad3;
+	/* inbound; counted when the ICV was good, but for what lies left of the window */
+	__u64 late[XESP_LATE_BUCKETS];
+	__u64 ecn_alarms;   /* outer ECN that should not be: RFC 6040 section 4.2 */
 };
 
 enum xesp_pmtu_from {
@@ -307,7 +324,8 @@ _Static_assert(sizeof(struct xesp_natt) == 32, "layout");
 _Static_assert(sizeof(struct xesp_tunnel) == 72 + 32, "layout");
 _Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
-_Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8 + 16, "layout");
+_Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8 + 16 + 4 * 8 +
+		       XESP_LATE_BUCKETS * 8 + 8, "layout");
 _Static_assert(sizeof(struct xesp_worker_stats) == 64 + XESP_DROP_SLOTS * 8, "layout");
 _Static_assert(sizeof(struct xesp_meta) == 16, "metadata must be a multiple of 4");
 

@@ -88,6 +88,7 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 		.id = PAIR_TUNNEL_OUT, .sa_out = PAIR_SA_OUT, .name = "out", .local = a,
 		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : 64,
 		.df = o->df, .dscp = o->dscp, .dscp_value = o->dscp_value, .ecn = o->ecn,
+		.tfc = o->tfc,
 	};
 	p->tunnel_in = (struct xesp_keymsg_tunnel){
 		.id = PAIR_TUNNEL_IN, .name = "in", .local = b, .remote = a, .ttl = 64,

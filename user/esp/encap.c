@@ -9,6 +9,7 @@
 
 #include "crypto/transform.h"
 #include "esp/balance.h"
+#include "esp/dummy.h"
 #include "esp/esp.h"
 #include "esp/job.h"
 #include "esp/outer.h"
@@ -20,6 +21,7 @@
 
 #define IP6_MTU_MIN 1280 /* RFC 8200 section 5 */
 #define IP4_MTU_MIN 68   /* RFC 791 */
+#define DUMMY_TTL 64     /* where the outer one is copied */
 
 struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
 {
@@ -53,6 +55,13 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 	}
 }
 
+/* A dummy has no header that could be read: what the outer one would take over is set here. */
+static void describe_dummy(struct pkt *p, struct inner *in)
+{
+	*in = (struct inner){ .len = (uint16_t)p->len, .ttl = DUMMY_TTL, .df = true };
+	p->inner_len = 0;
+}
+
 static void parse(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -61,6 +70,10 @@ static void parse(struct esp_worker *w, struct batch *b)
 
 		if (stage_skips(p))
 			continue;
+		if (p->dummy) {
+			describe_dummy(p, in);
+			continue;
+		}
 		if (!inner_parse(in, p->l3, p->len)) {
 			stage_drop(w, p, XESP_DROP_MALFORMED_IP);
 			continue;
@@ -89,12 +102,22 @@ static uint32_t padded(const struct transform *x, uint32_t inner_len)
 /* RFC 4301 section 8.2.1: the largest inner packet that fits, to the byte. */
 static uint32_t inner_mtu(const struct pkt *p, const struct tunnel *t, uint32_t mtu, uint8_t version)
 {
-	uint32_t align = p->sa->transform->align, over = overhead(t, p->sa->transform), fits = 0;
-	uint32_t least = version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN;
+	uint32_t least = version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN, fits = dummy_size(t, p->sa, mtu);
 
-	if (mtu >= over + align)
-		fits = (mtu - over) / align * align - ESP_TRAILER_LEN;
 	return fits < least ? least : fits;
+}
+
+/* RFC 4303 section 2.7: padded to what was asked for, but never beyond what the path takes. */
+static uint32_t tfc_len(const struct pkt *p, const struct tunnel *t, uint32_t mtu)
+{
+	uint32_t fits, want = t->tfc;
+
+	if (want <= p->len || p->probe)
+		return p->len;
+	fits = dummy_size(t, p->sa, mtu);
+	if (want > fits)
+		want = fits;
+	return want > p->len ? want : p->len;
 }
 
 static void check_size(struct esp_worker *w, struct batch *b)
@@ -107,9 +130,10 @@ static void check_size(struct esp_worker *w, struct batch *b)
 		if (stage_skips(p))
 			continue;
 		mtu = __atomic_load_n(&x->tunnel->mtu, __ATOMIC_RELAXED);
-		padded_len = padded(p->sa->transform, p->len);
+		x->payload_len = tfc_len(p, x->tunnel, mtu);
+		padded_len = padded(p->sa->transform, x->payload_len);
 		over = overhead(x->tunnel, p->sa->transform);
-		if (over + padded_len > mtu) {
+		if (over + padded_len > mtu && !p->probe) {
 			p->mtu = inner_mtu(p, x->tunnel, mtu, x->inner.version);
 			p->fragment = !x->inner.df;
 			if (p->fragment)
@@ -118,7 +142,7 @@ static void check_size(struct esp_worker *w, struct batch *b)
 				stage_drop(w, p, XESP_DROP_TOO_BIG);
 			continue;
 		}
-		x->pad_len = (uint8_t)(padded_len - p->len - ESP_TRAILER_LEN);
+		x->pad_len = (uint8_t)(padded_len - x->payload_len - ESP_TRAILER_LEN);
 		x->text_len = padded_len;
 		if ((uint32_t)(p->l3 - p->head) < over - p->sa->transform->icv_len ||
 		    (uint32_t)(p->end - p->l3) < padded_len + p->sa->transform->icv_len)
@@ -165,13 +189,27 @@ static void take_numbers(struct esp_worker *w, struct batch *b)
 	}
 }
 
-static void write_trailer(const struct stage_pkt *x, uint8_t *at)
+static uint8_t next_header(const struct inner *in)
+{
+	switch (in->version) {
+	case 4:
+		return ESP_NEXT_IP4;
+	case 6:
+		return ESP_NEXT_IP6;
+	}
+	return ESP_NEXT_NONE; /* RFC 4303 section 2.6 */
+}
+
+static void write_trailer(const struct stage_pkt *x, const struct pkt *p)
 {
 	static const uint8_t padding[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	uint8_t *at = p->l3 + x->payload_len;
 
+	if (x->payload_len > p->len)
+		memset(p->l3 + p->len, 0, x->payload_len - p->len);
 	memcpy(at, padding, x->pad_len); /* RFC 4303 section 2.4; pad_len is below the alignment */
 	at[x->pad_len] = x->pad_len;
-	at[x->pad_len + 1] = x->inner.version == 4 ? ESP_NEXT_IP4 : ESP_NEXT_IP6;
+	at[x->pad_len + 1] = next_header(&x->inner);
 }
 
 /* False: no IV to be had. */
@@ -199,7 +237,7 @@ static void lay_out(struct esp_worker *w, struct batch *b)
 			continue;
 		if (!p->local)
 			inner_decrement_ttl(p->l3, &x->inner);
-		write_trailer(x, p->l3 + p->len);
+		write_trailer(x, p);
 		x->text = p->l3;
 		esp = x->text - p->sa->transform->iv_len - ESP_HDR_LEN;
 		memcpy(esp, &p->sa->spi, 4);

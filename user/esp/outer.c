@@ -22,8 +22,10 @@ static uint8_t outer_tos(const struct tunnel *t, uint8_t inner)
 	return dscp | ecn_encap(t->ecn, inner & ECN_MASK);
 }
 
-static bool outer_df(const struct tunnel *t, const struct inner *in)
+static bool outer_df(const struct pkt *p, const struct tunnel *t, const struct inner *in)
 {
+	if (p->probe)
+		return true; /* what it is to find out, RFC 8899 */
 	switch (t->df) {
 	case XESP_DF_SET:
 		return true;
@@ -41,7 +43,7 @@ static void write_ip4(const struct pkt *p, const struct tunnel *t, const struct 
 	memcpy(h, t->header, IP4_HDR);
 	h[1] = outer_tos(t, in->tos);
 	wire_put16(h + 2, (uint16_t)p->len);
-	if (outer_df(t, in))
+	if (outer_df(p, t, in))
 		wire_put16(h + 6, IP4_DF); /* ID 0: RFC 6864 section 4.1 */
 	else
 		wire_put16(h + 4, (uint16_t)p->seq); /* the one thing that differs per packet */

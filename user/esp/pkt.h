@@ -32,6 +32,8 @@ struct pkt {
 	uint16_t l4_off; /* bytes from l3 to the ESP header, before decap */
 	uint16_t inner_len; /* inner IP bytes, for the counters */
 	bool fragment;      /* with XESP_DROP_TOO_BIG: DF is clear, so the slow path fragments it */
+	bool dummy;         /* before encap: no packet but a payload, see esp/dummy.h */
+	bool probe;         /* with dummy: may be larger than the tunnel's MTU; DF is set outside */
 	bool local;         /* before encap: the kernel made or forwarded it, so its TTL counts already:
 			     * no decrement. Packets from a ring are forwarded by us: false */
 };

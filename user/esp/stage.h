@@ -33,6 +33,7 @@ struct stage_pkt {
 	const struct tunnel *tunnel;
 	uint8_t *text;     /* what the engine works on */
 	uint32_t text_len;
+	uint32_t payload_len; /* encap: the packet, and TFC padding behind it */
 	uint8_t outer_tos; /* decap */
 	uint8_t pad_len;   /* encap */
 	struct inner inner;

@@ -104,6 +104,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		.dscp = m->dscp,
 		.dscp_value = m->dscp_value,
 		.ecn = m->ecn,
+		.tfc = m->tfc,
 		.local = m->local,
 		.as_told = *m,
 	};

@@ -19,6 +19,7 @@ struct selectors;
 struct tunnel {
 	uint32_t sa_out;   /* 0 none */
 	uint32_t mtu;      /* outer bytes; atomic, see tunnel_set_path_mtu() */
+	uint32_t tfc;      /* least bytes of a payload, 0 off; XESP_TFC_MTU: all that fit */
 	uint16_t sum;      /* IPv4: one's complement sum of `header`, in memory order */
 	uint8_t header_len; /* 20 or 40 */
 	uint8_t df;        /* enum xesp_df */
