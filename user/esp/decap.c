@@ -6,12 +6,15 @@
  * after, so that a forger cannot move it. What was decrypted and then refused is wiped.
  */
 #include <openssl/crypto.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "crypto/transform.h"
 #include "esp/ecn.h"
 #include "esp/esp.h"
+#include "esp/icmp_quote.h"
 #include "esp/job.h"
+#include "esp/mss.h"
 #include "esp/outer.h"
 #include "esp/replay.h"
 #include "esp/stage.h"
@@ -209,7 +212,36 @@ static void strip_trailers(struct esp_worker *w, struct batch *b)
 	}
 }
 
-/* RFC 4301 section 5.2 step 4. */
+/*
+ * RFC 4301 section 5.2 step 4; and section 6.2: an ICMP error may come from any router behind the
+ * peer, so what it quotes decides. An error whose own header fits is held to its quote too, unless
+ * the tunnel was told not to.
+ */
+static enum xesp_drop judge(const struct selectors *sel, const struct pkt *p,
+			    const struct stage_pkt *x)
+{
+	struct selector_key key, quoted;
+	bool fits;
+
+	if (!inner_selector_key(&key, p->l3, &x->inner))
+		return XESP_DROP_BAD_INNER;
+	fits = selectors_match(sel, &key);
+	if ((key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6) &&
+	    (!fits || x->tunnel->icmp_check)) {
+		switch (icmp_quote_of(&quoted, p->l3, &x->inner)) {
+		case ICMP_QUOTE_NONE:
+			break;
+		case ICMP_QUOTE_KEY:
+			fits = selectors_match(sel, &quoted);
+			break;
+		case ICMP_QUOTE_BAD:
+			fits = false;
+			break;
+		}
+	}
+	return fits ? XESP_DROP_NONE : XESP_DROP_SELECTOR_MISMATCH;
+}
+
 static void check_selectors(struct esp_worker *w, struct batch *b)
 {
 	const struct selectors *sel = NULL;
@@ -217,7 +249,7 @@ static void check_selectors(struct esp_worker *w, struct batch *b)
 
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
-		struct selector_key key;
+		enum xesp_drop why;
 
 		if (stage_skips(p))
 			continue;
@@ -225,10 +257,9 @@ static void check_selectors(struct esp_worker *w, struct batch *b)
 			sa = p->sa;
 			sel = sad_tunnel_selectors(w->sad, sa->tunnel);
 		}
-		if (!inner_selector_key(&key, p->l3, &w->x[i].inner))
-			wipe_and_drop(w, p, &w->x[i], XESP_DROP_BAD_INNER);
-		else if (!selectors_match(sel, &key))
-			wipe_and_drop(w, p, &w->x[i], XESP_DROP_SELECTOR_MISMATCH);
+		why = judge(sel, p, &w->x[i]);
+		if (why != XESP_DROP_NONE)
+			wipe_and_drop(w, p, &w->x[i], why);
 	}
 }
 
@@ -258,6 +289,7 @@ void esp_decap(struct esp_worker *w, struct batch *b)
 	commit_replay(w, b);
 	strip_trailers(w, b);
 	check_selectors(w, b);
+	mss_clamp_batch(w, b);
 	carry_ecn(w, b);
 	stage_add_own(&w->stats->decap_packets, stage_count_good(b));
 }

@@ -2,9 +2,8 @@
 /* dummy.c - see dummy.h. */
 #include <string.h>
 
-#include "crypto/transform.h"
 #include "esp/dummy.h"
-#include "esp/stage.h"
+#include "esp/size.h"
 #include "sad/sa.h"
 #include "sad/tunnel.h"
 
@@ -26,10 +25,5 @@ bool dummy_make(struct pkt *p, const struct dummy_room *room, uint32_t tunnel, u
 
 uint32_t dummy_size(const struct tunnel *t, const struct sa *sa, uint32_t outer)
 {
-	const struct transform *x = sa->transform;
-	uint32_t over = t->header_len + ESP_HDR_LEN + x->iv_len + x->icv_len;
-
-	if (outer < over + x->align)
-		return 0;
-	return (outer - over) / x->align * x->align - ESP_TRAILER_LEN;
+	return size_fits(t, sa->transform, outer);
 }

@@ -7,12 +7,12 @@
  */
 #include <string.h>
 
-#include "crypto/transform.h"
 #include "esp/balance.h"
-#include "esp/dummy.h"
 #include "esp/esp.h"
 #include "esp/job.h"
+#include "esp/mss.h"
 #include "esp/outer.h"
+#include "esp/size.h"
 #include "esp/stage.h"
 #include "esp/wire.h"
 #include "sad/lease.h"
@@ -85,24 +85,11 @@ static void parse(struct esp_worker *w, struct batch *b)
 	}
 }
 
-/* Outer bytes that do not depend on the packet. */
-static uint32_t overhead(const struct tunnel *t, const struct transform *x)
-{
-	return (uint32_t)t->header_len + ESP_HDR_LEN + x->iv_len + x->icv_len;
-}
-
-/* Payload, padding and trailer fill a multiple of the transform's alignment. */
-static uint32_t padded(const struct transform *x, uint32_t inner_len)
-{
-	uint32_t align = x->align;
-
-	return (inner_len + ESP_TRAILER_LEN + align - 1) / align * align;
-}
-
 /* RFC 4301 section 8.2.1: the largest inner packet that fits, to the byte. */
 static uint32_t inner_mtu(const struct pkt *p, const struct tunnel *t, uint32_t mtu, uint8_t version)
 {
-	uint32_t least = version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN, fits = dummy_size(t, p->sa, mtu);
+	uint32_t least = version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN;
+	uint32_t fits = size_fits(t, p->sa->transform, mtu);
 
 	return fits < least ? least : fits;
 }
@@ -114,7 +101,7 @@ static uint32_t tfc_len(const struct pkt *p, const struct tunnel *t, uint32_t mt
 
 	if (want <= p->len || p->probe)
 		return p->len;
-	fits = dummy_size(t, p->sa, mtu);
+	fits = size_fits(t, p->sa->transform, mtu);
 	if (want > fits)
 		want = fits;
 	return want > p->len ? want : p->len;
@@ -131,8 +118,8 @@ static void check_size(struct esp_worker *w, struct batch *b)
 			continue;
 		mtu = __atomic_load_n(&x->tunnel->mtu, __ATOMIC_RELAXED);
 		x->payload_len = tfc_len(p, x->tunnel, mtu);
-		padded_len = padded(p->sa->transform, x->payload_len);
-		over = overhead(x->tunnel, p->sa->transform);
+		padded_len = size_padded(p->sa->transform, x->payload_len);
+		over = size_overhead(x->tunnel, p->sa->transform);
 		if (over + padded_len > mtu && !p->probe) {
 			p->mtu = inner_mtu(p, x->tunnel, mtu, x->inner.version);
 			p->fragment = !x->inner.df;
@@ -247,7 +234,7 @@ static void lay_out(struct esp_worker *w, struct batch *b)
 			continue;
 		}
 		p->l3 = esp - x->tunnel->header_len;
-		p->len = overhead(x->tunnel, p->sa->transform) + x->text_len;
+		p->len = size_overhead(x->tunnel, p->sa->transform) + x->text_len;
 		p->l4_off = x->tunnel->header_len;
 		outer_write(p, x->tunnel, &x->inner);
 	}
@@ -269,6 +256,7 @@ void esp_encap(struct esp_worker *w, struct batch *b)
 	parse(w, b);
 	check_size(w, b);
 	take_numbers(w, b);
+	mss_clamp_batch(w, b);
 	lay_out(w, b);
 	encrypt(w, b);
 	stage_add_own(&w->stats->encap_packets, stage_count_good(b));

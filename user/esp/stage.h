@@ -2,7 +2,7 @@
 /*
  * stage.h - what the stages of encap and decap hand to each other, and how they count.
  *
- * Visible to encap.c, decap.c and esp.c only. One worker's thread.
+ * Visible to this room only. One worker's thread.
  */
 #ifndef XESP_STAGE_H
 #define XESP_STAGE_H
@@ -14,6 +14,7 @@
 #include "esp/inner.h"
 #include "esp/iv.h"
 #include "esp/pkt.h"
+#include "esp/size.h"
 
 struct groups;
 struct lease_desk;
@@ -22,8 +23,6 @@ struct sad;
 struct sad_state;
 struct tunnel;
 
-#define ESP_HDR_LEN 8u    /* SPI and sequence number, RFC 4303 section 2 */
-#define ESP_TRAILER_LEN 2u /* pad length and next header */
 #define ESP_NEXT_IP4 4
 #define ESP_NEXT_IP6 41
 #define ESP_NEXT_NONE 59 /* dummy packet, RFC 4303 section 2.6 */

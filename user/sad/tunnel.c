@@ -105,6 +105,8 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		.dscp_value = m->dscp_value,
 		.ecn = m->ecn,
 		.tfc = m->tfc,
+		.icmp_check = m->icmp_check,
+		.mss = m->mss,
 		.local = m->local,
 		.as_told = *m,
 	};

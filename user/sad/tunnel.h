@@ -26,7 +26,8 @@ struct tunnel {
 	uint8_t dscp;      /* enum xesp_dscp */
 	uint8_t dscp_value;
 	uint8_t ecn;       /* enum xesp_ecn */
-	uint8_t pad;
+	uint8_t icmp_check; /* RFC 4301 section 6.2 */
+	uint16_t mss;       /* XESP_MSS_OFF, XESP_MSS_AUTO, or a value */
 	uint8_t header[40]; /* outer header without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
 	struct xesp_addr local;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tunnels.c - see tunnels.h. */
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-
 #include "crypto/transform.h"
+#include "esp/size.h"
 #include "fib/fib.h"
-#include "libxesp/addr.h"
 #include "sad/sa.h"
+#include "sad/tunnel.h"
 #include "slow/slow.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -16,22 +14,17 @@
 
 #define MTU_ETHERNET 1500u
 #define MTU_MIN 1280u /* IPv6's least, RFC 8200 section 5 */
-#define ESP_HDR_LEN 8u
-#define ESP_TRAILER_LEN 2u
 
 /* Largest inner packet whose ESP packet fits `mtu`; without an SA, the costliest algorithm's. */
-static uint32_t inner_mtu(const struct daemon *d, const struct xesp_keymsg_tunnel *t, uint32_t mtu)
+static uint32_t inner_mtu(const struct daemon *d, uint32_t id, uint32_t mtu)
 {
+	const struct tunnel *t = sad_tunnel(d->sad, id);
 	const struct sa *sa = t->sa_out ? sad_find(d->sad, t->sa_out) : NULL;
 	const struct transform *x = sa ? sa->transform :
 					 transform_find(XESP_ALG_AES_CBC, XESP_AUTH_HMAC_SHA2_512_256);
-	const uint32_t outer = (uint32_t)(addr_is_ip4(&t->remote) ? sizeof(struct ip) :
-								    sizeof(struct ip6_hdr)) +
-			       ESP_HDR_LEN + x->iv_len + x->icv_len;
+	uint32_t fits = size_fits(t, x, mtu);
 
-	if (mtu < outer + MTU_MIN)
-		return MTU_MIN;
-	return (mtu - outer) / x->align * x->align - ESP_TRAILER_LEN;
+	return fits < MTU_MIN ? MTU_MIN : fits;
 }
 
 /* 0: not known, for the next hop is not. */
@@ -77,7 +70,7 @@ void tunnels_refresh(struct daemon *d)
 			mtu = MTU_ETHERNET;
 		if (t.mtu && t.mtu < mtu)
 			mtu = t.mtu;
-		inner = inner_mtu(d, &t, mtu);
+		inner = inner_mtu(d, id, mtu);
 		if (!smallest || inner < smallest)
 			smallest = inner;
 	}
