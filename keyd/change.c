@@ -95,8 +95,8 @@ static bool same_tunnel(const struct config *a, const struct tunnel *ta, const s
 {
 	return !memcmp(&ta->local, &tb->local, sizeof(ta->local)) &&
 	       !memcmp(&ta->remote, &tb->remote, sizeof(ta->remote)) && ta->mtu == tb->mtu &&
-	       ta->ttl == tb->ttl && ta->df == tb->df && ta->dscp == tb->dscp &&
-	       ta->dscp_value == tb->dscp_value && ta->ecn == tb->ecn && ta->mode == tb->mode &&
+	       !memcmp(&ta->marks, &tb->marks, sizeof(ta->marks)) && ta->df == tb->df &&
+	       ta->ecn == tb->ecn && ta->mode == tb->mode &&
 	       !memcmp(&ta->natt, &tb->natt, sizeof(ta->natt)) &&
 	       configured_out_id(a, ta) == configured_out_id(b, tb) &&
 	       same_members(a, ta, b, tb) && same_selectors(a, ta, b, tb);
@@ -135,6 +135,8 @@ static void compare_sas(struct plan *p)
 			was = &p->now->sad.sas[at];
 			p->sas[i] = TOLD_CHANGED;
 			if (was->window == sa->window && was->alg == sa->alg &&
+			    was->over == sa->over &&
+			    !memcmp(&was->limits, &sa->limits, sizeof(was->limits)) &&
 			    p->now->sad.tunnels[was->tunnel].id == next->tunnels[sa->tunnel].id) {
 				p->sas[i] = TOLD_BEFORE;
 				sad_stand(sa, was->standing, was->reason);

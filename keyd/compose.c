@@ -69,10 +69,14 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.local = t->local,
 		.remote = t->remote,
 		.mtu = t->mtu,
-		.ttl = t->ttl,
+		.ttl = t->marks.ttl,
 		.df = t->df,
-		.dscp = t->dscp,
-		.dscp_value = t->dscp_value,
+		.dscp = t->marks.dscp,
+		.dscp_value = t->marks.dscp_value,
+		.dscp_in = t->marks.dscp_in,
+		.flow_label = t->marks.flow_label,
+		.tfc = t->marks.tfc,
+		.dummy_pps = t->marks.dummy_pps,
 		.ecn = t->ecn,
 		.pmtu = t->pmtu,
 		.pmtu_probe = t->pmtu_probe,
@@ -86,7 +90,13 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.natt = t->natt,
 	};
 	memcpy(m->name, t->name, sizeof(m->name));
+	memcpy(m->dscp_map, t->marks.dscp_map, sizeof(m->dscp_map));
 	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));
+}
+
+static uint64_t hard_ns(const struct sa *s)
+{
+	return s->limits.hard_seconds ? s->born_ns + s->limits.hard_seconds * 1000000000u : 0;
 }
 
 size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
@@ -108,9 +118,18 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 		.window = s->window,
 		.lease_first = s->lease_first,
 		.lease_last = s->lease_last,
+		.hard_packets = s->limits.hard_packets,
+		.hard_bytes = s->limits.hard_bytes,
+		.hard_ns = hard_ns(s),
+		.seq_max = s->dir == XESP_DIR_OUT ? sad_last_number(s) : 0,
+		.over = s->over,
 	};
-	memcpy(m->key, k->key, s->key_len);
-	memcpy(m->salt, k->salt, sizeof(k->salt));
+	if (s->over) { /* its key is no more */
+		m->lease_first = m->lease_last = 0;
+	} else {
+		memcpy(m->key, k->key, s->key_len);
+		memcpy(m->salt, k->salt, sizeof(k->salt));
+	}
 	return fill_header(&m->h, XESP_KEYMSG_SA_ADD, sizeof(*m));
 }
 

@@ -50,12 +50,8 @@ static void print_tunnel(const struct tunnel *t, FILE *out)
 	fprintf(out, "  - name: %s\n", t->name);
 	fprintf(out, "    local: %s\n", addr_print(&t->local, text));
 	fprintf(out, "    remote: %s\n", addr_print(&t->remote, text));
-	fprintf(out, "    ttl: %u\n", t->ttl);
 	fprintf(out, "    df: %s\n", dfs[t->df]);
-	if (t->dscp == XESP_DSCP_COPY)
-		fprintf(out, "    dscp: copy\n");
-	else
-		fprintf(out, "    dscp: %u\n", t->dscp_value);
+	marks_print(t, out);
 	fprintf(out, "    ecn: %s\n", ecns[t->ecn]);
 	fprintf(out, "    mode: %s\n", modes[t->mode]);
 	if (t->mtu)
@@ -88,6 +84,7 @@ static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 		fprintf(out, "    replay_window: %u\n", sa->window);
 	else
 		fprintf(out, "    lease: %llu\n", (unsigned long long)sa->lease);
+	limits_print(sa, out);
 }
 
 static void print_prefixes(const char *key, const struct selector *s, const struct prefix *p,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "keyd/ids.h"
 #include "keyd/index.h"
@@ -187,6 +188,14 @@ bool ids_is_retired(const struct maps *m, uint32_t sa_id)
 	return !m->sa[sa_id].in_use && at && maps_now_ns() - at >= IDS_RETIRED_NS;
 }
 
+static uint64_t boot_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts); /* the time that a machine sleeps counts */
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static void forget_state(struct sa_plan *p, uint32_t id)
 {
 	const struct xesp_sa_state *st = &p->m->sa[id];
@@ -251,6 +260,7 @@ static int take_known(struct sa_plan *p, struct sa *sa, uint32_t id, struct faul
 	const struct xesp_sa_state *st = &p->m->sa[id];
 
 	sa->fresh = false;
+	sa->born_ns = st->born_ns;
 	sa->replay_off = st->replay_off;
 	sa->replay_words = st->replay_words;
 	if (sa->dir == XESP_DIR_IN && words_for(sa->window) > st->replay_words)
@@ -263,6 +273,7 @@ static int take_known(struct sa_plan *p, struct sa *sa, uint32_t id, struct faul
 static int take_new(struct sa_plan *p, struct sa *sa, struct fault *f)
 {
 	sa->fresh = true;
+	sa->born_ns = boot_ns();
 	sa->replay_off = 0;
 	sa->replay_words = 0;
 	sa->id = find_id(p);
@@ -296,6 +307,9 @@ static int assign_sas(const struct maps *m, struct sad *sad, struct fault *f)
 			continue;
 		p.given[id] = 1;
 		err = take_known(&p, &sad->sas[i], id, f);
+		/* Under another limit or after a restart: what has ended stays ended. */
+		if (__atomic_load_n(&m->sa[id].expired, __ATOMIC_RELAXED) == XESP_EXPIRED_HARD)
+			sad_end(sad, i);
 	}
 	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
 		if (sad->sas[i].id)

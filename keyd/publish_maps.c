@@ -148,6 +148,7 @@ static void init_sa(struct maps *m, const struct sa *sa)
 	st->replay_off = sa->replay_off;
 	st->replay_words = sa->replay_words;
 	st->window = sa->window;
+	st->born_ns = sa->born_ns;
 	st->seq_next = sa->dir == XESP_DIR_OUT; /* number 0 is never sent; lease_end 0: no number */
 	__atomic_store_n(&st->in_use, 1, __ATOMIC_RELEASE);
 }

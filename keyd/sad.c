@@ -22,13 +22,13 @@
 
 #define SPI_MIN 256 /* RFC 4303 section 2.1: 1 to 255 are reserved, 0 is local */
 #define WINDOW_MIN 32
-#define WINDOW_MAX 4096
+#define WINDOW_DEFAULT 4096
+#define WINDOW_MAX 65536
 #define LEASE_DEFAULT_ESN (1ull << 26)
 #define LEASE_DEFAULT (1ull << 22)
 #define LEASE_MAX (1ull << 40)
 #define MTU_MIN_IP4 576
 #define MTU_MIN_IP6 1280 /* RFC 8200 section 5 */
-#define TTL_DEFAULT 64
 
 int sad_take_name(char out[XESP_NAME_MAX], const char *name, const char *path,
 		  struct problems *ps)
@@ -63,40 +63,19 @@ static int take_address(struct xesp_addr *a, const char *text, const char *path,
 	return 0;
 }
 
-static int take_dscp(struct tunnel *t, const char *text, const char *path, struct problems *ps)
-{
-	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
-	uint64_t value;
-
-	t->dscp = XESP_DSCP_COPY;
-	if (!text || !strcmp(text, "copy"))
-		return 0;
-	problems_below(where, path, "dscp");
-	if (numbers_parse(&value, text) || value > 63)
-		return problems_add(ps, where, "%s is neither copy nor a number from 0 to 63",
-				    problems_shown(text, shown));
-	t->dscp = XESP_DSCP_SET;
-	t->dscp_value = (uint8_t)value;
-	return 0;
-}
-
 static int take_outer_header(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 			     struct problems *ps)
 {
 	static const uint8_t df[] = { XESP_DF_COPY, XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
-	const struct number_range ttls = { 1, UINT8_MAX, NULL };
 	const struct number_range mtus = { addr_is_ip4(&t->local) ? MTU_MIN_IP4 : MTU_MIN_IP6,
 					   UINT16_MAX, NULL };
-	uint64_t ttl = TTL_DEFAULT, mtu = 0;
+	uint64_t mtu = 0;
 	char where[PROBLEMS_PATH_MAX];
 	int err;
 
-	problems_below(where, path, "ttl");
-	err = numbers_take(&ttl, raw->ttl, &ttls, where, ps);
 	problems_below(where, path, "mtu");
-	err |= numbers_take(&mtu, raw->mtu, &mtus, where, ps);
-	err |= take_dscp(t, raw->dscp, path, ps);
-	t->ttl = (uint8_t)ttl;
+	err = numbers_take(&mtu, raw->mtu, &mtus, where, ps);
+	err |= marks_take(t, raw, path, ps);
 	t->mtu = (uint32_t)mtu;
 	t->df = df[raw->df];
 	t->ecn = raw->ecn == RAW_ECN_COMPATIBILITY ? XESP_ECN_COMPATIBILITY : XESP_ECN_NORMAL;
@@ -231,9 +210,9 @@ static int take_key(struct sa *sa, struct sa_key *key, const struct raw_sa *raw,
 static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *path,
 			 struct problems *ps)
 {
-	const struct number_range windows = { WINDOW_MIN, WINDOW_MAX, NULL };
+	const struct number_range windows = { WINDOW_MIN, WINDOW_MAX, "32 to 65536; 0 turns anti-replay off" };
 	struct number_range leases = { 1, UINT32_MAX, NULL };
-	uint64_t window = WINDOW_MAX, lease;
+	uint64_t window = WINDOW_DEFAULT, lease;
 	char where[PROBLEMS_PATH_MAX];
 
 	sa->esn = raw->esn != RAW_NO;
@@ -241,7 +220,9 @@ static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *pa
 	problems_below(where, path, "replay_window");
 	if (raw->replay_window && sa->dir == XESP_DIR_OUT)
 		return problems_add(ps, where, "an outbound SA has no replay window");
-	if (numbers_take(&window, raw->replay_window, &windows, where, ps))
+	if (raw->replay_window && !strcmp(raw->replay_window, "0"))
+		window = 0;
+	else if (numbers_take(&window, raw->replay_window, &windows, where, ps))
 		return -EINVAL;
 	problems_below(where, path, "lease");
 	if (raw->lease && sa->dir == XESP_DIR_IN)
@@ -275,6 +256,7 @@ static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const 
 	err |= numbers_take(&spi, raw->spi, &spis, where, ps);
 	sa->spi = (uint32_t)spi;
 	err |= take_sequence(sa, raw, path, ps);
+	err |= limits_take(sa, raw, path, ps);
 	err |= take_key(sa, &sad->keys[i], raw, dir, path, ps);
 	if (sa->proto == IPPROTO_AH) {
 		problems_below(where, path, "protocol");
@@ -350,6 +332,11 @@ static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, stru
 	return 0;
 }
 
+static bool has_addresses(const struct tunnel *t)
+{
+	return !addr_is_unset(&t->local) && !addr_is_unset(&t->remote);
+}
+
 static int init_sas(struct sad *sad, const struct raw_config *raw, const char *dir,
 		    const struct index *tunnels, struct problems *ps)
 {
@@ -365,7 +352,7 @@ static int init_sas(struct sad *sad, const struct raw_config *raw, const char *d
 		int bad = init_sa(sad, i, &raw->sas[i], dir, ps);
 
 		bad |= check_tunnel_of(sad, i, &raw->sas[i], tunnels, ps);
-		if (!bad && sad->tunnels[sad->sas[i].tunnel].ttl) /* 0: it has no addresses */
+		if (!bad && has_addresses(&sad->tunnels[sad->sas[i].tunnel]))
 			bad = check_spots(sad, i, &spots, ps);
 		err |= bad;
 	}
@@ -419,6 +406,12 @@ uint32_t sad_find(const struct sad *sad, uint32_t id)
 	return id < sad->by_id_n ? sad->by_id[id] : SAD_NONE;
 }
 
+void sad_end(struct sad *sad, uint32_t sa)
+{
+	secret_wipe(&sad->keys[sa], sizeof(sad->keys[sa]));
+	sad->sas[sa].over = true;
+}
+
 void sad_stand(struct sa *sa, enum sa_standing standing, const char *reason)
 {
 	char *copy = reason ? strdup(reason) : NULL;
@@ -430,7 +423,9 @@ void sad_stand(struct sa *sa, enum sa_standing standing, const char *reason)
 
 uint64_t sad_last_number(const struct sa *sa)
 {
-	return sa->esn ? UINT64_MAX : UINT32_MAX;
+	uint64_t bound = limits_key_bound(sa), most = sa->esn ? UINT64_MAX - 1 : UINT32_MAX;
+
+	return bound < most ? bound : most;
 }
 
 uint32_t sad_out_id(const struct sad *sad, const struct tunnel *t)

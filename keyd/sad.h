@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "keyd/algorithm.h"
+#include "keyd/limits.h"
+#include "keyd/marks.h"
 #include "keyd/problems.h"
 #include "xesp/keymsg.h"
 #include "xesp/steer.h"
@@ -30,10 +32,8 @@ struct tunnel {
 	uint32_t *members;  /* indices into sad.tunnels; owned */
 	struct xesp_addr local, remote;
 	uint32_t mtu; /* bytes of the outer path; 0: the outgoing interface's */
-	uint8_t ttl;
+	struct marks marks;
 	uint8_t df;   /* enum xesp_df */
-	uint8_t dscp; /* enum xesp_dscp */
-	uint8_t dscp_value;
 	uint8_t ecn;     /* enum xesp_ecn */
 	uint8_t pmtu;    /* enum xesp_pmtu */
 	bool pmtu_probe;
@@ -74,8 +74,11 @@ struct sa {
 	bool esn;
 	uint8_t alg;     /* enum xesp_alg */
 	uint8_t key_len; /* bytes of sa_key.key */
+	struct limits limits;
 	uint8_t digest[SAD_DIGEST_LEN]; /* SHA-256("xesp fingerprint" || key || salt) */
 	/* as it runs */
+	uint64_t born_ns; /* CLOCK_BOOTTIME of its first use here, kept over restarts */
+	bool over;  /* its lifetime has ended, and its key is wiped */
 	bool fresh; /* ids.c gave it an id it did not have before */
 	uint32_t replay_off, replay_words; /* inbound: its part of xesp_replay */
 	enum sa_standing standing;
@@ -100,6 +103,9 @@ struct sad {
  */
 int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, struct problems *ps);
 void sad_fini(struct sad *sad);
+
+/* Its lifetime has ended: the key goes, here and with the next message to xespd. */
+void sad_end(struct sad *sad, uint32_t sa);
 
 /* The index of the SA with this id; SAD_NONE: none. */
 uint32_t sad_find(const struct sad *sad, uint32_t id);

@@ -16,6 +16,7 @@
 
 const char *const schema_list_paths[] = {
 	"groups[].tunnels",
+	"tunnels[].dscp_map",
 	"policies[].local",
 	"policies[].remote",
 	"policies[].local_ports",
@@ -71,6 +72,16 @@ static const cyaml_strval_t udp_checksum_words[] = {
 	{ "auto", RAW_UDP_CHECKSUM_AUTO },
 	{ "zero", RAW_UDP_CHECKSUM_ZERO },
 	{ "compute", RAW_UDP_CHECKSUM_COMPUTE },
+};
+static const cyaml_strval_t dscp_in_words[] = {
+	{ "keep", RAW_DSCP_IN_KEEP },
+	{ "copy", RAW_DSCP_IN_COPY },
+};
+static const cyaml_strval_t flow_label_words[] = {
+	{ "sa", RAW_FLOW_LABEL_SA },
+	{ "copy", RAW_FLOW_LABEL_COPY },
+	{ "zero", RAW_FLOW_LABEL_ZERO },
+	{ "flow", RAW_FLOW_LABEL_FLOW },
 };
 static const cyaml_strval_t sa_direction_words[] = {
 	{ "out", RAW_DIRECTION_OUT },
@@ -147,6 +158,10 @@ static const cyaml_schema_field_t interface_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_value_t list_entry = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, CYAML_UNLIMITED),
+};
+
 static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("name", REQUIRED, struct raw_tunnel, name),
 	TEXT("local", REQUIRED, struct raw_tunnel, local),
@@ -154,6 +169,11 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("ttl", OPTIONAL, struct raw_tunnel, ttl),
 	WORD("df", OPTIONAL, struct raw_tunnel, df, df_words),
 	TEXT("dscp", OPTIONAL, struct raw_tunnel, dscp),
+	LIST("dscp_map", struct raw_tunnel, dscp_map, &list_entry, SCHEMA_DSCP_MAX),
+	WORD("dscp_in", OPTIONAL, struct raw_tunnel, dscp_in, dscp_in_words),
+	WORD("flow_label", OPTIONAL, struct raw_tunnel, flow_label, flow_label_words),
+	TEXT("tfc", OPTIONAL, struct raw_tunnel, tfc),
+	TEXT("dummy", OPTIONAL, struct raw_tunnel, dummy),
 	WORD("ecn", OPTIONAL, struct raw_tunnel, ecn, ecn_words),
 	TEXT("mtu", OPTIONAL, struct raw_tunnel, mtu),
 	WORD("pmtu", OPTIONAL, struct raw_tunnel, pmtu, pmtu_words),
@@ -175,6 +195,17 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t lifetime_fields[] = {
+	TEXT("soft_seconds", OPTIONAL, struct raw_lifetime, soft_seconds),
+	TEXT("hard_seconds", OPTIONAL, struct raw_lifetime, hard_seconds),
+	TEXT("soft_bytes", OPTIONAL, struct raw_lifetime, soft_bytes),
+	TEXT("hard_bytes", OPTIONAL, struct raw_lifetime, hard_bytes),
+	TEXT("soft_packets", OPTIONAL, struct raw_lifetime, soft_packets),
+	TEXT("hard_packets", OPTIONAL, struct raw_lifetime, hard_packets),
+	TEXT("warn_seconds", OPTIONAL, struct raw_lifetime, warn_seconds),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t sa_fields[] = {
 	TEXT("name", REQUIRED, struct raw_sa, name),
 	TEXT("tunnel", REQUIRED, struct raw_sa, tunnel),
@@ -187,11 +218,9 @@ static const cyaml_schema_field_t sa_fields[] = {
 	WORD("esn", OPTIONAL, struct raw_sa, esn, switch_words),
 	TEXT("replay_window", OPTIONAL, struct raw_sa, replay_window),
 	TEXT("lease", OPTIONAL, struct raw_sa, lease),
+	CYAML_FIELD_MAPPING_PTR("lifetime", OPTIONAL | CYAML_FLAG_POINTER, struct raw_sa, lifetime,
+				lifetime_fields),
 	CYAML_FIELD_END
-};
-
-static const cyaml_schema_value_t list_entry = {
-	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, CYAML_UNLIMITED),
 };
 
 static const cyaml_schema_field_t group_fields[] = {
@@ -333,10 +362,15 @@ static const cyaml_schema_field_t *fields_at(const struct findings *f)
 			continue;
 		for (; fields->key && strcmp(fields->key, f->step[i] + 1); fields++)
 			;
-		if (!fields->key || fields->value.type != CYAML_SEQUENCE ||
-		    fields->value.sequence.entry->type != CYAML_MAPPING)
+		if (!fields->key)
 			return NULL;
-		fields = fields->value.sequence.entry->mapping.fields;
+		if (fields->value.type == CYAML_MAPPING)
+			fields = fields->value.mapping.fields;
+		else if (fields->value.type == CYAML_SEQUENCE &&
+			 fields->value.sequence.entry->type == CYAML_MAPPING)
+			fields = fields->value.sequence.entry->mapping.fields;
+		else
+			return NULL;
 	}
 	return fields;
 }

@@ -16,6 +16,7 @@
 
 struct source;
 
+#define SCHEMA_DSCP_MAX 64
 #define SCHEMA_LIST_MAX 1024 /* prefixes or port ranges of one policy */
 
 enum raw_default { RAW_DEFAULT_DISCARD = 1, RAW_DEFAULT_BYPASS };
@@ -23,6 +24,13 @@ enum raw_routes { RAW_ROUTES_INSTALL = 1, RAW_ROUTES_NONE };
 enum raw_role { RAW_ROLE_INNER = 1, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
 enum raw_df { RAW_DF_COPY = 1, RAW_DF_SET, RAW_DF_CLEAR };
 enum raw_pmtu { RAW_PMTU_LEARN = 1, RAW_PMTU_FIXED };
+enum raw_dscp_in { RAW_DSCP_IN_KEEP = 1, RAW_DSCP_IN_COPY };
+enum raw_flow_label {
+	RAW_FLOW_LABEL_SA = 1,
+	RAW_FLOW_LABEL_COPY,
+	RAW_FLOW_LABEL_ZERO,
+	RAW_FLOW_LABEL_FLOW
+};
 enum raw_ecn { RAW_ECN_NORMAL = 1, RAW_ECN_COMPATIBILITY };
 enum raw_mode { RAW_MODE_TUNNEL = 1, RAW_MODE_TRANSPORT };
 enum raw_protocol { RAW_PROTOCOL_ESP = 1, RAW_PROTOCOL_AH };
@@ -55,9 +63,15 @@ struct raw_tunnel {
 	char *name;
 	char *local;
 	char *remote;
-	char *ttl;
+	char *ttl; /* "copy" or a number */
 	enum raw_df df;
-	char *dscp; /* "copy" or a number */
+	char *dscp; /* "copy", "map" or a number */
+	char **dscp_map;
+	unsigned int dscp_map_count;
+	enum raw_dscp_in dscp_in;
+	enum raw_flow_label flow_label;
+	char *tfc; /* "off", "mtu" or a number */
+	char *dummy;
 	enum raw_ecn ecn;
 	char *mtu;
 	enum raw_pmtu pmtu;
@@ -85,6 +99,13 @@ struct raw_group {
 	unsigned int tunnels_count;
 };
 
+struct raw_lifetime {
+	char *soft_seconds, *hard_seconds;
+	char *soft_bytes, *hard_bytes;
+	char *soft_packets, *hard_packets;
+	char *warn_seconds;
+};
+
 struct raw_sa {
 	char *name;
 	char *tunnel;
@@ -97,6 +118,7 @@ struct raw_sa {
 	enum raw_switch esn;
 	char *replay_window;
 	char *lease;
+	struct raw_lifetime *lifetime; /* NULL: not given */
 };
 
 struct raw_policy {

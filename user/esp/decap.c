@@ -116,6 +116,8 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 			continue;
 		p->seq = replay_infer(p->sa, wire_get32(p->l3 + p->l4_off + 4));
 		why = replay_check(p->sa, p->seq);
+		if (why == XESP_DROP_REPLAY_OLD)
+			replay_count_old(p->sa, p->seq);
 		if (why != XESP_DROP_NONE)
 			stage_drop(w, p, why);
 	}

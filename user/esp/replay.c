@@ -23,14 +23,18 @@ static void store_word(const struct sa *sa, uint64_t block, uint64_t bits)
 	__atomic_store_n(&sa->in.words[block & sa->in.mask], bits, __ATOMIC_RELEASE);
 }
 
+/* Without anti-replay the nearest number is taken: half of them are behind the highest. */
+#define WINDOW_OF_NONE (1u << 31)
+
 uint64_t replay_infer(const struct sa *sa, uint32_t seq_lo)
 {
+	uint32_t window = sa->in.window ? sa->in.window : WINDOW_OF_NONE;
 	uint64_t top = load_top(sa), hi = top >> 32;
-	uint32_t top_lo = (uint32_t)top, left = top_lo - sa->in.window + 1; /* may wrap: case B */
+	uint32_t top_lo = (uint32_t)top, left = top_lo - window + 1; /* may wrap: case B */
 
 	if (!sa->esn)
 		return seq_lo;
-	if (top_lo >= sa->in.window - 1) {
+	if (top_lo >= window - 1) {
 		/* Case A: the window lies in one subspace; what is left of it is the next one's. */
 		if (seq_lo < left) {
 			if (hi == UINT32_MAX)
@@ -38,10 +42,10 @@ uint64_t replay_infer(const struct sa *sa, uint32_t seq_lo)
 			hi++;
 		}
 	} else if (seq_lo >= left) {
-		/* Case B: the window reaches back into the subspace before. */
-		if (!hi)
-			return 0;
-		hi--;
+		/* Case B: the window reaches back into the subspace before, if there is one; before
+		 * the first there is none, so such a number lies ahead. Its ICV tells. */
+		if (hi)
+			hi--;
 	}
 	return hi << 32 | seq_lo;
 }
@@ -59,10 +63,10 @@ enum xesp_drop replay_check(const struct sa *sa, uint64_t seq)
 {
 	uint64_t top = load_top(sa);
 
+	if (!seq && (sa->esn || sa->in.window))
+		return XESP_DROP_REPLAY_OLD; /* never sent: RFC 4303 section 2.2 */
 	if (!sa->in.window)
 		return XESP_DROP_NONE;
-	if (!seq)
-		return XESP_DROP_REPLAY_OLD; /* never sent: RFC 4303 section 2.2 */
 	return seq > top ? XESP_DROP_NONE : check_below(sa, top, seq);
 }
 
@@ -123,6 +127,21 @@ static void raise_top(const struct sa *sa, uint64_t seq)
 		__atomic_store_n(&sa->state->replay_top, seq, __ATOMIC_RELAXED);
 }
 
+static uint32_t late_bucket(uint64_t behind)
+{
+	uint32_t k = 63u - (uint32_t)__builtin_clzll(behind);
+
+	return k < XESP_LATE_BUCKETS ? k : XESP_LATE_BUCKETS - 1;
+}
+
+void replay_count_old(const struct sa *sa, uint64_t seq)
+{
+	uint64_t top = load_top(sa);
+
+	if (seq && seq < top)
+		__atomic_fetch_add(&sa->state->late[late_bucket(top - seq)], 1, __ATOMIC_RELAXED);
+}
+
 enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost)
 {
 	enum xesp_drop why = replay_check(sa, seq);
@@ -130,6 +149,9 @@ enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost)
 
 	if (why != XESP_DROP_NONE)
 		return why;
+	/* Atomic for replay_count_old(), which needs no lock; what comes in order pays nothing. */
+	if (seq < top)
+		__atomic_fetch_add(&sa->state->late[late_bucket(top - seq)], 1, __ATOMIC_RELAXED);
 	if (!sa->in.window) {
 		raise_top(sa, seq);
 		return XESP_DROP_NONE;

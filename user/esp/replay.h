@@ -19,7 +19,7 @@ struct sa;
 
 /*
  * The 64-bit number of a packet whose header carries the low half: RFC 4303 appendix A2.1. 0 when
- * there is none: left of number 0, or beyond the last. Without ESN the number itself.
+ * there is none, beyond the last. Without ESN the number itself. A window of 0 infers as well.
  */
 uint64_t replay_infer(const struct sa *sa, uint32_t seq_lo);
 
@@ -28,6 +28,9 @@ uint64_t replay_infer(const struct sa *sa, uint32_t seq_lo);
  * XESP_DROP_NONE, XESP_DROP_REPLAY_OLD or XESP_DROP_REPLAY_DUPLICATE.
  */
 enum xesp_drop replay_check(const struct sa *sa, uint64_t seq);
+
+/* A packet left of the window was refused: how late it came is counted. Nobody authenticated it. */
+void replay_count_old(const struct sa *sa, uint64_t seq);
 
 /*
  * For a run of packets of one SA whose ICV was good, between sa_lock() and sa_unlock(): checks

@@ -126,7 +126,8 @@ static const struct {
 } inferences[] = {
 	/* window 64 throughout; case A: the window lies in one subspace */
 	{ "fresh SA, first packet", 0, 1, 1 },
-	{ "fresh SA, left of zero", 0, 0xffffffc1, 0 },
+	{ "fresh SA: before the first subspace there is none", 0, 0xffffffc1, 0xffffffc1 },
+	{ "nearly fresh SA, far ahead", 62, 0xffffffff, 0xffffffff },
 	{ "fresh SA, far ahead", 0, 0x7fffffff, 0x7fffffff },
 	{ "A: next", 0x100000064, 0x65, 0x100000065 },
 	{ "A: left edge", 0x100000064, 0x25, 0x100000025 },
@@ -161,6 +162,107 @@ static void infers_rows(void)
 	w->sa.esn = false;
 	w->state.replay_top = 0x200000000;
 	CU_ASSERT_EQUAL(replay_infer(&w->sa, 0xffffffff), 0xffffffff);
+	close_window(w);
+}
+
+/*
+ * RFC 4303 appendix A2 as a property: whatever number lies in the window, or less than 2^32 minus
+ * the window ahead of the highest, is found by its lower half. Every pair near the steps between
+ * subspaces.
+ */
+#define NEAR 150
+
+static void infers_all_near(uint32_t window, uint64_t edge)
+{
+	struct window *w = open_window(window, true);
+	const int64_t size = window ? window : 0x80000000ll;
+	const int64_t ahead = (1ll << 32) - size;
+	uint32_t wrong = 0;
+
+	for (int64_t t = -NEAR; t <= NEAR; t++) {
+		const int64_t top = (int64_t)edge + t;
+		/* About the left edge of the window, the highest number, and the far end. */
+		const int64_t around[] = { top - size + 1 + NEAR, top, top + ahead - NEAR };
+
+		w->state.replay_top = (uint64_t)top;
+		for (size_t k = 0; k < LEN(around); k++) {
+			for (int64_t s = around[k] - NEAR; s <= around[k] + NEAR; s++) {
+				if (s < 1 || s < top - size + 1 || s > top + ahead)
+					continue;
+				wrong += replay_infer(&w->sa, (uint32_t)s) != (uint64_t)s;
+			}
+		}
+	}
+	if (wrong)
+		fprintf(stderr, "window %u near %llx: %u wrong\n", window,
+			(unsigned long long)edge, wrong);
+	CU_ASSERT_EQUAL(wrong, 0);
+	close_window(w);
+}
+
+static void infers_near_every_edge(void)
+{
+	static const uint32_t windows[] = { 0, 32, 64, 65, 100, 4096, 65536 };
+	static const uint64_t edges[] = { NEAR, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
+					  0x180000000, 0x200000000, 0x7ffffff000000000 };
+
+	for (size_t i = 0; i < LEN(windows); i++)
+		for (size_t k = 0; k < LEN(edges); k++)
+			infers_all_near(windows[i], edges[k]);
+}
+
+static void counts_lateness(void)
+{
+	static const struct {
+		uint64_t seq;
+		enum xesp_drop want;
+		int bucket; /* -1: none */
+	} late[] = {
+		{ 1000, OK, -1 }, { 999, OK, 0 },  { 998, OK, 1 },  { 997, OK, 1 },
+		{ 996, OK, 2 },   { 937, OK, 5 },  { 936, OLD, 6 }, { 1, OLD, 9 },
+		{ 999, DUP, -1 }, { 0, OLD, -1 },  { 2000, OK, -1 }, { 1002, OLD, 9 },
+		{ 1ull << 40, OK, -1 }, { 3, OLD, XESP_LATE_BUCKETS - 1 },
+	};
+	struct window *w = open_window(64, false);
+	uint64_t want[XESP_LATE_BUCKETS] = { 0 }, lost = 0;
+
+	for (size_t i = 0; i < LEN(late); i++) {
+		enum xesp_drop got = replay_check(&w->sa, late[i].seq);
+
+		if (got == OK)
+			got = replay_commit(&w->sa, late[i].seq, &lost);
+		else if (got == OLD)
+			replay_count_old(&w->sa, late[i].seq);
+		CU_ASSERT_EQUAL(got, late[i].want);
+		if (late[i].bucket >= 0)
+			want[late[i].bucket]++;
+		for (int k = 0; k < XESP_LATE_BUCKETS; k++)
+			if (w->state.late[k] != want[k])
+				fprintf(stderr, "row %zu, bucket %d: %llu\n", i, k,
+					(unsigned long long)w->state.late[k]);
+		CU_ASSERT_EQUAL(memcmp(w->state.late, want, sizeof(want)), 0);
+	}
+	close_window(w);
+}
+
+/* Without anti-replay everything passes, and the highest number still tells the upper half. */
+static void window_of_none(void)
+{
+	static const uint64_t sent[] = { 5, 5, 1, 0x7fffffff, 0xfffffffe, 0x100000003, 0xffffffff,
+					 0x100000003, 0x17ffffff0, 0x1ffffffe0, 0x200000000, 0x1ffffff00 };
+	struct window *w = open_window(0, true);
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < LEN(sent); i++) {
+		uint64_t got = replay_infer(&w->sa, (uint32_t)sent[i]);
+
+		CU_ASSERT_EQUAL(got, sent[i]);
+		CU_ASSERT_EQUAL(replay_check(&w->sa, got), OK);
+		CU_ASSERT_EQUAL(replay_commit(&w->sa, got, &lost), OK);
+	}
+	CU_ASSERT_EQUAL(w->state.replay_top, 0x200000000);
+	CU_ASSERT_EQUAL(replay_check(&w->sa, 0), OLD); /* no such number: beyond the last */
+	CU_ASSERT_EQUAL(lost, 0);
 	close_window(w);
 }
 
@@ -333,6 +435,9 @@ CU_TestInfo replay_tests[] = {
 	{ "window edges, row by row", window_rows },
 	{ "a check leaves no trace", check_changes_nothing },
 	{ "the upper half by RFC 4303 appendix A, row by row", infers_rows },
+	{ "the upper half near every edge, each pair", infers_near_every_edge },
+	{ "lateness in powers of two, refused ones too", counts_lateness },
+	{ "ESN without anti-replay", window_of_none },
 	{ "windows of any size agree with a set of all numbers", agrees_with_oracle },
 	{ "killed at any instruction: nothing accepted twice", killed_at_any_instruction },
 	{ "without a window nothing is refused", no_window },

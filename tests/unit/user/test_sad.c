@@ -23,7 +23,6 @@ static const struct pair_opts defaults;
 enum wrong {
 	W_ID_ZERO, W_ID_HIGH, W_TUNNEL_ZERO, W_TUNNEL_HIGH, W_SPI, W_ALG, W_ALG_NONE, W_KEY_LEN,
 	W_SALT_LEN, W_DIR, W_ESN, W_PROTO, W_WINDOW_SMALL, W_WINDOW_LARGE, W_WINDOW_RING,
-	W_ESN_NO_WINDOW,
 	W_NO_CIPHER_NO_ICV, W_CIPHER_NO_ICV, W_AEAD_AND_ICV, W_AUTH_KEY_LEN, W_KEYS_LONG, W_AH,
 	W_LEASE_ZERO, W_LEASE_ORDER, W_LEASE_END
 };
@@ -39,7 +38,6 @@ static const struct {
 	{ W_PROTO, "protocol 17" },
 	{ W_WINDOW_SMALL, "window of 31" }, { W_WINDOW_LARGE, "window of 65537" },
 	{ W_WINDOW_RING, "do not hold a window of 65" },
-	{ W_ESN_NO_WINDOW, "ESN needs a replay window" },
 	{ W_NO_CIPHER_NO_ICV, "with integrity 0" }, { W_CIPHER_NO_ICV, "with integrity 0" },
 	{ W_AEAD_AND_ICV, "with integrity 1" }, { W_AUTH_KEY_LEN, "keys of 16 and 31" },
 	{ W_KEYS_LONG, "keys of 16 and 255" }, { W_AH, "algorithm 0" },
@@ -75,7 +73,6 @@ static void spoil(struct pair *p, struct xesp_keymsg_sa *m, enum wrong wrong)
 	case W_WINDOW_SMALL: m->window = 31; break;
 	case W_WINDOW_LARGE: m->window = 65537; break;
 	case W_WINDOW_RING: m->window = 65; break;
-	case W_ESN_NO_WINDOW: m->window = 0; m->esn = 1; break;
 	case W_LEASE_ZERO: m->lease_first = 0; m->lease_last = 9; break;
 	case W_LEASE_ORDER: m->lease_first = 9; m->lease_last = 8; break;
 	case W_LEASE_END: m->lease_first = 1; m->lease_last = 0x100000000; break;
