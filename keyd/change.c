@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* change.c - see change.h. change_apply() at the end reads as the order of steps. */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "keyd/change.h"
+#include "keyd/compose.h"
 #include "keyd/config.h"
 #include "keyd/grants.h"
 #include "keyd/ids.h"
 #include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "libxesp/secret.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -79,27 +82,42 @@ static uint32_t configured_out_id(const struct config *c, const struct tunnel *t
 	return t->sa_out == SAD_NONE ? 0 : c->sad.sas[t->sa_out].id;
 }
 
-static bool same_members(const struct config *a, const struct tunnel *ga, const struct config *b,
-			 const struct tunnel *gb)
-{
-	if (ga->members_n != gb->members_n)
-		return false;
-	for (uint32_t i = 0; i < ga->members_n; i++)
-		if (a->sad.tunnels[ga->members[i]].id != b->sad.tunnels[gb->members[i]].id)
-			return false;
-	return true;
-}
-
+/* What xespd would be told is compared, so that no field can be forgotten here. */
 static bool same_tunnel(const struct config *a, const struct tunnel *ta, const struct config *b,
 			const struct tunnel *tb)
 {
-	return !memcmp(&ta->local, &tb->local, sizeof(ta->local)) &&
-	       !memcmp(&ta->remote, &tb->remote, sizeof(ta->remote)) && ta->mtu == tb->mtu &&
-	       !memcmp(&ta->marks, &tb->marks, sizeof(ta->marks)) && ta->df == tb->df &&
-	       ta->ecn == tb->ecn && ta->mode == tb->mode &&
-	       !memcmp(&ta->natt, &tb->natt, sizeof(ta->natt)) &&
-	       configured_out_id(a, ta) == configured_out_id(b, tb) &&
-	       same_members(a, ta, b, tb) && same_selectors(a, ta, b, tb);
+	const uint32_t ia = (uint32_t)(ta - a->sad.tunnels), ib = (uint32_t)(tb - b->sad.tunnels);
+	union {
+		struct xesp_keymsg_tunnel tunnel;
+		struct xesp_keymsg_group group;
+	} x = { .tunnel = { .id = 0 } }, y = x;
+
+	if (!ta->members_n != !tb->members_n)
+		return false;
+	if (ta->members_n) {
+		compose_group(&x, a, ia);
+		compose_group(&y, b, ib);
+	} else {
+		compose_tunnel(&x, a, ia, configured_out_id(a, ta));
+		compose_tunnel(&y, b, ib, configured_out_id(b, tb));
+	}
+	return !memcmp(&x, &y, sizeof(x)) && same_selectors(a, ta, b, tb);
+}
+
+/* The same; its numbers are not part of what an SA is. */
+static bool same_sa(const struct config *a, uint32_t ia, const struct config *b, uint32_t ib)
+{
+	struct xesp_keymsg_sa x, y;
+	bool same;
+
+	compose_sa(&x, a, ia);
+	compose_sa(&y, b, ib);
+	x.lease_first = y.lease_first = 0;
+	x.lease_last = y.lease_last = 0;
+	same = !CRYPTO_memcmp(&x, &y, sizeof(x));
+	secret_wipe(&x, sizeof(x));
+	secret_wipe(&y, sizeof(y));
+	return same;
 }
 
 static int compare_tunnels(struct plan *p)
@@ -134,10 +152,7 @@ static void compare_sas(struct plan *p)
 		if (at != SAD_NONE) {
 			was = &p->now->sad.sas[at];
 			p->sas[i] = TOLD_CHANGED;
-			if (was->window == sa->window && was->alg == sa->alg &&
-			    was->over == sa->over &&
-			    !memcmp(&was->limits, &sa->limits, sizeof(was->limits)) &&
-			    p->now->sad.tunnels[was->tunnel].id == next->tunnels[sa->tunnel].id) {
+			if (was->over == sa->over && same_sa(p->now, at, p->next, i)) {
 				p->sas[i] = TOLD_BEFORE;
 				sad_stand(sa, was->standing, was->reason);
 			}

@@ -32,6 +32,10 @@ static void print_path(const struct tunnel *t, FILE *out)
 	fprintf(out, "    pmtu_floor: %u\n", t->pmtu_floor);
 	fprintf(out, "    pmtu_age: %u\n", t->pmtu_age);
 	fprintf(out, "    pmtu_probe: %s\n", t->pmtu_probe ? "yes" : "no");
+	fprintf(out, "    dpd: %s\n", t->dpd_ms ? "yes" : "no");
+	if (t->dpd_ms)
+		fprintf(out, "    dpd_interval: %u\n    dpd_misses: %u\n", t->dpd_ms,
+			t->dpd_misses);
 	if (!addr_is_unset(&t->probe_local))
 		fprintf(out, "    probe_local: %s\n", addr_print(&t->probe_local, text));
 	if (!addr_is_unset(&t->probe_remote))

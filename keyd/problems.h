@@ -10,6 +10,7 @@
 #ifndef XESP_KEYD_PROBLEMS_H
 #define XESP_KEYD_PROBLEMS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "xesp/fault.h"
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyd/dead_peer.h"
 #include "keyd/group.h"
 #include "keyd/index.h"
 #include "keyd/key_text.h"
@@ -112,7 +113,8 @@ static int init_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const cha
 				    "local and remote must be unicast addresses of single machines");
 	err = take_outer_header(t, raw, path, ps);
 	err |= path_mtu_take(t, raw, path, ps);
-	return natt_take(t, raw, path, ps) | err;
+	err |= natt_take(t, raw, path, ps);
+	return dead_peer_take(t, raw, path, ps) | err;
 }
 
 static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct index *names,

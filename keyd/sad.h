@@ -41,6 +41,8 @@ struct tunnel {
 	uint16_t mss;    /* XESP_MSS_OFF, XESP_MSS_AUTO or a value */
 	uint16_t pmtu_floor;
 	uint32_t pmtu_age; /* seconds */
+	uint16_t dpd_ms;    /* 0: no dead-peer probing */
+	uint8_t dpd_misses;
 	struct xesp_addr probe_local, probe_remote; /* zero: none */
 	uint8_t mode;    /* enum xesp_mode */
 	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */

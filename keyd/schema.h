@@ -77,6 +77,9 @@ struct raw_tunnel {
 	enum raw_pmtu pmtu;
 	char *pmtu_floor;
 	char *pmtu_age;
+	enum raw_switch dpd;
+	char *dpd_interval;
+	char *dpd_misses;
 	enum raw_switch pmtu_probe;
 	char *probe_local;
 	char *probe_remote;

@@ -90,7 +90,8 @@ struct xesp_keymsg_tunnel {
 	__u16 pmtu_floor; /* bytes: no path MTU below it is believed */
 	__u32 pmtu_age;   /* seconds that a learned path MTU holds */
 	__u8 mode;  /* enum xesp_mode */
-	__u8 pad[3];
+	__u8 dpd_misses; /* so many unanswered in a row: the peer is dead */
+	__u16 dpd_ms;    /* between two echo requests to probe_remote; 0: no dead-peer probing */
 	struct xesp_addr probe_local;  /* inner source of echo requests; ::: the kernel's choice */
 	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
 	__u8 dscp_in;    /* enum xesp_dscp_in */

@@ -248,6 +248,20 @@ static bool follows_no_rules(struct json_object *xespd)
 	return json_object_get_boolean(json_object_object_get(fib, "policy_rules"));
 }
 
+static void print_dead_peers(struct json_object *xespd)
+{
+	struct json_object *list = json_object_object_get(xespd, "peers");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *p = json_object_array_get_idx(list, i);
+
+		if (!strcmp(show_text(p, "peer"), "down"))
+			printf("problem: tunnel %s: nothing behind the peer answers, for %s s\n",
+			       show_text(p, "tunnel"), show_text(p, "since_s"));
+	}
+}
+
 static void print_problems(struct json_object *o)
 {
 	static const char *const own[] = { "interfaces_problem", "maps_problem" };
@@ -264,6 +278,7 @@ static void print_problems(struct json_object *o)
 		       json_object_get_string(json_object_array_get_idx(list, i)));
 	if (follows_no_rules(json_object_object_get(o, "xespd")))
 		puts("problem: routing: rules (`ip rule`) beyond the default ones: every packet they may concern takes the slow path");
+	print_dead_peers(json_object_object_get(o, "xespd"));
 	print_list_problems(json_object_object_get(o, "interfaces"));
 	print_list_problems(json_object_object_get(keyd, "interfaces"));
 }

@@ -10,6 +10,7 @@
 #include "xesp/fault.h"
 #include "xespd/control.h"
 #include "xespd/daemon.h"
+#include "xespd/dpd.h"
 #include "xespd/keyd_link.h"
 #include "xespd/pool.h"
 
@@ -93,6 +94,7 @@ static int answer_status(void *ctx, struct json_object *params, struct json_obje
 		json_object_array_add(workers, worker_json(d, w));
 	json_object_object_add(o, "workers", workers);
 	json_object_object_add(o, "ports", pool_json(d->pool));
+	json_object_object_add(o, "peers", dpd_json(d->dpd));
 	json_object_object_add(o, "fib", fib_json(d->fib));
 	add_text(tun, "name", d->o.tun_name);
 	add_u64(tun, "mtu", d->tun_mtu);

@@ -14,6 +14,7 @@
 #include "port/port.h"
 #include "sad/sad.h"
 
+struct dpd;
 struct engine;
 struct esp_worker;
 struct event_base;
@@ -44,6 +45,7 @@ struct daemon {
 	struct fib *fib;
 	struct esp_worker *esp; /* the main thread's: the slow path */
 	struct slow *slow;
+	struct dpd *dpd;
 	struct keyd_link *link;
 	struct rpc_server *rpc;
 	uint32_t tun_mtu;

@@ -30,6 +30,7 @@
 #include "xesp/log.h"
 #include "xespd/control.h"
 #include "xespd/daemon.h"
+#include "xespd/dpd.h"
 #include "xespd/keyd_link.h"
 #include "xespd/pool.h"
 #include "xespd/privilege.h"
@@ -245,7 +246,8 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	slow.sad = d->sad;
 	slow.fib = d->fib;
 	slow.esp = d->esp;
-	return slow_open(&d->slow, d->base, &slow, f);
+	err = slow_open(&d->slow, d->base, &slow, f);
+	return err ? err : dpd_open(&d->dpd, d, f);
 }
 
 static void on_keyd_change(void *ctx)
@@ -315,6 +317,7 @@ static bool tear_down(struct daemon *d)
 	rpc_server_close(d->rpc);
 	keyd_link_close(d->link);
 	sound = pool_close(d->pool);
+	dpd_close(d->dpd);
 	slow_close(d->slow);
 	esp_worker_close(d->esp);
 	fib_close(d->fib);

@@ -9,6 +9,7 @@
 #include "xesp/fault.h"
 #include "xesp/log.h"
 #include "xespd/daemon.h"
+#include "xespd/dpd.h"
 #include "xespd/pool.h"
 #include "xespd/tunnels.h"
 
@@ -76,5 +77,6 @@ void tunnels_refresh(struct daemon *d)
 	}
 	if (smallest)
 		set_tun_mtu(d, smallest);
+	dpd_refresh(d->dpd);
 	d->tunnels_changed = false;
 }
