@@ -19,6 +19,7 @@
 #include "esp/replay.h"
 #include "esp/stage.h"
 #include "esp/wire.h"
+#include "sad/lifetime.h"
 #include "sad/sa.h"
 #include "sad/selector.h"
 #include "sad/tunnel.h"
@@ -90,6 +91,10 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 			stage_drop(w, p, XESP_DROP_NO_SA);
 			continue;
 		}
+		if (lifetime_is_over(p->sa, w->now_ns)) {
+			stage_drop(w, p, XESP_DROP_LIFETIME);
+			continue;
+		}
 		tf = p->sa->transform;
 		x->outer_tos = o.tos;
 		x->text_len = o.len - p->l4_off;
@@ -132,6 +137,15 @@ static void decrypt(struct esp_worker *w, struct batch *b)
 			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_BAD_ICV);
 }
 
+/* An authentic packet counts towards its SA's lifetime; after the first beyond it none follows. */
+static bool may_still_take(const struct sa *sa, uint32_t bytes)
+{
+	if (!lifetime_look(sa, 0) && lifetime_take(sa, 1, bytes))
+		return true;
+	lifetime_end(sa);
+	return false;
+}
+
 /* Marks the numbers of the run of packets of one SA that begins at i; returns where it ends. */
 static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 {
@@ -148,6 +162,9 @@ static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 		if (p->sa != sa)
 			break;
 		why = replay_commit(sa, p->seq, &lost);
+		if (why == XESP_DROP_NONE && sa->life != SA_LIFE_UNLIMITED &&
+		    !may_still_take(sa, w->x[i].text_len))
+			why = XESP_DROP_LIFETIME;
 		if (why != XESP_DROP_NONE)
 			wipe_and_drop(w, p, &w->x[i], why);
 	}
@@ -284,6 +301,7 @@ static void carry_ecn(struct esp_worker *w, struct batch *b)
 
 void esp_decap(struct esp_worker *w, struct batch *b)
 {
+	stage_begin(w);
 	find_sas(w, b);
 	check_outer(w, b);
 	check_replay(w, b);
@@ -293,5 +311,5 @@ void esp_decap(struct esp_worker *w, struct batch *b)
 	check_selectors(w, b);
 	mss_clamp_batch(w, b);
 	carry_ecn(w, b);
-	stage_add_own(&w->stats->decap_packets, stage_count_good(b));
+	stage_add_own(&w->stats->decap_packets, stage_count_good(w, b));
 }

@@ -16,6 +16,7 @@
 #include "esp/stage.h"
 #include "esp/wire.h"
 #include "sad/lease.h"
+#include "sad/lifetime.h"
 #include "sad/sa.h"
 #include "sad/tunnel.h"
 
@@ -52,6 +53,8 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 		w->x[i].tunnel = t;
 		if (!sa)
 			stage_drop(w, p, XESP_DROP_NO_SA_OUT);
+		else if (lifetime_is_over(sa, w->now_ns))
+			stage_drop(w, p, XESP_DROP_LIFETIME);
 	}
 }
 
@@ -137,11 +140,49 @@ static void check_size(struct esp_worker *w, struct batch *b)
 	}
 }
 
+static bool take_whole_run(const struct esp_worker *w, const struct batch *b, uint32_t i,
+			   uint32_t end)
+{
+	const struct sa *sa = b->pkt[i].sa;
+	uint64_t bytes = 0;
+	uint32_t n = 0;
+
+	for (; i < end; i++) {
+		if (stage_skips(&b->pkt[i]))
+			continue;
+		bytes += w->x[i].text_len;
+		n++;
+	}
+	return lifetime_take(sa, n, bytes);
+}
+
+/* The run i .. end has its numbers. What is beyond its SA's hard limits goes no further. */
+static void limit_run(struct esp_worker *w, struct batch *b, uint32_t i, uint32_t end)
+{
+	bool over;
+
+	if (take_whole_run(w, b, i, end))
+		return;
+	over = lifetime_look(b->pkt[i].sa, 0); /* another worker was here first */
+	/* At the end of its life: one by one, up to the last packet that fits. */
+	for (; i < end; i++) {
+		struct pkt *p = &b->pkt[i];
+
+		if (stage_skips(p))
+			continue;
+		if (!over && lifetime_take(p->sa, 1, w->x[i].text_len))
+			continue;
+		lifetime_end(p->sa);
+		over = true;
+		stage_drop(w, p, XESP_DROP_LIFETIME);
+	}
+}
+
 /* Numbers for the run of packets of one SA that begins at i; returns where it ends. */
 static uint32_t number_run(struct esp_worker *w, struct batch *b, uint32_t i)
 {
 	struct sa *sa = b->pkt[i].sa;
-	uint32_t end = i, n = 0, got;
+	uint32_t first = i, end = i, n = 0, got;
 	uint64_t seq;
 
 	for (; end < b->n && (stage_skips(&b->pkt[end]) || b->pkt[end].sa == sa); end++)
@@ -161,6 +202,8 @@ static uint32_t number_run(struct esp_worker *w, struct batch *b, uint32_t i)
 							      XESP_DROP_NO_LEASE);
 		}
 	}
+	if (sa->life != SA_LIFE_UNLIMITED)
+		limit_run(w, b, first, end);
 	return end;
 }
 
@@ -251,6 +294,7 @@ static void encrypt(struct esp_worker *w, struct batch *b)
 
 void esp_encap(struct esp_worker *w, struct batch *b)
 {
+	stage_begin(w);
 	balance(w, b);
 	find_sas(w, b);
 	parse(w, b);
@@ -259,5 +303,5 @@ void esp_encap(struct esp_worker *w, struct batch *b)
 	mss_clamp_batch(w, b);
 	lay_out(w, b);
 	encrypt(w, b);
-	stage_add_own(&w->stats->encap_packets, stage_count_good(b));
+	stage_add_own(&w->stats->encap_packets, stage_count_good(w, b));
 }

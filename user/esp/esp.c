@@ -62,12 +62,12 @@ void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 	stage_drop(w, p, why);
 }
 
-static uint64_t now_ns(void)
+void stage_begin(struct esp_worker *w)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_BOOTTIME, &t); /* in the vDSO: no system call */
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	w->now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t now)
@@ -79,9 +79,9 @@ static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t no
 	__atomic_store_n(&sa->state->last_used_ns, now, __ATOMIC_RELAXED);
 }
 
-uint32_t stage_count_good(const struct batch *b)
+uint32_t stage_count_good(const struct esp_worker *w, const struct batch *b)
 {
-	uint64_t now = b->n ? now_ns() : 0, packets = 0, bytes = 0;
+	uint64_t now = w->now_ns, packets = 0, bytes = 0;
 	struct sa *sa = NULL;
 	uint32_t good = 0;
 

@@ -45,6 +45,7 @@ struct esp_worker {
 	struct lease_desk *desk;
 	const struct groups *groups;
 	struct xesp_worker_stats *stats;
+	uint64_t now_ns; /* CLOCK_BOOTTIME, of this batch */
 	uint32_t worker;
 	uint32_t jobs_n;
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
@@ -68,7 +69,10 @@ void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
 struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id);
 
 /* Good packets of the batch into their SAs' counters, once per run; returns how many there are. */
-uint32_t stage_count_good(const struct batch *b);
+uint32_t stage_count_good(const struct esp_worker *w, const struct batch *b);
+
+/* Before the first stage of a batch: w->now_ns. */
+void stage_begin(struct esp_worker *w);
 
 /* A counter that only this worker writes and others read. */
 static inline void stage_add_own(__u64 *counter, uint64_t n)

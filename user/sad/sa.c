@@ -12,6 +12,7 @@
 #include "crypto/engine.h"
 #include "crypto/transform.h"
 #include "libxesp/secret.h"
+#include "sad/lifetime.h"
 #include "sad/sa.h"
 #include "xesp/fault.h"
 
@@ -31,11 +32,17 @@ static int check_identity(const struct xesp_sa_state *st, const struct xesp_keym
 	uint64_t want;
 	int err;
 
+	if (m->over) {
+		/* It comes without its key: what it is for must fit all the same. */
+		want = st->fingerprint;
+		goto compare;
+	}
 	err = secret_fingerprint(fingerprint, m->key, (size_t)m->key_len + m->auth_key_len,
 				 m->salt, m->salt_len);
 	if (err)
 		return fault_set(f, err, "libcrypto refused to make a fingerprint");
 	memcpy(&want, fingerprint, sizeof(want));
+compare:
 	if (!st->in_use || st->spi != m->spi || st->dir != m->dir || st->esn != m->esn ||
 	    st->proto != m->proto ||
 	    st->fingerprint != want)
@@ -84,14 +91,18 @@ static int set_window(struct sa *sa, const struct sa_source *from, const struct 
 	return 0;
 }
 
-static int set_outbound(struct sa *sa, const struct sa_source *from, struct fault *f)
+static int set_outbound(struct sa *sa, const struct sa_source *from,
+			const struct xesp_keymsg_sa *m, struct fault *f)
 {
 	uint64_t max = sa->esn ? SEQ_MAX_ESN : SEQ_MAX;
 	uint32_t spi = ntohl(sa->spi);
 
 	/* One label per SA, RFC 6437 section 2, made of what an observer sees in the SPI anyway:
 	 * one of each inner flow would tell which packets belong together. */
-	sa->out.seq_max = max;
+	if (m->seq_max > max)
+		return fault_set(f, -EINVAL, "a last number of %llu; it has none beyond %llu",
+				 (unsigned long long)m->seq_max, (unsigned long long)max);
+	sa->out.seq_max = m->seq_max ? m->seq_max : max;
 	sa->out.flow_label = htonl((spi * 0x9e3779b1u) >> 12);
 	/* Atomic: when this SA replaces itself, workers go on taking numbers. */
 	if (__atomic_load_n(&from->state->seq_next, __ATOMIC_RELAXED) > max + 1 ||
@@ -161,8 +172,9 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->cold.engine = from->engine;
 	sa->cold.workers_n = from->workers_n;
 
-	err = m->dir == XESP_DIR_IN ? set_window(sa, from, m, f) : set_outbound(sa, from, f);
-	if (!err)
+	err = m->dir == XESP_DIR_IN ? set_window(sa, from, m, f) : set_outbound(sa, from, m, f);
+	lifetime_set(sa, m);
+	if (!err && !m->over)
 		err = open_keys(sa, m, f);
 	if (err) {
 		sa_close(sa);

@@ -51,6 +51,13 @@ struct sa_out {
 	uint32_t pad;
 };
 
+enum sa_life { SA_LIFE_UNLIMITED, SA_LIFE_LIMITED, SA_LIFE_OVER };
+
+/* Hard limits, see sad/lifetime.h; 0 none. Workers read them when `life` says so. */
+struct sa_limits {
+	uint64_t packets, bytes, until_ns;
+};
+
 /* Cold: main thread only. */
 struct sa_cold {
 	struct epoch_item retire;
@@ -74,8 +81,10 @@ struct sa {
 	uint8_t salt[4]; /* key material */
 	uint8_t dir; /* enum xesp_dir */
 	uint8_t esn;
-	uint8_t pad[6];
+	uint8_t life; /* enum sa_life */
+	uint8_t pad[5];
 	struct sa_cold cold;
+	struct sa_limits limits;
 	struct engine_key *key[]; /* by worker */
 } __attribute__((aligned(64)));
 

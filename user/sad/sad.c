@@ -399,7 +399,7 @@ int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 	sa->cold.named_in = s->sync;
 	if (m->dir == XESP_DIR_IN)
 		begin_window(sa);
-	else
+	else if (!m->over)
 		err = begin_numbers(s, sa, m, f);
 	if (err)
 		goto close_sa;
