@@ -53,7 +53,7 @@
 	X(NO_FRAME, "no-frame", "no free UMEM frame")                                              \
 	X(SLOW_PATH_FULL, "slow-path-full", "xesp0 or the queue to the slow path is full")         \
 	X(BAD_META, "bad-meta", "frame without valid steering metadata: other XDP program?")       \
-	X(RX_TOO_BIG, "rx-too-big", "frame larger than a UMEM chunk: lower the MTU")               \
+	X(RX_TOO_BIG, "rx-too-big", "packet above 9216 bytes, or above what the port takes: lower the MTU") \
 	X(RX_FULL, "rx-full", "receive ring full: a worker is slower than the traffic")            \
 	X(LINK_GROUP, "link-group", "unicast packet in a broadcast or multicast frame, RFC 1812")      \
 	X(ICMP_UNBELIEVED, "icmp-unbelieved", "ICMP error about ESP that was not sent lately: forged?")    \

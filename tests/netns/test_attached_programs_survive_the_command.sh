@@ -61,9 +61,9 @@ run gw1 unshare --mount --pid --fork --mount-proc sh -ec "$no_bpffs; $attach
 	'$XESP' --pins '$PINS' --run '$TMP' detach --purge" >"$TMP/xesp.log" 2>&1 ||
 	die "bpffs was not mounted: $(cat "$TMP/xesp.log")"
 # Refused after the mount: that is taken back too.
-run hostA ip link set a0 mtu 3700
+run gw1 ip link add br1 type bridge # a device whose driver has no XDP
 run gw1 unshare --mount --pid --fork --mount-proc sh -ec "$no_bpffs
-	if $attach; then exit 9; fi
+	if $attach --outer br1 --mode native; then exit 9; fi
 	[ \"\$(stat -f -c %T /sys/fs/bpf)\" != bpf_fs ]" >"$TMP/xesp.log" 2>&1 ||
 	die "the mount of a refused attach stayed: $(cat "$TMP/xesp.log")"
 say "bpffs mounted where it was missing, and not left behind by a refusal"

@@ -118,12 +118,18 @@ void port_lost(struct port *p, struct port_lost *out)
 		return;
 	dropped = now.rx_dropped - p->seen.rx_dropped;
 	out->ring_full = now.rx_ring_full - p->seen.rx_ring_full;
+	out->not_sent = now.tx_invalid_descs - p->seen.tx_invalid_descs;
 	/*
-	 * In copy mode a frame lost for an empty fill ring counts as dropped and as empty; in
-	 * zero-copy mode the driver's vain attempts to refill count as empty, but lose nothing here.
+	 * In copy mode a frame lost for an empty fill ring counts as dropped and as empty, or only as
+	 * dropped when it needed several chunks; then no frame is too big, and nothing else dropped.
+	 * In zero-copy mode the driver's vain attempts to refill count as empty, but lose nothing.
 	 * The fill ring is empty because all its frames wait to be received, unless the pool is.
 	 */
-	empty = p->zero_copy ? 0 : now.rx_fill_ring_empty_descs - p->seen.rx_fill_ring_empty_descs;
+	empty = now.rx_fill_ring_empty_descs - p->seen.rx_fill_ring_empty_descs;
+	if (p->zero_copy)
+		empty = 0;
+	else if (p->multi_buffer)
+		empty = dropped;
 	if (empty > dropped)
 		empty = dropped;
 	if (starved != p->starved_seen)

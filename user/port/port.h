@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <xdp/xsk.h>
+#include "port/gather.h"
 #include "port/umem.h"
 
 struct fault;
@@ -30,6 +31,7 @@ enum port_zero_copy { PORT_ZC_AUTO, PORT_ZC_OFF, PORT_ZC_REQUIRE };
 struct port_spec {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
+	uint32_t mtu;          /* now; it may change */
 	uint32_t number;       /* struct xesp_iface.port */
 	uint32_t role;         /* enum xesp_role */
 	uint32_t queue;
@@ -52,7 +54,9 @@ struct port {
 	uint32_t fill_target; /* rx_out is kept at this, frames permitting */
 	int tx_errno;         /* of the last send that failed for more than want of room */
 	uint32_t starved;     /* atomic: times the worker could not fill up for want of frames */
+	struct gather gather; /* the frame that is being received, if it comes in pieces */
 	bool zero_copy;
+	bool multi_buffer;    /* frames may come and go in several descriptors */
 	bool dead;            /* atomic: set by the worker when the interface is gone */
 	struct port_spec spec;
 	struct share *share;
@@ -80,10 +84,11 @@ void port_unserve(struct port *p);
 bool port_dead(const struct port *p);
 
 /*
- * Packets that the kernel lost on the way to us since the last call, by cause: the worker had no
- * frame left to give, had not yet come to those received, or they were larger than a chunk.
+ * Packets that the kernel lost since the last call, by cause: the worker had no frame left to give,
+ * had not yet come to those received, or they were larger than a chunk and the socket takes no
+ * others; and descriptors of ours that it would not send.
  */
-struct port_lost { uint64_t no_frame, ring_full, too_big; };
+struct port_lost { uint64_t no_frame, ring_full, too_big, not_sent; };
 void port_lost(struct port *p, struct port_lost *out);
 
 #endif /* XESP_PORT_H */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "port/gather.h"
 #include "port/port.h"
 #include "port/ring.h"
 
@@ -84,8 +85,11 @@ static uint32_t put_descs(struct port *p, const struct xdp_desc *desc, uint32_t 
 {
 	uint32_t idx, room = xsk_prod_nb_free(&p->tx, n);
 
-	if (n > room)
+	if (n > room) {
 		n = room;
+		while (n && desc[n - 1].options & XDP_PKT_CONTD)
+			n--;
+	}
 	if (!n || xsk_ring_prod__reserve(&p->tx, n, &idx) != n)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {

@@ -5,6 +5,7 @@
  * Frames go round: pool -> ring_fill() -> kernel -> ring_receive() -> the worker's hand ->
  * ring_send() -> kernel -> ring_complete() -> pool. A frame in hand that is not sent goes back by
  * umem_put(..., UMEM_HAND).
+ * A descriptor with XDP_PKT_CONTD is not the last of its frame, see gather.h.
  */
 #ifndef XESP_RING_H
 #define XESP_RING_H
@@ -18,12 +19,13 @@ struct port;
 /* Tops the fill ring up from the pool; wakes the driver if it has stopped for want of frames. */
 void ring_fill(struct port *p);
 
-/* Takes at most `max` received frames into hand. */
+/* Takes at most `max` received descriptors into hand; a frame may go on in the next ones. */
 uint32_t ring_receive(struct port *p, struct xdp_desc *desc, uint32_t max);
 
 /*
- * Sends frames in hand, in order, and returns how many were taken, from the first on; the others
- * stay in hand: the ring is full, even after the kernel was given the chance to empty it.
+ * Sends frames in hand, in order, and returns how many descriptors were taken, from the first on and
+ * of whole frames; the others stay in hand: the ring is full, even after the kernel was given the
+ * chance to empty it.
  */
 uint32_t ring_send(struct port *p, const struct xdp_desc *desc, uint32_t n);
 

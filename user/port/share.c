@@ -13,17 +13,25 @@
 #include "port/share.h"
 #include "port/umem.h"
 #include "xesp/fault.h"
+#include "xesp/steer.h"
+
+/* Newer than Debian 12's headers. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
 
 /* The kernel frees the sockets of a killed predecessor a little after its end. */
 #define BUSY_TRIES 50
 #define BUSY_PAUSE_NS 20000000
+
+struct mode { bool zero_copy, multi_buffer; };
 
 struct share_group {
 	struct share_group *next;
 	struct xsk_umem *xsk;
 	struct port *first; /* the socket that registered; NULL when it is gone: nobody can join */
 	uint32_t members_n;
-	bool zero_copy;
+	struct mode mode;
 };
 
 struct share {
@@ -64,7 +72,8 @@ static int bind_port(struct share_group *g, struct port *p)
 		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 		/* Only looked at for the first of a group; the others get the same. */
 		.bind_flags = (__u16)(XDP_USE_NEED_WAKEUP |
-				      (g->zero_copy ? XDP_ZEROCOPY : XDP_COPY)),
+				      (g->mode.zero_copy ? XDP_ZEROCOPY : XDP_COPY) |
+				      (g->mode.multi_buffer ? XDP_USE_SG : 0)),
 	};
 	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
 	int err = -EBUSY;
@@ -88,7 +97,7 @@ static void unlink_group(struct share *s, struct share_group *g)
 		*at = g->next;
 }
 
-static int register_for(struct share *s, struct port *p, bool zero_copy)
+static int register_for(struct share *s, struct port *p, struct mode mode)
 {
 	const struct xsk_umem_config cfg = {
 		.fill_size = PORT_RING,
@@ -102,7 +111,7 @@ static int register_for(struct share *s, struct port *p, bool zero_copy)
 
 	if (!g)
 		return -ENOMEM;
-	g->zero_copy = zero_copy;
+	g->mode = mode;
 	err = xsk_umem__create(&g->xsk, area, len, &p->fill, &p->comp, &cfg);
 	if (err)
 		goto free_group;
@@ -123,12 +132,16 @@ free_group:
 	return err;
 }
 
-static int join_mode(struct share *s, struct port *p, bool zero_copy)
+static int join_mode(struct share *s, struct port *p, struct mode mode)
 {
+	/* What an attempt in another mode left behind. */
+	memset(&p->fill, 0, sizeof(p->fill));
+	memset(&p->comp, 0, sizeof(p->comp));
 	for (struct share_group *g = s->groups; g; g = g->next) {
 		int err;
 
-		if (!g->first || g->zero_copy != zero_copy)
+		if (!g->first || g->mode.zero_copy != mode.zero_copy ||
+		    g->mode.multi_buffer != mode.multi_buffer)
 			continue;
 		err = bind_port(g, p);
 		/* EBADF: the interface of the group's first socket is gone, though not yet closed. */
@@ -140,26 +153,39 @@ static int join_mode(struct share *s, struct port *p, bool zero_copy)
 		}
 		return err;
 	}
-	return register_for(s, p, zero_copy);
+	return register_for(s, p, mode);
+}
+
+/*
+ * Zero-copy where it is to be had, and several descriptors a frame. A driver may have the one
+ * without the other: then the larger frames count, for they would be lost.
+ */
+static bool may_try(const struct port_spec *spec, struct mode mode)
+{
+	if (!mode.zero_copy)
+		return spec->zero_copy != PORT_ZC_REQUIRE;
+	if (spec->zero_copy == PORT_ZC_OFF)
+		return false;
+	return mode.multi_buffer || spec->mtu <= XESP_MTU_ONE_BUFFER ||
+	       spec->zero_copy == PORT_ZC_REQUIRE;
 }
 
 int share_join(struct share *s, struct port *p, struct fault *f)
 {
-	const enum port_zero_copy want = p->spec.zero_copy;
+	static const struct mode modes[] = { { true, true }, { true, false }, { false, true },
+					     { false, false } };
 	int err = -EOPNOTSUPP;
 
-	if (want != PORT_ZC_OFF) {
-		err = join_mode(s, p, true);
-		if (err == -EOPNOTSUPP && want == PORT_ZC_REQUIRE)
-			return fault_set(f, err,
-					 "the driver has no zero-copy AF_XDP; leave out --zero-copy require");
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]) && err && err != -EBUSY; i++) {
+		if (!may_try(&p->spec, modes[i]))
+			continue;
+		err = join_mode(s, p, modes[i]);
+		p->zero_copy = modes[i].zero_copy;
+		p->multi_buffer = modes[i].multi_buffer;
 	}
-	p->zero_copy = !err;
-	if (err && err != -EBUSY && want != PORT_ZC_REQUIRE) {
-		memset(&p->fill, 0, sizeof(p->fill));
-		memset(&p->comp, 0, sizeof(p->comp));
-		err = join_mode(s, p, false);
-	}
+	if (err == -EOPNOTSUPP && p->spec.zero_copy == PORT_ZC_REQUIRE)
+		return fault_set(f, err,
+				 "the driver has no zero-copy AF_XDP; leave out --zero-copy require");
 	if (err == -EBUSY)
 		return fault_set(f, err,
 				 "queue %u already has an AF_XDP socket; is another xespd or AF_XDP program running?",

@@ -2,8 +2,9 @@
 /*
  * share.h - the sockets that share one registration of the UMEM (XDP_SHARED_UMEM).
  *
- * The kernel ties two things to a shared UMEM's first socket: whether all of them are zero-copy,
- * and whether more may join, which ends when that socket ends. So the one area is registered once
+ * The kernel ties three things to a shared UMEM's first socket: whether all of them are zero-copy,
+ * whether all take frames in several descriptors, and whether more may join, which ends when that
+ * socket ends. So the one area is registered once
  * per mode, and again when the first socket of a registration is gone: a group each. Frames pass
  * between groups as they do within one, for it is the same memory. Main thread only.
  */

@@ -40,24 +40,32 @@ static void *map_area(size_t len, bool *huge)
 	return area;
 }
 
-static int open_pool(struct umem_pool *p, uint8_t *area, uint64_t first, uint32_t frames_n)
+static int open_pool(struct umem_pool *p, uint8_t *area, uint64_t first,
+		     const struct umem_size *size)
 {
 	p->area = area;
 	p->first = first;
-	p->frames_n = frames_n;
-	p->free = calloc(frames_n, sizeof(*p->free));
-	p->owner = calloc(frames_n, sizeof(*p->owner));
-	if (!p->free || !p->owner)
+	p->frames_n = size->frames_n;
+	p->wides_n = size->wides_n;
+	p->wide_first = first + (uint64_t)size->frames_n * UMEM_CHUNK;
+	p->free = calloc(p->frames_n, sizeof(*p->free));
+	p->wide = calloc(p->wides_n + 1, sizeof(*p->wide)); /* none at all is allowed */
+	p->owner = calloc(umem_chunks(p), sizeof(*p->owner));
+	if (!p->free || !p->wide || !p->owner)
 		return -ENOMEM;
 	/* Low addresses are taken first, for the eye of who debugs. */
-	for (uint32_t i = frames_n; i-- > 0;)
+	for (uint32_t i = p->frames_n; i-- > 0;)
 		p->free[p->free_n++] = first + (uint64_t)i * UMEM_CHUNK;
+	for (uint32_t i = p->wides_n; i-- > 0;)
+		p->wide[p->wide_free_n++] = p->wide_first + (uint64_t)i * UMEM_WIDE;
 	return 0;
 }
 
-int umem_open(struct umem **out, uint32_t pools_n, uint32_t frames_per_pool, struct fault *f)
+int umem_open(struct umem **out, const struct umem_size *size, struct fault *f)
 {
-	size_t len = (size_t)pools_n * frames_per_pool * UMEM_CHUNK;
+	const uint32_t pools_n = size->pools_n;
+	const size_t pool_len = (size_t)size->frames_n * UMEM_CHUNK + (size_t)size->wides_n * UMEM_WIDE;
+	size_t len = pools_n * pool_len;
 	struct umem *u = calloc(1, sizeof(*u) + pools_n * sizeof(u->pools[0]));
 	int err = -ENOMEM;
 
@@ -71,9 +79,9 @@ int umem_open(struct umem **out, uint32_t pools_n, uint32_t frames_per_pool, str
 		goto free_umem;
 	}
 	for (u->pools_n = 0; u->pools_n < pools_n; u->pools_n++) {
-		uint64_t first = (uint64_t)u->pools_n * frames_per_pool * UMEM_CHUNK;
+		uint64_t first = (uint64_t)u->pools_n * pool_len;
 
-		if (open_pool(&u->pools[u->pools_n], u->area, first, frames_per_pool)) {
+		if (open_pool(&u->pools[u->pools_n], u->area, first, size)) {
 			u->pools_n++;
 			fault_set(f, err, "out of memory");
 			goto free_umem;
@@ -93,6 +101,7 @@ void umem_close(struct umem *u)
 		return;
 	for (uint32_t i = 0; i < u->pools_n; i++) {
 		free(u->pools[i].free);
+		free(u->pools[i].wide);
 		free(u->pools[i].owner);
 	}
 	if (u->area)
@@ -122,11 +131,66 @@ void umem_broken(uint64_t addr, unsigned int is, unsigned int should)
 		  (unsigned long long)addr, is, should);
 }
 
+/* The first chunk of the wide buffer that this address is in. */
+static uint64_t wide_of(const struct umem_pool *p, uint64_t addr)
+{
+	return p->wide_first + (addr - p->wide_first) / UMEM_WIDE * UMEM_WIDE;
+}
+
+bool umem_take_wide(struct umem_pool *p, uint64_t *addr)
+{
+	if (!p->wide_free_n)
+		return false;
+	*addr = p->wide[--p->wide_free_n];
+	memset(umem_owner(p, *addr), UMEM_HAND, UMEM_WIDE_CHUNKS);
+	return true;
+}
+
+static bool all_free(struct umem_pool *p, uint64_t wide)
+{
+	const uint8_t *owner = umem_owner(p, wide);
+
+	for (uint32_t i = 0; i < UMEM_WIDE_CHUNKS; i++)
+		if (owner[i] != UMEM_FREE)
+			return false;
+	return true;
+}
+
+void umem_join(struct umem_pool *p, uint64_t addr)
+{
+	uint64_t wide = wide_of(p, addr);
+
+	if (all_free(p, wide))
+		p->wide[p->wide_free_n++] = wide;
+}
+
+void umem_trim(struct umem_pool *p, uint64_t addr, uint32_t len)
+{
+	uint64_t at = wide_of(p, addr), end = at + UMEM_WIDE;
+
+	for (; at < end; at += UMEM_CHUNK)
+		if (at + UMEM_CHUNK <= addr || at >= addr + len)
+			umem_move(p, at, UMEM_HAND, UMEM_FREE);
+}
+
+void umem_put_wide(struct umem_pool *p, uint64_t addr)
+{
+	uint64_t wide = wide_of(p, addr);
+	uint8_t *owner = umem_owner(p, wide);
+
+	if (all_free(p, wide))
+		umem_broken(addr, UMEM_FREE, UMEM_HAND);
+	for (uint32_t i = 0; i < UMEM_WIDE_CHUNKS; i++)
+		if (owner[i] != UMEM_FREE)
+			umem_move(p, wide + i * UMEM_CHUNK, UMEM_HAND, UMEM_FREE);
+	umem_join(p, addr);
+}
+
 uint32_t umem_abandon(struct umem_pool *p, uint32_t port)
 {
 	uint32_t retired = 0;
 
-	for (uint32_t i = 0; i < p->frames_n; i++) {
+	for (uint32_t i = 0; i < umem_chunks(p); i++) {
 		if (p->owner[i] == UMEM_RX(port)) {
 			p->owner[i] = UMEM_QUARANTINE;
 		} else if (p->owner[i] == UMEM_TX(port)) {
@@ -144,12 +208,32 @@ void umem_reclaim(struct umem_pool *p)
 			umem_put(p, p->first + (uint64_t)i * UMEM_CHUNK, UMEM_QUARANTINE);
 }
 
-bool umem_census(const struct umem_pool *p, uint32_t by_owner[UMEM_OWNERS])
+/* Chunks of free wide buffers, and in *loose free ones of buffers that are not. */
+static uint32_t count_wide_chunks(struct umem_pool *p, uint32_t *loose)
 {
 	uint32_t listed = 0;
 
+	for (uint32_t i = 0; i < p->wide_free_n; i++)
+		if (all_free(p, p->wide[i]))
+			listed += UMEM_WIDE_CHUNKS;
+	*loose = 0;
+	for (uint32_t i = 0; i < p->wides_n; i++) {
+		uint64_t wide = p->wide_first + (uint64_t)i * UMEM_WIDE;
+
+		if (all_free(p, wide))
+			continue;
+		for (uint32_t k = 0; k < UMEM_WIDE_CHUNKS; k++)
+			*loose += *umem_owner(p, wide + k * UMEM_CHUNK) == UMEM_FREE;
+	}
+	return listed;
+}
+
+bool umem_census(struct umem_pool *p, uint32_t by_owner[UMEM_OWNERS])
+{
+	uint32_t listed = 0, wide, loose;
+
 	memset(by_owner, 0, UMEM_OWNERS * sizeof(by_owner[0]));
-	for (uint32_t i = 0; i < p->frames_n; i++) {
+	for (uint32_t i = 0; i < umem_chunks(p); i++) {
 		if (p->owner[i] >= UMEM_OWNERS)
 			return false;
 		by_owner[p->owner[i]]++;
@@ -157,5 +241,7 @@ bool umem_census(const struct umem_pool *p, uint32_t by_owner[UMEM_OWNERS])
 	for (uint32_t i = 0; i < p->free_n; i++)
 		if (p->owner[(p->free[i] - p->first) / UMEM_CHUNK] == UMEM_FREE)
 			listed++;
-	return listed == p->free_n && listed == by_owner[UMEM_FREE];
+	wide = count_wide_chunks(p, &loose);
+	return listed == p->free_n && wide == p->wide_free_n * UMEM_WIDE_CHUNKS &&
+	       listed + wide + loose == by_owner[UMEM_FREE];
 }

@@ -43,6 +43,14 @@ bool forward_hop(uint8_t *l3)
 	return true;
 }
 
+/* A packet in a wide buffer may have to be sent in pieces, which not every port can. */
+static bool port_can(const struct forward *fw, const struct pkt *p, unsigned int need)
+{
+	if (__builtin_expect(p->end - p->head > UMEM_CHUNK, 0))
+		need |= FORWARD_MAY_SPLIT;
+	return (fw->may[fw->hop.port] & need) == need;
+}
+
 static enum fib_verdict look_up(struct forward *fw, const struct pkt *p)
 {
 	struct xesp_addr dst;
@@ -105,7 +113,7 @@ static struct forward_out route_clear(struct forward *fw, struct pkt *p)
 	 * Cleartext towards the ciphertext side is rare, and a matter for the machine's firewall
 	 * and address translation: the kernel takes it there, or not.
 	 */
-	if (fw->may[fw->hop.port] != (FORWARD_MAY_SEND | FORWARD_MAY_CLEAR) ||
+	if (!port_can(fw, p, FORWARD_MAY_SEND | FORWARD_MAY_CLEAR) ||
 	    kernel_knows_better(p->l3))
 		return to_tun;
 	if (p->len > fw->hop.mtu) {
@@ -125,7 +133,7 @@ static struct forward_out route_esp(struct forward *fw, struct pkt *p)
 	switch (look_up(fw, p)) {
 	case FIB_SEND:
 		/* Too large can only be while a new route's MTU is on its way to the tunnels. */
-		if (!(fw->may[fw->hop.port] & FORWARD_MAY_SEND) || p->len > fw->hop.mtu)
+		if (!port_can(fw, p, FORWARD_MAY_SEND) || p->len > fw->hop.mtu)
 			break;
 		return send_to_hop(fw, p);
 	case FIB_NO_ROUTE:

@@ -35,6 +35,7 @@ struct forward_out {
 /* What this worker may do with a port. */
 #define FORWARD_MAY_SEND 1u  /* it has a transmit queue there */
 #define FORWARD_MAY_CLEAR 2u /* cleartext may leave: the port is an inner one, or both */
+#define FORWARD_MAY_SPLIT 4u /* it takes frames in several descriptors */
 
 /* One per worker. */
 struct forward {

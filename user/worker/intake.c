@@ -45,7 +45,7 @@ static unsigned int refuse(struct pkt *p, enum xesp_drop why)
 	return 0;
 }
 
-unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len)
+unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len, uint32_t size)
 {
 	uint8_t *chunk = (uint8_t *)((uintptr_t)frame & ~(uintptr_t)(UMEM_CHUNK - 1));
 	struct xesp_meta meta = { 0 };
@@ -54,9 +54,9 @@ unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len)
 	*p = (struct pkt){
 		.l3 = frame,
 		.head = chunk + UMEM_L2_ROOM,
-		.end = chunk + UMEM_CHUNK,
+		.end = chunk + size,
 	};
-	if (room < UMEM_L2_ROOM + sizeof(meta) || len > UMEM_CHUNK - room)
+	if (room < UMEM_L2_ROOM + sizeof(meta) || len > size - room)
 		return refuse(p, XESP_DROP_BAD_META);
 	memcpy(&meta, frame - sizeof(meta), sizeof(meta));
 	memset(frame - sizeof(meta), 0, sizeof(meta.magic));

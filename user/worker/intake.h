@@ -14,11 +14,12 @@
 #include "xesp/steer.h"
 
 /*
- * `frame` lies in a chunk of UMEM_CHUNK bytes, aligned to its size, and has `len` bytes in it.
+ * `frame` has `len` bytes and lies in a buffer of `size`, UMEM_CHUNK or UMEM_WIDE: in the first of
+ * its chunks, which are aligned to their size.
  * Sets every field of *p. Returns XESP_KIND_CLEAR or XESP_KIND_ESP; or 0, with p->drop BAD_META or
  * MALFORMED_IP and not yet counted. The metadata is made unreadable, for a second look at it, after
  * a frame that came without any, would find the first one's.
  */
-unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len);
+unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len, uint32_t size);
 
 #endif /* XESP_INTAKE_H */

@@ -42,11 +42,11 @@ struct instruction {
 	uint32_t retired; /* answer of ORDER_RELEASE */
 };
 
-/* Frames on their way to one port, in order; the packets beside them are for the counters. */
+/* Descriptors on their way to one port, in order; the packets beside them are for the counters. */
 struct tx_list {
 	uint32_t n;
-	struct xdp_desc desc[BATCH_MAX];
-	struct pkt *pkt[BATCH_MAX];
+	struct xdp_desc desc[BATCH_MAX * UMEM_WIDE_CHUNKS];
+	struct pkt *pkt[BATCH_MAX * UMEM_WIDE_CHUNKS];
 };
 
 struct worker {
@@ -69,7 +69,12 @@ struct worker {
 
 static void free_frame(struct worker *w, const struct pkt *p)
 {
-	umem_put(w->o.pool, (uint64_t)(p->head - w->o.pool->area), UMEM_HAND);
+	uint64_t addr = (uint64_t)(p->head - w->o.pool->area);
+
+	if (__builtin_expect(umem_is_wide(w->o.pool, addr), 0))
+		umem_put_wide(w->o.pool, addr);
+	else
+		umem_put(w->o.pool, addr, UMEM_HAND);
 }
 
 /* The row has one writer, this thread, and readers in other threads and processes. */
@@ -84,30 +89,68 @@ static void count_drop(struct worker *w, struct pkt *p, enum xesp_drop why)
 	esp_count_drop(w->esp, p, why);
 }
 
-/* Makes packets of the frames and sorts them by what is to be done with them. */
-static void split(struct worker *w, const struct xdp_desc *desc, uint32_t n)
+/* One more piece of a frame that is put together. 0: it is not whole yet, or is lost. */
+static unsigned int gather(struct worker *w, struct port *port, const struct xdp_desc *d,
+			   struct pkt *p)
 {
+	struct gather *g = &port->gather;
+	unsigned int kind;
+
+	switch (gather_add(g, w->o.pool, d)) {
+	case GATHER_GOES_ON:
+		return 0;
+	case GATHER_LOST:
+		count(&w->stats->drops[g->why], 1);
+		return 0;
+	case GATHER_WHOLE:
+	default:
+		break;
+	}
+	kind = intake_frame(p, w->o.pool->area + gather_frame(g), g->len, UMEM_WIDE);
+	if (kind && p->len > XESP_MTU_MAX)
+		p->drop = XESP_DROP_RX_TOO_BIG;
+	if (!p->drop)
+		return kind;
+	count_drop(w, p, p->drop);
+	free_frame(w, p);
+	return 0;
+}
+
+static unsigned int take(struct worker *w, const struct xdp_desc *d, struct pkt *p)
+{
+	unsigned int kind = intake_frame(p, w->o.pool->area + d->addr, d->len, UMEM_CHUNK);
+
+	if (!kind) {
+		count_drop(w, p, p->drop);
+		free_frame(w, p);
+	}
+	return kind;
+}
+
+/* Makes packets of the frames and sorts them by what is to be done with them. */
+static void split(struct worker *w, struct port *port, const struct xdp_desc *desc, uint32_t n)
+{
+	uint32_t frames = 0;
 	uint64_t bytes = 0;
 
 	w->encap.n = 0;
 	w->decap.n = 0;
 	for (uint32_t i = 0; i < n; i++) {
+		unsigned int kind;
 		struct pkt p;
 
 		bytes += desc[i].len;
-		switch (intake_frame(&p, w->o.pool->area + desc[i].addr, desc[i].len)) {
-		case XESP_KIND_CLEAR:
+		frames += !(desc[i].options & XDP_PKT_CONTD);
+		if (__builtin_expect(gather_wants(&port->gather, &desc[i]), 0))
+			kind = gather(w, port, &desc[i], &p);
+		else
+			kind = take(w, &desc[i], &p);
+		if (kind == XESP_KIND_CLEAR)
 			w->encap.pkt[w->encap.n++] = p;
-			break;
-		case XESP_KIND_ESP:
+		else if (kind == XESP_KIND_ESP)
 			w->decap.pkt[w->decap.n++] = p;
-			break;
-		default:
-			count_drop(w, &p, p.drop);
-			free_frame(w, &p);
-		}
 	}
-	count(&w->stats->rx_packets, n);
+	count(&w->stats->rx_packets, frames);
 	count(&w->stats->rx_bytes, bytes);
 	count(&w->stats->batches, 1);
 }
@@ -140,6 +183,21 @@ static void hand_over(struct worker *w, struct pkt *p, enum forward_to to)
 		count_drop(w, p, XESP_DROP_SLOW_PATH_FULL);
 }
 
+/* The descriptors of a packet with its Ethernet header; one, but for a packet in a wide buffer. */
+static void list_packet(struct worker *w, struct tx_list *tx, struct pkt *p, uint32_t l2_len)
+{
+	const uint64_t addr = (uint64_t)(p->l3 - l2_len - w->o.pool->area);
+	const uint32_t len = p->len + l2_len;
+	uint32_t n = 1;
+
+	if (__builtin_expect(umem_is_wide(w->o.pool, addr), 0))
+		n = gather_scatter(w->o.pool, addr, len, &tx->desc[tx->n]);
+	else
+		tx->desc[tx->n] = (struct xdp_desc){ .addr = addr, .len = len };
+	while (n--)
+		tx->pkt[tx->n++] = p;
+}
+
 /* Lays the packets of a batch out by the port they leave through; returns these ports as bits. */
 static uint64_t lay_out(struct worker *w, struct batch *b)
 {
@@ -148,19 +206,13 @@ static uint64_t lay_out(struct worker *w, struct batch *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct forward_out *out = &w->forward.out[i];
 		struct pkt *p = &b->pkt[i];
-		struct tx_list *tx;
 
 		if (out->to != FORWARD_PORT) {
 			hand_over(w, p, (enum forward_to)out->to);
 			free_frame(w, p);
 			continue;
 		}
-		tx = w->tx[out->port];
-		tx->desc[tx->n] = (struct xdp_desc){
-			.addr = (uint64_t)(p->l3 - out->l2_len - w->o.pool->area),
-			.len = p->len + out->l2_len,
-		};
-		tx->pkt[tx->n++] = p;
+		list_packet(w, w->tx[out->port], p, out->l2_len);
 		ports |= UINT64_C(1) << out->port;
 	}
 	return ports;
@@ -168,16 +220,20 @@ static uint64_t lay_out(struct worker *w, struct batch *b)
 
 static void send_list(struct worker *w, struct port *p, struct tx_list *tx)
 {
-	uint32_t i, sent = ring_send(p, tx->desc, tx->n);
+	uint32_t i, sent = ring_send(p, tx->desc, tx->n), frames = 0;
 	uint64_t bytes = 0;
 
-	for (i = 0; i < sent; i++)
+	for (i = 0; i < sent; i++) {
 		bytes += tx->desc[i].len;
+		frames += !(tx->desc[i].options & XDP_PKT_CONTD);
+	}
 	for (; i < tx->n; i++) {
+		if (tx->desc[i].options & XDP_PKT_CONTD)
+			continue;
 		count_drop(w, tx->pkt[i], XESP_DROP_TX_FULL);
 		free_frame(w, tx->pkt[i]);
 	}
-	count(&w->stats->tx_packets, sent);
+	count(&w->stats->tx_packets, frames);
 	count(&w->stats->tx_bytes, bytes);
 	tx->n = 0;
 }
@@ -191,7 +247,7 @@ static void send_lists(struct worker *w, uint64_t ports)
 	}
 }
 
-/* One batch from one port, to its end. Returns the number of frames received. */
+/* One batch from one port, to its end. Returns the number of descriptors received. */
 static uint32_t serve_port(struct worker *w, struct port *p)
 {
 	struct xdp_desc desc[BATCH_MAX];
@@ -201,7 +257,7 @@ static uint32_t serve_port(struct worker *w, struct port *p)
 	n = ring_receive(p, desc, w->o.batch);
 	if (!n)
 		return 0;
-	split(w, desc, n);
+	split(w, p, desc, n);
 	if (w->encap.n) {
 		esp_encap(w->esp, &w->encap);
 		forward_esp(&w->forward, &w->encap);
@@ -300,6 +356,7 @@ static void adopt(struct worker *w, struct port *p)
 {
 	w->ports[p->number] = p;
 	w->forward.may[p->number] = (uint8_t)((p->spec.sends ? FORWARD_MAY_SEND : 0) |
+					      (p->multi_buffer ? FORWARD_MAY_SPLIT : 0) |
 					      (p->spec.role & XESP_ROLE_INNER ? FORWARD_MAY_CLEAR : 0));
 	list_ports(w);
 	ring_fill(p);
@@ -318,6 +375,7 @@ static uint32_t let_go(struct worker *w, struct port *p)
 		if (p->tx_out)
 			nanosleep(&pause, NULL);
 	}
+	gather_abandon(&p->gather, w->o.pool);
 	w->ports[p->number] = NULL;
 	w->forward.may[p->number] = 0;
 	list_ports(w);
@@ -502,13 +560,12 @@ static bool count_frames(const struct worker *w)
 	const uint32_t known = by_owner[UMEM_FREE] + by_owner[UMEM_QUARANTINE] +
 			       by_owner[UMEM_RETIRED];
 
-	sound = sound && known == w->o.pool->frames_n;
+	sound = sound && known == umem_chunks(w->o.pool);
 	if (sound)
-		log_debug("worker %u: %u frames, all accounted for", w->o.index,
-			  w->o.pool->frames_n);
+		log_debug("worker %u: %u frames, all accounted for", w->o.index, known);
 	else
 		log_error("worker %u: %u frames, but %u free, %u quarantined, %u retired, %u in hand",
-			  w->o.index, w->o.pool->frames_n, by_owner[UMEM_FREE],
+			  w->o.index, umem_chunks(w->o.pool), by_owner[UMEM_FREE],
 			  by_owner[UMEM_QUARANTINE], by_owner[UMEM_RETIRED], by_owner[UMEM_HAND]);
 	return sound;
 }

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <cap-ng.h>
 #include <errno.h>
+#include <linux/if_xdp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,9 +13,10 @@
 #include "xesp/plan.h"
 #include "xesp/rows.h"
 
-/* An AF_XDP frame, xesp's Ethernet headers with two VLAN tags included, lies in one 4096-byte chunk
- * behind 256 bytes of headroom; drivers may allow less in native mode. */
-#define MTU_MAX (4096 - 256 - 14 - 8)
+/* Newer than Debian 12's headers. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
 
 int plan_add(struct plan *p, const char *ifname, uint32_t role, struct fault *f)
 {
@@ -49,11 +51,24 @@ static int check_rights(struct fault *f)
 	return fault_set(f, -EPERM, "needs root, or CAP_BPF and CAP_NET_ADMIN");
 }
 
-static int check_af_xdp(struct fault *f)
+/*
+ * Does the kernel hand over frames in several buffers (6.6 and later)? It looks at bind(2)'s flags
+ * before it looks for the interface, and there is none with index 0.
+ */
+static bool takes_several_buffers(int fd)
+{
+	const struct sockaddr_xdp addr = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_SG };
+
+	return bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) && errno == ENODEV;
+}
+
+/* Drivers may allow less in native mode; they say so when the program is attached. */
+static int check_af_xdp(uint32_t *mtu_max, struct fault *f)
 {
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0) {
+		*mtu_max = takes_several_buffers(fd) ? XESP_MTU_MAX : XESP_MTU_ONE_BUFFER;
 		close(fd);
 		return 0;
 	}
@@ -66,19 +81,23 @@ static int check_af_xdp(struct fault *f)
 
 int plan_check_machine(struct plan *p, struct fault *f)
 {
+	uint32_t mtu_max = 0;
 	int err;
 
 	err = check_rights(f);
 	if (!err)
-		err = check_af_xdp(f);
+		err = check_af_xdp(&mtu_max, f);
 	for (unsigned int i = 0; i < p->n && !err; i++) {
 		const struct iface *iface = &p->steps[i].iface;
 
-		if (iface->mtu > MTU_MAX)
+		if (iface->mtu > mtu_max)
 			err = fault_set(
 				f, -ERANGE,
-				"interface %s: its MTU of %u is too large: xesp takes at most %d (`ip link set %s mtu 1500`)",
-				iface->name, iface->mtu, MTU_MAX, iface->name);
+				"interface %s: its MTU of %u is too large: xesp takes at most %u%s (`ip link set %s mtu %u`)",
+				iface->name, iface->mtu, mtu_max,
+				mtu_max < XESP_MTU_MAX ? " under this kernel, and 9216 from Linux 6.6 on"
+						       : "",
+				iface->name, mtu_max);
 	}
 	return err;
 }

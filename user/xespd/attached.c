@@ -33,6 +33,20 @@ static int ask_channels(const char *name, uint32_t *rx_n, uint32_t *tx_n)
 	return err;
 }
 
+static uint32_t ask_mtu(const char *name)
+{
+	struct ifreq ifr = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err;
+
+	if (fd < 0)
+		return 0;
+	memcpy(ifr.ifr_name, name, IF_NAMESIZE);
+	err = ioctl(fd, SIOCGIFMTU, &ifr);
+	close(fd);
+	return err ? 0 : (uint32_t)ifr.ifr_mtu;
+}
+
 /* /sys may be that of another network namespace, in which the name means another interface. */
 static bool sysfs_is_ours(const char *name, uint32_t ifindex)
 {
@@ -117,6 +131,7 @@ int attached_read(int fd, struct attached list[XESP_PORTS_MAX], struct fault *f)
 		a->ifindex = key;
 		a->port = iface.port;
 		a->role = iface.role;
+		a->mtu = ask_mtu(a->name);
 		count_queues(a);
 		n++;
 	}

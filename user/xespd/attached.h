@@ -17,6 +17,7 @@ struct attached {
 	uint32_t ifindex;
 	uint32_t port;
 	uint32_t role; /* enum xesp_role */
+	uint32_t mtu;        /* 0: not known */
 	uint32_t rx_n, tx_n; /* queues in use; at most XESP_QUEUES_MAX */
 };
 

@@ -17,12 +17,13 @@
 #include "xespd/pool.h"
 
 #define SPARE_PORTS 2    /* interfaces that may come later without anybody's frames getting few */
+#define WIDES 512        /* buffers for jumbo frames that a worker may have under way */
 #define RECLAIM_TICKS 3  /* by then a closed queue's driver has let go of its frames */
 
 struct iface {
 	struct attached at;
 	uint32_t queues_n;
-	bool zero_copy;
+	bool zero_copy, multi_buffer;
 	struct port *queue[XESP_QUEUES_MAX]; /* by number; that of the worker, too */
 };
 
@@ -46,6 +47,7 @@ static uint32_t queues_of(const struct attached *a)
 int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f)
 {
 	struct attached list[XESP_PORTS_MAX];
+	struct umem_size size = { .wides_n = WIDES };
 	struct pool *p = calloc(1, sizeof(*p));
 	int n, err;
 
@@ -61,7 +63,9 @@ int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f)
 	for (int i = 0; i < n; i++)
 		if (list[i].rx_n > p->workers_n)
 			p->workers_n = list[i].rx_n;
-	err = umem_open(&p->umem, p->workers_n, ((uint32_t)n + SPARE_PORTS) * PORT_FRAMES, f);
+	size.pools_n = p->workers_n;
+	size.frames_n = ((uint32_t)n + SPARE_PORTS) * PORT_FRAMES;
+	err = umem_open(&p->umem, &size, f);
 	if (err)
 		goto free_pool;
 	err = share_open(&p->share, p->umem, f);
@@ -103,6 +107,9 @@ static void say_opened(const struct pool *p, const struct iface *i)
 	log_info("port %u: %s: %u queue%s, %s", a->port, a->name, i->queues_n,
 		 i->queues_n == 1 ? "" : "s",
 		 i->zero_copy ? "zero-copy" : "copy mode: the driver has no zero-copy, or was not asked");
+	if (!i->multi_buffer)
+		log_info("port %u: %s: one buffer a frame, so no IP packets above %u bytes: the kernel or the driver has no more",
+			 a->port, a->name, XESP_MTU_ONE_BUFFER);
 	if (a->rx_n > p->workers_n)
 		log_warn("port %u: %s has %u receive queues and xespd %u workers: what arrives on the others is dropped as no-worker; restart xespd",
 			 a->port, a->name, a->rx_n, p->workers_n);
@@ -125,6 +132,7 @@ static int open_iface(struct pool *p, const struct attached *a, struct fault *f)
 	for (; i->queues_n < want; i->queues_n++) {
 		struct port_spec spec = {
 			.ifindex = a->ifindex,
+			.mtu = a->mtu,
 			.number = a->port,
 			.role = a->role,
 			.queue = i->queues_n,
@@ -147,6 +155,7 @@ static int open_iface(struct pool *p, const struct attached *a, struct fault *f)
 			return err;
 		}
 		i->zero_copy = i->queue[i->queues_n]->zero_copy;
+		i->multi_buffer = i->queue[i->queues_n]->multi_buffer;
 	}
 	p->ifaces[a->port] = i;
 	say_opened(p, i);
@@ -322,6 +331,7 @@ static void count_lost(struct pool *p, struct iface *i)
 		stats->drops[XESP_DROP_NO_FRAME] += lost.no_frame;
 		stats->drops[XESP_DROP_RX_FULL] += lost.ring_full;
 		stats->drops[XESP_DROP_RX_TOO_BIG] += lost.too_big;
+		stats->drops[XESP_DROP_TX_ERROR] += lost.not_sent;
 	}
 }
 
@@ -384,6 +394,8 @@ struct json_object *pool_json(const struct pool *p)
 		json_object_object_add(o, "queues",
 				       json_object_new_int((int32_t)iface->queues_n));
 		json_object_object_add(o, "zero_copy", json_object_new_boolean(iface->zero_copy));
+		json_object_object_add(o, "multi_buffer",
+				       json_object_new_boolean(iface->multi_buffer));
 		json_object_array_add(list, o);
 	}
 	return list;

@@ -80,7 +80,7 @@ static void check_row(size_t i)
 {
 	uint8_t *frame = build(i);
 	struct pkt p;
-	unsigned int kind = intake_frame(&p, frame, rows[i].frame_len);
+	unsigned int kind = intake_frame(&p, frame, rows[i].frame_len, UMEM_CHUNK);
 
 	if (kind != rows[i].kind || p.drop != rows[i].drop)
 		fprintf(stderr, "intake: %s: kind %u, drop %u\n", rows[i].what, kind, p.drop);
@@ -97,7 +97,7 @@ static void check_row(size_t i)
 	CU_ASSERT_EQUAL(p.l4_off, rows[i].meta.l4_off * 4);
 	CU_ASSERT_PTR_NULL(p.sa);
 	/* The chunk comes again with another frame and no metadata: it must not be believed. */
-	CU_ASSERT_EQUAL(intake_frame(&p, frame, rows[i].frame_len), 0);
+	CU_ASSERT_EQUAL(intake_frame(&p, frame, rows[i].frame_len, UMEM_CHUNK), 0);
 	CU_ASSERT_EQUAL(p.drop, XESP_DROP_BAD_META);
 }
 
@@ -115,14 +115,40 @@ static void frames_at_the_chunks_edges(void)
 
 	chunk = aligned_alloc(UMEM_CHUNK, UMEM_CHUNK);
 	memset(chunk, 0, UMEM_CHUNK);
-	CU_ASSERT_EQUAL(intake_frame(&p, chunk, 60), 0);
+	CU_ASSERT_EQUAL(intake_frame(&p, chunk, 60, UMEM_CHUNK), 0);
 	CU_ASSERT_EQUAL(p.drop, XESP_DROP_BAD_META);
-	CU_ASSERT_EQUAL(intake_frame(&p, chunk + RX_OFF, UMEM_CHUNK - RX_OFF + 1), 0);
+	CU_ASSERT_EQUAL(intake_frame(&p, chunk + RX_OFF, UMEM_CHUNK - RX_OFF + 1, UMEM_CHUNK), 0);
+	CU_ASSERT_EQUAL(p.drop, XESP_DROP_BAD_META);
+	free(chunk);
+}
+
+static void frames_in_a_wide_buffer(void)
+{
+	const struct xesp_meta meta = { M, 7, 3, 14, 1, 0 };
+	const uint16_t len = htons(9216);
+	uint8_t *frame;
+	struct pkt p;
+
+	chunk = aligned_alloc(UMEM_CHUNK, UMEM_WIDE);
+	memset(chunk, 0, UMEM_WIDE);
+	frame = chunk + RX_OFF;
+	for (int i = 0; i < 2; i++) {
+		memcpy(frame - sizeof(meta), &meta, sizeof(meta));
+		frame[14] = 0x45;
+		memcpy(frame + 16, &len, sizeof(len));
+		CU_ASSERT_EQUAL(intake_frame(&p, frame, 9230 - (uint32_t)i, UMEM_WIDE),
+				i ? 0 : XESP_KIND_CLEAR);
+		CU_ASSERT_EQUAL(p.drop, i ? XESP_DROP_MALFORMED_IP : XESP_DROP_NONE);
+		CU_ASSERT_PTR_EQUAL(p.head, chunk + UMEM_L2_ROOM);
+		CU_ASSERT_PTR_EQUAL(p.end, chunk + UMEM_WIDE);
+	}
+	CU_ASSERT_EQUAL(intake_frame(&p, frame, UMEM_WIDE - RX_OFF + 1, UMEM_WIDE), 0);
 	CU_ASSERT_EQUAL(p.drop, XESP_DROP_BAD_META);
 	free(chunk);
 }
 
 CU_TestInfo intake_tests[] = {
+	{ "frames in a wide buffer", frames_in_a_wide_buffer },
 	{ "metadata and headers, row by row", metadata_rows },
 	{ "frames that do not lie in their chunk", frames_at_the_chunks_edges },
 	CU_TEST_INFO_NULL,

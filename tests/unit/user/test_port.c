@@ -23,6 +23,9 @@
 #include "xesp/steer.h"
 
 #define FRAMES 512u
+#define WIDES (PORT_RING / UMEM_WIDE_CHUNKS + 1)
+#define CHUNKS (FRAMES + WIDES * UMEM_WIDE_CHUNKS)
+#define JUMBO_LEN 9014u
 #define DEADLINE_MS 5000
 #define FRAME_LEN 100u
 
@@ -48,12 +51,15 @@ static int load_redirect(void)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+
 	return bpf_prog_load(BPF_PROG_TYPE_XDP, "to_xsk", "GPL", program,
-			     sizeof(program) / sizeof(program[0]), NULL);
+			     sizeof(program) / sizeof(program[0]), &opts);
 }
 
 static void set_up(void)
 {
+	const struct umem_size size = { .pools_n = 1, .frames_n = FRAMES, .wides_n = WIDES };
 	struct fault f = { "" };
 
 	t.home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -68,7 +74,7 @@ static void set_up(void)
 	CU_ASSERT_EQUAL_FATAL(bpf_xdp_attach((int)if_nametoindex("right"), t.prog_fd,
 					     XDP_FLAGS_DRV_MODE, NULL),
 			      0);
-	CU_ASSERT_EQUAL_FATAL(umem_open(&t.umem, 1, FRAMES, &f), 0);
+	CU_ASSERT_EQUAL_FATAL(umem_open(&t.umem, &size, &f), 0);
 	t.pool = umem_pool(t.umem, 0);
 	CU_ASSERT_EQUAL_FATAL(share_open(&t.share, t.umem, &f), 0);
 }
@@ -174,7 +180,7 @@ static void check_all_there(void)
 	uint32_t by_owner[UMEM_OWNERS];
 
 	CU_ASSERT_TRUE(umem_census(t.pool, by_owner));
-	CU_ASSERT_EQUAL(by_owner[UMEM_FREE], FRAMES);
+	CU_ASSERT_EQUAL(by_owner[UMEM_FREE], CHUNKS);
 }
 
 static void frames_pass_in_order(void)
@@ -323,7 +329,113 @@ static void refusals_are_sentences(void)
 	tear_down();
 }
 
+/* A frame with `first` in each of its bytes behind the header; returns its descriptors. */
+static uint32_t make_jumbo(struct xdp_desc *desc, uint8_t first)
+{
+	uint64_t addr;
+
+	CU_ASSERT_TRUE_FATAL(umem_take_wide(t.pool, &addr));
+	addr += 100;
+	memset(t.pool->area + addr, 0xff, 12);
+	memset(t.pool->area + addr + 12, 0x88, 2);
+	for (uint32_t i = 14; i < JUMBO_LEN; i++)
+		t.pool->area[addr + i] = (uint8_t)(first + i * 3);
+	return gather_scatter(t.pool, addr, JUMBO_LEN, desc);
+}
+
+/* Puts a frame of ours together, leaving out the kernel's own. */
+static bool receive_jumbo(struct port *p, uint8_t first)
+{
+	struct pollfd ready = { .fd = p->fd, .events = POLLIN };
+	struct xdp_desc d;
+
+	for (int tries = 0; tries < 50; tries++) {
+		const uint8_t *frame;
+		bool same = true;
+
+		if (!ring_receive(p, &d, 1)) {
+			poll(&ready, 1, DEADLINE_MS / 50);
+			continue;
+		}
+		if (gather_add(&p->gather, t.pool, &d) != GATHER_WHOLE)
+			continue;
+		frame = t.pool->area + gather_frame(&p->gather);
+		for (uint32_t i = 14; i < JUMBO_LEN && same; i++)
+			same = frame[i] == (uint8_t)(first + i * 3);
+		umem_put_wide(t.pool, gather_frame(&p->gather));
+		ring_fill(p);
+		if (p->gather.len == JUMBO_LEN && same)
+			return true;
+	}
+	return false;
+}
+
+static void frames_of_several_descriptors(void)
+{
+	struct port *left, *right;
+	struct xdp_desc desc[UMEM_WIDE_CHUNKS];
+	struct port_lost lost;
+	uint64_t addr = 0;
+
+	set_up();
+	CU_ASSERT_EQUAL(system("ip link set left mtu 9216 && ip link set right mtu 9216"), 0);
+	left = open_port("left");
+	right = open_port("right");
+	CU_ASSERT_TRUE(left->multi_buffer);
+	for (int i = 0; i < 200; i++) {
+		uint32_t n = make_jumbo(desc, (uint8_t)i);
+
+		CU_ASSERT_EQUAL(n, UMEM_WIDE_CHUNKS);
+		CU_ASSERT_EQUAL(ring_send(left, desc, n), n);
+		CU_ASSERT_TRUE_FATAL(receive_jumbo(right, (uint8_t)i));
+	}
+	wait_completed(left);
+	port_lost(right, &lost);
+	port_lost(left, &lost);
+	CU_ASSERT_EQUAL(lost.not_sent, 0);
+	/* A descriptor over a chunk's edge is not sent, which is told. */
+	umem_take(t.pool, UMEM_HAND, &addr);
+	desc[0] = (struct xdp_desc){ .addr = addr + 100, .len = UMEM_CHUNK };
+	CU_ASSERT_EQUAL(ring_send(left, desc, 1), 1);
+	ring_kick(left);
+	port_lost(left, &lost);
+	CU_ASSERT_EQUAL(lost.not_sent, 1);
+	/* Some kernels complete it, others do not. */
+	if (*umem_owner(t.pool, addr) == UMEM_TX(1))
+		umem_put(t.pool, addr, UMEM_TX(1));
+	shut_port(left);
+	shut_port(right);
+	check_all_there();
+	tear_down();
+}
+
+/* Where the ring ends a frame is not cut in two: the kernel would wait for the rest. */
+static void a_full_ring_cuts_no_frame(void)
+{
+	struct xdp_desc desc[UMEM_WIDE_CHUNKS];
+	struct port *left;
+	uint32_t sent = 0;
+
+	set_up();
+	CU_ASSERT_EQUAL(system("ip link set left mtu 9216 && ip link set right mtu 9216"), 0);
+	left = open_port("left");
+	CU_ASSERT_EQUAL(system("ip link set left down"), 0);
+	for (uint32_t i = 0; i < PORT_RING / UMEM_WIDE_CHUNKS; i++)
+		sent += ring_send(left, desc, make_jumbo(desc, (uint8_t)i));
+	CU_ASSERT_EQUAL(sent, PORT_RING / UMEM_WIDE_CHUNKS * UMEM_WIDE_CHUNKS);
+	CU_ASSERT_EQUAL(make_jumbo(desc, 0), UMEM_WIDE_CHUNKS);
+	CU_ASSERT_EQUAL(ring_send(left, desc, UMEM_WIDE_CHUNKS), 0);
+	umem_put_wide(t.pool, desc[0].addr);
+	CU_ASSERT_EQUAL(system("ip link set left up"), 0);
+	wait_completed(left);
+	shut_port(left);
+	check_all_there();
+	tear_down();
+}
+
 CU_TestInfo port_tests[] = {
+	{ "frames of several descriptors pass whole", frames_of_several_descriptors },
+	{ "a full ring cuts no frame in two", a_full_ring_cuts_no_frame },
 	{ "frames pass from one port to another in order, none is lost",
 	  frames_pass_in_order },
 	{ "a full ring takes no more, and loses nothing", a_full_ring_takes_no_more },
