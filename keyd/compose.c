@@ -114,8 +114,10 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 		.dir = s->dir,
 		.esn = s->esn,
 		.alg = s->alg,
+		.auth = s->auth,
 		.key_len = s->key_len,
-		.salt_len = sizeof(k->salt),
+		.auth_key_len = s->auth_key_len,
+		.salt_len = s->salt_len,
 		.proto = s->proto,
 		.window = s->window,
 		.lease_first = s->lease_first,
@@ -129,7 +131,7 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 	if (s->over) { /* its key is no more */
 		m->lease_first = m->lease_last = 0;
 	} else {
-		memcpy(m->key, k->key, s->key_len);
+		memcpy(m->key, k->key, (size_t)s->key_len + s->auth_key_len);
 		memcpy(m->salt, k->salt, sizeof(k->salt));
 	}
 	return fill_header(&m->h, XESP_KEYMSG_SA_ADD, sizeof(*m));

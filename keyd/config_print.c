@@ -74,6 +74,7 @@ static void print_group(const struct sad *sad, const struct tunnel *g, FILE *out
 
 static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 {
+	const struct algorithm algorithm = sad_algorithm(sa);
 	char text[20];
 
 	fprintf(out, "  - name: %s\n", sa->name);
@@ -81,7 +82,10 @@ static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 	fprintf(out, "    direction: %s\n", sa->dir == XESP_DIR_IN ? "in" : "out");
 	fprintf(out, "    protocol: %s\n", sa->proto == IPPROTO_AH ? "ah" : "esp");
 	fprintf(out, "    spi: 0x%08x\n", sa->spi);
-	fprintf(out, "    algorithm: %s\n", sad_algorithm_name(sa));
+	if (sa->alg)
+		fprintf(out, "    algorithm: %s\n", algorithm_name(&algorithm));
+	if (sa->auth)
+		fprintf(out, "    integrity: %s\n", algorithm_auth_name(&algorithm));
 	fprintf(out, "    # key fingerprint: %s\n", sad_print_fingerprint(sa, text));
 	fprintf(out, "    esn: %s\n", sa->esn ? "yes" : "no");
 	if (sa->dir == XESP_DIR_IN)

@@ -158,6 +158,8 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	const struct xesp_sa_state *st = &d->change.maps->sa[sa->id];
 	struct json_object *o = json_object_new_object();
 	char text[ADDR_TEXT_MAX];
+	const struct algorithm algorithm = sad_algorithm(sa);
+	char name[ALGORITHM_TEXT_MAX];
 
 	put_number(o, "id", sa->id);
 	put_text(o, "name", sa->name);
@@ -169,7 +171,7 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_text(o, "remote", addr_print(&t->remote, text));
 	put_text(o, "protocol", sa->proto == IPPROTO_AH ? "ah" : "esp");
 	put_text(o, "mode", t->mode == XESP_MODE_TRANSPORT ? "transport" : "tunnel");
-	put_text(o, "algorithm", sad_algorithm_name(sa));
+	put_text(o, "algorithm", algorithm_print(&algorithm, name));
 	json_object_object_add(o, "esn", json_object_new_boolean(sa->esn));
 	put_number(o, "window", sa->window);
 	put_text(o, "fingerprint", sad_print_fingerprint(sa, text));

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +10,10 @@
 #include "keyd/dead_peer.h"
 #include "keyd/group.h"
 #include "keyd/index.h"
-#include "keyd/key_text.h"
 #include "keyd/natt.h"
 #include "keyd/numbers.h"
 #include "keyd/path_mtu.h"
+#include "keyd/sa_key.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
 #include "libxesp/addr.h"
@@ -143,70 +142,6 @@ static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct in
 	return err;
 }
 
-/* ---- keys */
-
-static int digest_key(struct sa *sa, const struct sa_key *key)
-{
-	/* The domain of secret_fingerprint(), whose result is the first 8 bytes of this one. */
-	static const char domain[] = "xesp fingerprint";
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int ok;
-
-	if (!ctx)
-		return -EIO;
-	ok = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) &&
-	     EVP_DigestUpdate(ctx, domain, sizeof(domain) - 1) &&
-	     EVP_DigestUpdate(ctx, key->key, sa->key_len) &&
-	     EVP_DigestUpdate(ctx, key->salt, sizeof(key->salt)) &&
-	     EVP_DigestFinal_ex(ctx, sa->digest, NULL);
-	EVP_MD_CTX_free(ctx);
-	return ok ? 0 : -EIO;
-}
-
-/* RFC 4106 section 8.1, RFC 7634 section 2: the last four bytes of the key material are the salt. */
-static int split_key(struct sa *sa, struct sa_key *key, const uint8_t *bytes, size_t len,
-		     enum raw_algorithm alg, struct fault *f)
-{
-	const char *takes = "";
-	const struct algorithm *a = algorithm_find(alg, len, &takes);
-
-	if (!a)
-		return fault_set(f, -EINVAL,
-				 "the key has %zu bytes: this algorithm takes %s, of which the last 4 are the salt",
-				 len, takes);
-	sa->alg = a->alg;
-	sa->key_len = a->key_len;
-	memcpy(key->key, bytes, sa->key_len);
-	memcpy(key->salt, bytes + sa->key_len, ALGORITHM_SALT_LEN);
-	if (digest_key(sa, key))
-		return fault_set(f, -EIO, "libcrypto refused to hash the key");
-	return 0;
-}
-
-static int take_key(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, const char *dir,
-		    const char *path, struct problems *ps)
-{
-	uint8_t bytes[KEY_TEXT_BYTES_MAX];
-	char where[PROBLEMS_PATH_MAX];
-	struct fault f = { "" };
-	size_t len = 0;
-	int err;
-
-	if (!raw->key == !raw->key_file)
-		return problems_add(ps, path, "needs key or key_file, one of the two");
-	problems_below(where, path, raw->key ? "key" : "key_file");
-	if (raw->key)
-		err = key_text_parse(bytes, &len, raw->key, &f);
-	else
-		err = key_text_read(bytes, &len, dir, raw->key_file, &f);
-	if (!err)
-		err = split_key(sa, key, bytes, len, raw->algorithm, &f);
-	secret_wipe(bytes, sizeof(bytes));
-	if (err)
-		return problems_add(ps, where, "%s", f.text);
-	return 0;
-}
-
 /* ---- SAs */
 
 static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *path,
@@ -259,11 +194,7 @@ static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const 
 	sa->spi = (uint32_t)spi;
 	err |= take_sequence(sa, raw, path, ps);
 	err |= limits_take(sa, raw, path, ps);
-	err |= take_key(sa, &sad->keys[i], raw, dir, path, ps);
-	if (sa->proto == IPPROTO_AH) {
-		problems_below(where, path, "protocol");
-		err |= problems_add(ps, where, "AH encrypts nothing, and the algorithm is a cipher");
-	}
+	err |= sa_key_take(sa, &sad->keys[i], raw, dir, path, ps);
 	return err;
 }
 
@@ -441,18 +372,18 @@ uint64_t sad_fingerprint(const struct sa *sa)
 {
 	uint64_t f;
 
-	memcpy(&f, sa->digest, sizeof(f));
+	memcpy(&f, sa->fingerprint, sizeof(f));
 	return f;
 }
 
 const char *sad_print_fingerprint(const struct sa *sa, char buf[20])
 {
 	for (int i = 0; i < SECRET_FINGERPRINT_LEN; i++)
-		snprintf(buf + 2 * i, 3, "%02x", sa->digest[i]);
+		snprintf(buf + 2 * i, 3, "%02x", sa->fingerprint[i]);
 	return buf;
 }
 
-const char *sad_algorithm_name(const struct sa *sa)
+struct algorithm sad_algorithm(const struct sa *sa)
 {
-	return algorithm_name(sa->alg, sa->key_len);
+	return (struct algorithm){ sa->alg, sa->auth, sa->key_len, sa->auth_key_len, sa->salt_len };
 }

@@ -4,7 +4,7 @@
  *
  * keyd owns the truth; xespd has a copy. Key bytes of a whole SAD lie in one block of locked
  * memory and have no printer; everything else refers to a key by its SHA-256 digest (the lease
- * book), the first 8 bytes of that (the fingerprint people compare), or not at all.
+ * book), its fingerprint (8 bytes, which people compare), or not at all.
  * Arrays are in the configuration's order; ids are set later, by ids.c. Main thread.
  */
 #ifndef XESP_KEYD_SAD_H
@@ -22,7 +22,7 @@
 struct raw_config;
 
 #define SAD_DIGEST_LEN 32
-#define SAD_KEY_MAX 32
+#define SAD_FINGERPRINT_LEN 8
 
 /* A tunnel, or a group of equal tunnels (group.h), which has a name, an id and members only. */
 struct tunnel {
@@ -54,8 +54,8 @@ struct tunnel {
 #define SAD_NONE UINT32_MAX
 
 struct sa_key {
-	uint8_t key[SAD_KEY_MAX];
-	uint8_t salt[ALGORITHM_SALT_LEN];
+	uint8_t key[XESP_KEY_MAX]; /* encryption key, then integrity key */
+	uint8_t salt[ALGORITHM_SALT_MAX];
 };
 
 enum sa_standing {
@@ -75,9 +75,13 @@ struct sa {
 	uint8_t proto;   /* IPPROTO_ESP or IPPROTO_AH */
 	bool esn;
 	uint8_t alg;     /* enum xesp_alg */
-	uint8_t key_len; /* bytes of sa_key.key */
+	uint8_t auth;    /* enum xesp_auth */
+	uint8_t key_len; /* bytes of the encryption key in sa_key.key */
+	uint8_t auth_key_len; /* and of the integrity key behind it */
+	uint8_t salt_len;
 	struct limits limits;
-	uint8_t digest[SAD_DIGEST_LEN]; /* SHA-256("xesp fingerprint" || key || salt) */
+	uint8_t fingerprint[SAD_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
+	uint8_t digest[SAD_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
 	/* as it runs */
 	uint64_t born_ns; /* CLOCK_BOOTTIME of its first use here, kept over restarts */
 	bool over;  /* its lifetime has ended, and its key is wiped */
@@ -125,7 +129,7 @@ uint32_t sad_out_id(const struct sad *sad, const struct tunnel *t);
 uint64_t sad_fingerprint(const struct sa *sa);
 const char *sad_print_fingerprint(const struct sa *sa, char buf[20]);
 
-const char *sad_algorithm_name(const struct sa *sa);
+struct algorithm sad_algorithm(const struct sa *sa);
 
 /* Checks a name (1 to 31 printable characters, no spaces, no slashes) and copies it. */
 int sad_take_name(char out[XESP_NAME_MAX], const char *name, const char *path,

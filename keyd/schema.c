@@ -102,46 +102,6 @@ static const cyaml_strval_t action_words[] = {
 	{ "bypass", RAW_ACTION_BYPASS },
 	{ "discard", RAW_ACTION_DISCARD },
 };
-/*
- * Ours first, and of each value the first is what a wrong word is told; then strongSwan's (its ICVs
- * in bytes or bits) and the kernel's, as `ip xfrm` spells them.
- */
-static const cyaml_strval_t algorithm_words[] = {
-	{ "aes-gcm-128", RAW_ALGORITHM_GCM_128_16 },
-	{ "aes-gcm-192", RAW_ALGORITHM_GCM_192_16 },
-	{ "aes-gcm-256", RAW_ALGORITHM_GCM_256_16 },
-	{ "aes-gcm-128-12", RAW_ALGORITHM_GCM_128_12 },
-	{ "aes-gcm-192-12", RAW_ALGORITHM_GCM_192_12 },
-	{ "aes-gcm-256-12", RAW_ALGORITHM_GCM_256_12 },
-	{ "aes-gcm-128-8", RAW_ALGORITHM_GCM_128_8 },
-	{ "aes-gcm-192-8", RAW_ALGORITHM_GCM_192_8 },
-	{ "aes-gcm-256-8", RAW_ALGORITHM_GCM_256_8 },
-	{ "chacha20poly1305", RAW_ALGORITHM_CHACHA20_POLY1305 },
-	{ "rfc4106(gcm(aes))", RAW_ALGORITHM_GCM_ANY },
-	{ "aes-gcm-128-16", RAW_ALGORITHM_GCM_128_16 },
-	{ "aes-gcm-192-16", RAW_ALGORITHM_GCM_192_16 },
-	{ "aes-gcm-256-16", RAW_ALGORITHM_GCM_256_16 },
-	{ "aes128gcm16", RAW_ALGORITHM_GCM_128_16 },
-	{ "aes128gcm128", RAW_ALGORITHM_GCM_128_16 },
-	{ "aes128gcm12", RAW_ALGORITHM_GCM_128_12 },
-	{ "aes128gcm96", RAW_ALGORITHM_GCM_128_12 },
-	{ "aes128gcm8", RAW_ALGORITHM_GCM_128_8 },
-	{ "aes128gcm64", RAW_ALGORITHM_GCM_128_8 },
-	{ "aes192gcm16", RAW_ALGORITHM_GCM_192_16 },
-	{ "aes192gcm128", RAW_ALGORITHM_GCM_192_16 },
-	{ "aes192gcm12", RAW_ALGORITHM_GCM_192_12 },
-	{ "aes192gcm96", RAW_ALGORITHM_GCM_192_12 },
-	{ "aes192gcm8", RAW_ALGORITHM_GCM_192_8 },
-	{ "aes192gcm64", RAW_ALGORITHM_GCM_192_8 },
-	{ "aes256gcm16", RAW_ALGORITHM_GCM_256_16 },
-	{ "aes256gcm128", RAW_ALGORITHM_GCM_256_16 },
-	{ "aes256gcm12", RAW_ALGORITHM_GCM_256_12 },
-	{ "aes256gcm96", RAW_ALGORITHM_GCM_256_12 },
-	{ "aes256gcm8", RAW_ALGORITHM_GCM_256_8 },
-	{ "aes256gcm64", RAW_ALGORITHM_GCM_256_8 },
-	{ "rfc7539esp(chacha20,poly1305)", RAW_ALGORITHM_CHACHA20_POLY1305 },
-};
-
 #define OPTIONAL CYAML_FLAG_OPTIONAL
 #define REQUIRED CYAML_FLAG_DEFAULT
 #define WORD(key, flags, type, member, words)                                                      \
@@ -215,9 +175,12 @@ static const cyaml_schema_field_t sa_fields[] = {
 	WORD("direction", REQUIRED, struct raw_sa, direction, sa_direction_words),
 	WORD("protocol", OPTIONAL, struct raw_sa, protocol, protocol_words),
 	TEXT("spi", REQUIRED, struct raw_sa, spi),
-	WORD("algorithm", REQUIRED, struct raw_sa, algorithm, algorithm_words),
+	TEXT("algorithm", OPTIONAL, struct raw_sa, algorithm),
+	TEXT("integrity", OPTIONAL, struct raw_sa, integrity),
 	TEXT("key", OPTIONAL, struct raw_sa, key),
 	TEXT("key_file", OPTIONAL, struct raw_sa, key_file),
+	TEXT("integrity_key", OPTIONAL, struct raw_sa, integrity_key),
+	TEXT("integrity_key_file", OPTIONAL, struct raw_sa, integrity_key_file),
 	WORD("esn", OPTIONAL, struct raw_sa, esn, switch_words),
 	TEXT("replay_window", OPTIONAL, struct raw_sa, replay_window),
 	TEXT("lease", OPTIONAL, struct raw_sa, lease),

@@ -40,20 +40,6 @@ enum raw_udp_checksum { RAW_UDP_CHECKSUM_AUTO = 1, RAW_UDP_CHECKSUM_ZERO, RAW_UD
 enum raw_direction { RAW_DIRECTION_OUT = 1, RAW_DIRECTION_IN, RAW_DIRECTION_BOTH };
 enum raw_switch { RAW_YES = 1, RAW_NO };
 enum raw_action { RAW_ACTION_DISCARD = 1, RAW_ACTION_BYPASS, RAW_ACTION_PROTECT };
-enum raw_algorithm {
-	RAW_ALGORITHM_GCM_128_16 = 1, /* AES-GCM by RFC 4106: bits of key, bytes of ICV */
-	RAW_ALGORITHM_GCM_192_16,
-	RAW_ALGORITHM_GCM_256_16,
-	RAW_ALGORITHM_GCM_128_12,
-	RAW_ALGORITHM_GCM_192_12,
-	RAW_ALGORITHM_GCM_256_12,
-	RAW_ALGORITHM_GCM_128_8,
-	RAW_ALGORITHM_GCM_192_8,
-	RAW_ALGORITHM_GCM_256_8,
-	RAW_ALGORITHM_CHACHA20_POLY1305,
-	RAW_ALGORITHM_GCM_ANY, /* the kernel's name: 16-byte ICV, the key's length decides */
-};
-
 struct raw_interface {
 	char *name;
 	enum raw_role role;
@@ -115,9 +101,12 @@ struct raw_sa {
 	enum raw_direction direction;
 	enum raw_protocol protocol;
 	char *spi;
-	enum raw_algorithm algorithm;
-	char *key; /* wiped by schema_free() */
+	char *algorithm;
+	char *integrity;
+	char *key; /* wiped by schema_free(), as integrity_key */
 	char *key_file;
+	char *integrity_key;
+	char *integrity_key_file;
 	enum raw_switch esn;
 	char *replay_window;
 	char *lease;
