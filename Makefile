@@ -40,7 +40,7 @@ endif
 MAKEFLAGS += --no-print-directory
 
 # Targets that must work on a machine where nothing is installed yet.
-GROUNDLESS := help deps deps-check demo test vmtest clean
+GROUNDLESS := help deps deps-check demo test vmtest vmtest-deps clean
 ifneq ($(filter-out $(GROUNDLESS),$(or $(MAKECMDGOALS),all)),)
   ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo y),y)
     $(error libraries are missing, or pkg-config is: run `make deps`)

@@ -130,7 +130,7 @@ keyd_arguments() { # keyd_arguments <gateway>
 new_state() { # new_state <gateway>: declares that its keys were never used
 	local arguments
 	mapfile -t arguments < <(keyd_arguments "$1")
-	run "$1" timeout --foreground 20 "$XESP_BUILD/xesp-keyd" "${arguments[@]}" --new-state \
+	run "$1" timeout --foreground $((20 * PATIENCE)) "$XESP_BUILD/xesp-keyd" "${arguments[@]}" --new-state \
 		>>"$TMP/$1-xesp-keyd.log" 2>&1 || die "new state on $1: $(tail -n 5 "$TMP/$1-xesp-keyd.log")"
 }
 
@@ -157,7 +157,7 @@ gateway_ready() { # gateway_ready <gateway>: until both daemons are up and every
 }
 
 until_ready() { # as until_ok, but shows what the daemons said
-	local deadline=$((SECONDS + 15)) program
+	local deadline=$((SECONDS + 15 * PATIENCE)) program
 	until "$2" "$1" >/dev/null 2>&1; do
 		for program in xesp-keyd xespd; do
 			! gone "$(pid_of "$1" "$program")" ||
@@ -243,7 +243,7 @@ policy_field() { # policy_field <gateway> <policy> <jq path>
 
 # Waits until a counter has its value, and shows the others when it does not get there.
 expect_counter() { # expect_counter <gateway> <reason> <value>
-	local deadline=$((SECONDS + 5))
+	local deadline=$((SECONDS + 5 * PATIENCE))
 	until [ "$(counter "$1" "$2")" -eq "$3" ]; do
 		[ "$SECONDS" -lt "$deadline" ] ||
 			die "$1 counts $(counter "$1" "$2") as $2, expected $3; $(xesp "$1" counters --json | jq -c .drops)"

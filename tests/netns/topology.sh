@@ -52,9 +52,12 @@ need() {
 # A process, though `read -t` would need none: bash 5.2 crashes when a trap exits out of that.
 pause() { sleep "$1" || true; }
 
+# Every deadline is this many times as long: emulated processors are slow (vmtest/).
+readonly PATIENCE=${XESP_PATIENCE:-1}
+
 # Waits for a condition instead of sleeping: until_ok <seconds> <command...>
 until_ok() {
-	local deadline=$((SECONDS + $1)); shift
+	local deadline=$((SECONDS + $1 * PATIENCE)); shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$deadline" ] || die "after the deadline still false: $*"
 		pause 0.05
@@ -65,7 +68,7 @@ until_ok() {
 until_equal() { until_within "$1" "$1" "${@:2}"; }
 until_at_least() { until_within "$1" 9223372036854775807 "${@:2}"; }
 until_within() {
-	local least=$1 most=$2 deadline=$((SECONDS + 10)) got=; shift 2
+	local least=$1 most=$2 deadline=$((SECONDS + 10 * PATIENCE)) got=; shift 2
 	while :; do
 		got=$("$@" 2>/dev/null) || got=
 		if [ -n "$got" ] && [ "$got" -ge "$least" ] && [ "$got" -le "$most" ]; then return 0; fi
@@ -97,7 +100,7 @@ stop() { # stop <pid> [signal]
 
 # Ends all of PIDS; who does not listen to TERM within three seconds is killed.
 end_processes() {
-	local pid deadline=$((SECONDS + 3))
+	local pid deadline=$((SECONDS + 3 * PATIENCE))
 	for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
 	for pid in "${PIDS[@]}"; do
 		while ! gone "$pid"; do
@@ -316,7 +319,7 @@ pings() { # pings <ns> <count> <destination> [ping's options]
 	while [ "$left" -gt 0 ]; do
 		n=$((left < 20 ? left : 20))
 		left=$((left - n))
-		run "$ns" ping -q -n -l "$n" -c "$n" -i 2 -W 2 "$@" "$to" >"$TMP/ping.log" 2>&1 ||
+		run "$ns" ping -q -n -l "$n" -c "$n" -i 2 -W $((2 * PATIENCE)) "$@" "$to" >"$TMP/ping.log" 2>&1 ||
 			die "ping from $ns to $to: $(tail -n 3 "$TMP/ping.log" | tr '\n' ' ')"
 		grep -q "$n packets transmitted, $n received" "$TMP/ping.log" ||
 			die "ping from $ns to $to: $(grep transmitted "$TMP/ping.log")"
@@ -332,7 +335,7 @@ transfer() { # transfer <from-ns> <from-address> <to-ns> <to-address> <file>
 	server=$!
 	PIDS+=("$server")
 	until_ok 5 listening "$to" 9000
-	run "$1" timeout --foreground "${TRANSFER_TIMEOUT:-60}" nc -N -s "$2" "$4" 9000 <"$5" ||
+	run "$1" timeout --foreground $((${TRANSFER_TIMEOUT:-60} * PATIENCE)) nc -N -s "$2" "$4" 9000 <"$5" ||
 		die "TCP from $2 to $4 did not end well ($(stat -c %s "$TMP/received") of $(stat -c %s "$5") bytes arrived)"
 	wait "$server" || die "the receiver of TCP from $2 failed: $(cat "$TMP/nc.log")"
 	cmp -s "$5" "$TMP/received" || die "TCP from $2 to $4: the file arrived altered"

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# debian.sh - kernels and virtme-ng out of Debian's archive, unpacked into a cache and never installed;
+# sourced by run.sh.
+#
+# Where the archive is comes from this machine's own apt sources; other suites of it (backports, the
+# next release) are looked at through a private view, so that nothing of /etc/apt or of apt's own
+# lists changes. Versions in the archive move: each is resolved when it is asked for, and what has
+# been unpacked once is used again, also without a network.
+
+# shellcheck disable=SC2034 # KVERSION and VNG are for boot.sh
+
+CACHE=${XESP_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/xesp-vm}
+readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The suite that has a kernel series, and the metapackage that names its present version there.
+suite_of() { # suite_of <series>
+	case $1 in
+	6.1) echo bookworm ;;
+	6.12) echo bookworm-backports ;;
+	*) return 1 ;;
+	esac
+}
+
+# What options make apt look at one suite alone: apt_view <suite>, into VIEW. The lists are fetched once a day.
+apt_view() {
+	local suite=$1 dir="$CACHE/apt/$1" uri
+	VIEW=()
+	grep -qs "^VERSION_CODENAME=$suite$" /etc/os-release && return 0
+	uri=$(apt-get indextargets --format "\$(CODENAME) \$(ORIGIN) \$(COMPONENT) \$(REPO_URI)" 'Created-By: Packages' |
+		awk -v release="$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" \
+			'$1 == release && $2 == "Debian" && $3 == "main" { print $4; exit }')
+	[ -n "$uri" ] || { echo "apt's sources name no Debian archive to look for $suite in" >&2; return 1; }
+	mkdir -p "$dir/lists/partial" "$dir/cache"
+	echo "deb [signed-by=$KEYRING] $uri $suite main" >"$dir/sources"
+	VIEW=(-o "Dir::Etc::sourcelist=$dir/sources" -o Dir::Etc::sourceparts=/dev/null
+		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Get::List-Cleanup=0)
+	[ -z "$(find "$dir/fetched" -mtime -1 2>/dev/null)" ] || return 0
+	apt-get -q "${VIEW[@]}" update >"$dir/log" 2>&1 && touch "$dir/fetched" ||
+		{ echo "apt-get update for $suite failed: $(tail -n 1 "$dir/log")" >&2; return 1; }
+}
+
+# Downloads a package and unpacks it below a directory, whole or not at all: unpack <package> <directory>
+unpack() {
+	local package=$1 dir=$2 work
+	mkdir -p "$(dirname "$dir")"
+	work=$(mktemp -d "$dir.XXXXXX") || return 1
+	if (cd "$work" && apt-get -q "${VIEW[@]}" -o APT::Sandbox::User=root download "$package" >log 2>&1 &&
+		dpkg-deb -x ./*.deb tree); then
+		mv "$work/tree" "$dir" && rm -rf "$work"
+	else
+		echo "$package could not be had: $(tail -n 1 "$work/log")" >&2
+		rm -rf "$work"
+		return 1
+	fi
+}
+
+newest_of() { # newest_of <directory>...: the one unpacked last
+	# shellcheck disable=SC2012 # the names are ours
+	ls -dt "$@" 2>/dev/null | head -n 1
+}
+
+# Sets KERNEL to a tree with boot/vmlinuz-VERSION and lib/modules/VERSION, and KVERSION: get_kernel <series>
+get_kernel() {
+	local series=$1 suite dir package=''
+	suite=$(suite_of "$series") || { echo "no kernel series $series: 6.1 and 6.12 are known" >&2; return 1; }
+	apt_view "$suite" && package=$(apt-cache "${VIEW[@]}" depends linux-image-amd64 |
+		sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+	dir=$CACHE/kernels/$series/$package
+	if [ -n "$package" ] && [ ! -e "$dir/ready" ]; then
+		echo "  kernel $series: $package from $suite" >&2
+		rm -rf "$dir"
+		unpack "$package" "$dir" && prepare_kernel "$dir" && touch "$dir/ready"
+	fi
+	dir=$(newest_of "$CACHE/kernels/$series"/*/ready)
+	[ -n "$dir" ] || { echo "no kernel $series: not in the cache, and not to be had from $suite" >&2; return 1; }
+	KERNEL=$(dirname "$dir")
+	KVERSION=$(basename "$KERNEL"/lib/modules/*)
+}
+
+prepare_kernel() {
+	[ -d "$1/lib/modules" ] || ln -s usr/lib "$1/lib"
+	depmod -b "$1" "$(basename "$1"/lib/modules/*)"
+}
+
+# Sets VNG to virtme-ng's command: Debian has it from release 13 on.
+get_vng() {
+	local dir=$CACHE/virtme-ng
+	if [ ! -x "$dir/usr/bin/vng" ]; then
+		apt_view trixie && unpack virtme-ng "$dir" || return 1
+	fi
+	VNG=(env "PYTHONPATH=$dir/usr/lib/python3/dist-packages" "PATH=$dir/usr/bin:$PATH" vng)
+}
