@@ -88,22 +88,24 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 		.id = PAIR_TUNNEL_OUT, .sa_out = PAIR_SA_OUT, .name = "out", .local = a,
 		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : 64,
 		.df = o->df, .dscp = o->dscp, .dscp_value = o->dscp_value, .ecn = o->ecn,
-		.tfc = o->tfc,
+		.tfc = o->tfc, .mode = o->mode,
 	};
 	p->tunnel_in = (struct xesp_keymsg_tunnel){
 		.id = PAIR_TUNNEL_IN, .name = "in", .local = b, .remote = a, .ttl = 64,
+		.mode = o->mode,
 	};
 }
 
 static void describe_sas(struct pair *p, const struct pair_opts *o)
 {
-	const uint8_t alg = o->alg ? o->alg : XESP_ALG_AES_GCM_16;
+	const uint8_t alg = o->alg || o->ah ? o->alg : XESP_ALG_AES_GCM_16;
 	const struct transform *t = transform_find(alg, o->auth);
 	struct xesp_keymsg_sa sa = {
 		.id = PAIR_SA_OUT, .tunnel = PAIR_TUNNEL_OUT, .spi = htonl(PAIR_SPI),
 		.dir = XESP_DIR_OUT, .esn = o->esn, .alg = alg, .auth = o->auth,
-		.key_len = o->key_len ? o->key_len : t->key_len[0],
-		.auth_key_len = t->auth_key_len, .salt_len = t->salt_len, .proto = IPPROTO_ESP, .lease_first = 1,
+		.key_len = o->ah ? 0 : o->key_len ? o->key_len : t->key_len[0],
+		.auth_key_len = o->ah && t->key_len[0] ? t->key_len[0] : t->auth_key_len, .salt_len = t->salt_len, .lease_first = 1,
+		.proto = o->ah ? IPPROTO_AH : IPPROTO_ESP,
 		.lease_last = o->lease ? o->lease : 1000000,
 	};
 
@@ -167,6 +169,8 @@ void pair_open(struct pair *p, const struct pair_opts *o)
 	const struct xesp_selector allowed[] = {
 		pair_selector("10.2.0.0/24", "10.1.0.0/24"),
 		pair_selector("2001:db8:2::/48", "2001:db8:1::/48"),
+		pair_selector("192.0.2.2/32", "192.0.2.1/32"),
+		pair_selector("2001:db8::2/128", "2001:db8::1/128"),
 	};
 	struct fault f = { "" };
 	uint32_t words = 2;
@@ -182,7 +186,7 @@ void pair_open(struct pair *p, const struct pair_opts *o)
 	must(sad_open(&p->sad, &p->st, PAIR_WORKERS, &engine_openssl, &f), &f, "SAD");
 	must(sad_tunnel_set(p->sad, &p->tunnel_out, &f), &f, "tunnel 1");
 	must(sad_tunnel_set(p->sad, &p->tunnel_in, &f), &f, "tunnel 2");
-	must(pair_allow(p, PAIR_TUNNEL_IN, allowed, 2), &f, "selectors");
+	must(pair_allow(p, PAIR_TUNNEL_IN, allowed, o->mode ? 4 : 2), &f, "selectors");
 	must(sad_add(p->sad, &p->out, &f), &f, "SA 1");
 	must(sad_add(p->sad, &p->in, &f), &f, "SA 2");
 	must(esp_worker_open(&p->w, p->sad, PAIR_MAIN, &f), &f, "worker");

@@ -5,8 +5,8 @@
  * The window is asked before the ICV is computed, so that replays cost little, and marked only
  * after, so that a forger cannot move it. What was decrypted and then refused is wiped.
  */
-#include <openssl/crypto.h>
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 #include "crypto/transform.h"
@@ -40,6 +40,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 	struct sa *sa = NULL;
 	uint32_t id = 0;
 
+	w->has_ah = false;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 
@@ -52,11 +53,33 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 			t = sa && sa->dir == XESP_DIR_IN ? sad_tunnel(w->sad, sa->tunnel) : NULL;
 		}
 		w->x[i].tunnel = t;
+		w->x[i].transport = t && t->mode == XESP_MODE_TRANSPORT;
+		w->has_ah |= t && sa->proto == IPPROTO_AH;
 		if (t)
 			p->sa = sa;
 		else
 			stage_drop(w, p, XESP_DROP_NO_SA);
 	}
+}
+
+/* Bytes from the start of the ESP or AH header to its sequence number; the SPI is before it. */
+static uint32_t seq_at(const struct sa *sa)
+{
+	return sa->proto == IPPROTO_AH ? AH_SEQ_AT : 4;
+}
+
+static enum xesp_drop find_text(const struct pkt *p, struct stage_pkt *x)
+{
+	const struct transform *t = p->sa->transform;
+
+	x->text_len = p->len - p->l4_off;
+	if (x->text_len < ESP_HDR_LEN + t->iv_len + ESP_TRAILER_LEN + t->icv_len)
+		return XESP_DROP_ESP_SHORT;
+	x->text_len -= ESP_HDR_LEN + t->iv_len + t->icv_len;
+	if (t->nonce == TRANSFORM_RANDOM_IV && x->text_len % t->align)
+		return XESP_DROP_ESP_SHORT;
+	x->text = p->l3 + p->l4_off + ESP_HDR_LEN + t->iv_len;
+	return XESP_DROP_NONE;
 }
 
 /*
@@ -68,7 +91,7 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct stage_pkt *x = &w->x[i];
 		struct pkt *p = &b->pkt[i];
-		const struct transform *tf;
+		enum xesp_drop why;
 		struct outer o;
 		uint32_t spi;
 
@@ -80,12 +103,14 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 			continue;
 		}
 		p->len = o.len; /* Ethernet may have padded it */
-		if (o.len - p->l4_off < ESP_HDR_LEN) {
+		if (o.len - p->l4_off < (p->sa->proto == IPPROTO_AH ? AH_FIXED_LEN : ESP_HDR_LEN)) {
+			const bool ah = p->sa->proto == IPPROTO_AH;
+
 			p->sa = NULL;
-			stage_drop(w, p, XESP_DROP_ESP_SHORT);
+			stage_drop(w, p, ah ? XESP_DROP_BAD_AH : XESP_DROP_ESP_SHORT);
 			continue;
 		}
-		memcpy(&spi, p->l3 + p->l4_off, sizeof(spi));
+		memcpy(&spi, p->l3 + p->l4_off + seq_at(p->sa) - 4, sizeof(spi));
 		if (spi != p->sa->spi || !outer_is_for(&o, x->tunnel)) {
 			p->sa = NULL;
 			stage_drop(w, p, XESP_DROP_NO_SA);
@@ -95,19 +120,10 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 			stage_drop(w, p, XESP_DROP_LIFETIME);
 			continue;
 		}
-		tf = p->sa->transform;
 		x->outer_tos = o.tos;
-		x->text_len = o.len - p->l4_off;
-		if (x->text_len < ESP_HDR_LEN + tf->iv_len + ESP_TRAILER_LEN + tf->icv_len) {
-			stage_drop(w, p, XESP_DROP_ESP_SHORT);
-			continue;
-		}
-		x->text_len -= ESP_HDR_LEN + tf->iv_len + tf->icv_len;
-		if (tf->nonce == TRANSFORM_RANDOM_IV && x->text_len % tf->align) {
-			stage_drop(w, p, XESP_DROP_ESP_SHORT);
-			continue;
-		}
-		x->text = p->l3 + p->l4_off + ESP_HDR_LEN + tf->iv_len;
+		why = p->sa->proto == IPPROTO_AH ? ah_check(p, x) : find_text(p, x);
+		if (why != XESP_DROP_NONE)
+			stage_drop(w, p, why);
 	}
 }
 
@@ -119,7 +135,7 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 
 		if (stage_skips(p))
 			continue;
-		p->seq = replay_infer(p->sa, wire_get32(p->l3 + p->l4_off + 4));
+		p->seq = replay_infer(p->sa, wire_get32(p->l3 + p->l4_off + seq_at(p->sa)));
 		why = replay_check(p->sa, p->seq);
 		if (why == XESP_DROP_REPLAY_OLD)
 			replay_count_old(p->sa, p->seq);
@@ -130,11 +146,15 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 
 static void decrypt(struct esp_worker *w, struct batch *b)
 {
+	if (w->has_ah)
+		ah_open(w, b);
 	job_make(w, b);
 	w->engine->decrypt(w->job, w->jobs_n);
 	for (uint32_t k = 0; k < w->jobs_n; k++)
 		if (!w->job[k].ok)
 			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_BAD_ICV);
+	if (w->has_ah)
+		ah_opened(w, b);
 }
 
 /* An authentic packet counts towards its SA's lifetime; after the first beyond it none follows. */
@@ -196,22 +216,57 @@ static bool padding_is_right(const uint8_t *trailer, uint32_t pad_len)
 	return !wrong;
 }
 
-static enum xesp_drop strip_trailer(struct pkt *p, struct stage_pkt *x)
+static enum xesp_drop find_payload(const struct pkt *p, const struct stage_pkt *x,
+				   struct payload *pay)
 {
 	const uint8_t *trailer = x->text + x->text_len - ESP_TRAILER_LEN;
-	uint32_t pad_len = trailer[0], payload;
-	uint8_t next = trailer[1];
+	uint32_t pad_len = trailer[0];
 
+	if (p->sa->proto == IPPROTO_AH) {
+		ah_payload(p, pay);
+		return XESP_DROP_NONE;
+	}
 	if (pad_len > x->text_len - ESP_TRAILER_LEN || !padding_is_right(trailer, pad_len))
 		return XESP_DROP_BAD_PADDING;
-	if (next == ESP_NEXT_NONE)
+	*pay = (struct payload){ x->text, x->text_len - ESP_TRAILER_LEN - pad_len, trailer[1] };
+	return XESP_DROP_NONE;
+}
+
+/* Tunnel mode. The packet may be shorter than the payload: traffic flow padding, RFC 4303 section 2.7. */
+static bool take_inner(struct pkt *p, struct stage_pkt *x, const struct payload *pay)
+{
+	if (!inner_parse(&x->inner, pay->at, pay->len) ||
+	    pay->next != (x->inner.version == 4 ? ESP_NEXT_IP4 : ESP_NEXT_IP6))
+		return false;
+	p->l3 = pay->at;
+	return true;
+}
+
+/* Transport mode: the packet's own headers close up with what was behind ESP or AH. */
+static bool close_up(struct pkt *p, struct stage_pkt *x, const struct payload *pay)
+{
+	struct transport_place place;
+	uint8_t *ip = pay->at - p->l4_off;
+	uint32_t len = p->l4_off + pay->len;
+
+	if (!transport_find_header(&place, p->l3, p->l4_off))
+		return false;
+	transport_move(ip, p->l3, &place, pay->next, len);
+	p->l3 = ip;
+	return inner_parse(&x->inner, ip, len);
+}
+
+static inline enum xesp_drop strip(struct pkt *p, struct stage_pkt *x)
+{
+	struct payload pay;
+	enum xesp_drop why = find_payload(p, x, &pay);
+
+	if (why != XESP_DROP_NONE)
+		return why;
+	if (pay.next == ESP_NEXT_NONE)
 		return XESP_DROP_DUMMY;
-	payload = x->text_len - ESP_TRAILER_LEN - pad_len;
-	/* The packet may be shorter than the payload: traffic flow padding, RFC 4303 section 2.7. */
-	if (!inner_parse(&x->inner, x->text, payload) ||
-	    next != (x->inner.version == 4 ? ESP_NEXT_IP4 : ESP_NEXT_IP6))
+	if (x->transport ? !close_up(p, x, &pay) : !take_inner(p, x, &pay))
 		return XESP_DROP_BAD_INNER;
-	p->l3 = x->text;
 	p->len = x->inner.len;
 	p->inner_len = x->inner.len;
 	return XESP_DROP_NONE;
@@ -225,7 +280,7 @@ static void strip_trailers(struct esp_worker *w, struct batch *b)
 
 		if (stage_skips(p))
 			continue;
-		why = strip_trailer(p, &w->x[i]);
+		why = strip(p, &w->x[i]);
 		if (why != XESP_DROP_NONE)
 			wipe_and_drop(w, p, &w->x[i], why);
 	}
@@ -289,7 +344,7 @@ static void carry_ecn(struct esp_worker *w, struct batch *b)
 		struct pkt *p = &b->pkt[i];
 		uint8_t ecn;
 
-		if (stage_skips(p))
+		if (stage_skips(p) || x->transport) /* then there is one header, and its ECN is the packet's */
 			continue;
 		ecn = ecn_decap(x->outer_tos & ECN_MASK, x->inner.tos & ECN_MASK);
 		if (ecn == ECN_DROP)

@@ -25,5 +25,7 @@ bool dummy_make(struct pkt *p, const struct dummy_room *room, uint32_t tunnel, u
 
 uint32_t dummy_size(const struct tunnel *t, const struct sa *sa, uint32_t outer)
 {
-	return size_fits(t, sa->transform, outer);
+	const struct geometry g = size_of(t, sa->transform);
+
+	return size_fits(&g, outer);
 }

@@ -5,6 +5,7 @@
  * Whatever can refuse a packet comes before it is given a sequence number, and nothing is written
  * before that either: a refused packet can still be quoted to its sender.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "esp/balance.h"
@@ -15,6 +16,7 @@
 #include "esp/size.h"
 #include "esp/stage.h"
 #include "esp/wire.h"
+#include "libxesp/addr.h"
 #include "sad/lease.h"
 #include "sad/lifetime.h"
 #include "sad/sa.h"
@@ -35,9 +37,11 @@ struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, ui
 static void find_sas(struct esp_worker *w, struct batch *b)
 {
 	const struct tunnel *t = NULL;
+	struct geometry g = { 0 };
 	struct sa *sa = NULL;
 	uint32_t id = 0;
 
+	w->has_ah = false;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 
@@ -48,9 +52,14 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 			id = p->id;
 			t = sad_tunnel(w->sad, id);
 			sa = stage_outbound(w, t, id);
+			if (sa)
+				g = size_of(t, sa->transform);
+			w->has_ah |= g.ah;
 		}
 		p->sa = sa;
 		w->x[i].tunnel = t;
+		w->x[i].g = g;
+		w->x[i].place = (struct transport_place){ 0 };
 		if (!sa)
 			stage_drop(w, p, XESP_DROP_NO_SA_OUT);
 		else if (lifetime_is_over(sa, w->now_ns))
@@ -65,6 +74,22 @@ static void describe_dummy(struct pkt *p, struct inner *in)
 	p->inner_len = 0;
 }
 
+/*
+ * Transport mode is for whole packets of this machine, RFC 4303 section 3.3.4. What came from the
+ * wire with our address as its source is forged, and would get our word for it.
+ */
+static void place_in_own(struct esp_worker *w, struct pkt *p, struct stage_pkt *x)
+{
+	if (!p->local || !transport_is_between(p->l3, x->tunnel) ||
+	    !transport_find_place(&x->place, p->l3, &x->inner)) {
+		stage_drop(w, p, XESP_DROP_NOT_OWN);
+		return;
+	}
+	x->g.hdr = x->g.own = x->place.len;
+	if (p->sa->proto == IPPROTO_AH && !ah_takes(p->l3, x->place.len))
+		stage_drop(w, p, XESP_DROP_MALFORMED_IP);
+}
+
 static void parse(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -75,6 +100,8 @@ static void parse(struct esp_worker *w, struct batch *b)
 			continue;
 		if (p->dummy) {
 			describe_dummy(p, in);
+			if (w->x[i].g.transport || w->x[i].g.ah)
+				stage_drop(w, p, XESP_DROP_NOT_OWN); /* it has no header of its own */
 			continue;
 		}
 		if (!inner_parse(in, p->l3, p->len)) {
@@ -83,31 +110,58 @@ static void parse(struct esp_worker *w, struct batch *b)
 		}
 		p->len = in->len; /* Ethernet may have padded it */
 		p->inner_len = in->len;
-		if (in->ttl <= 1 && !p->local)
+		if (in->ttl <= 1 && !p->local) {
 			stage_drop(w, p, XESP_DROP_TTL_EXPIRED);
+			continue;
+		}
+		if (w->x[i].g.transport)
+			place_in_own(w, p, &w->x[i]);
 	}
 }
 
 /* RFC 4301 section 8.2.1: the largest inner packet that fits, to the byte. */
-static uint32_t inner_mtu(const struct pkt *p, const struct tunnel *t, uint32_t mtu, uint8_t version)
+static uint32_t inner_mtu(const struct stage_pkt *x, uint32_t mtu)
 {
-	uint32_t least = version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN;
-	uint32_t fits = size_fits(t, p->sa->transform, mtu);
+	uint32_t least = x->inner.version == 6 ? IP6_MTU_MIN : IP4_MTU_MIN;
+	uint32_t fits = size_fits(&x->g, mtu);
 
 	return fits < least ? least : fits;
 }
 
 /* RFC 4303 section 2.7: padded to what was asked for, but never beyond what the path takes. */
-static uint32_t tfc_len(const struct pkt *p, const struct tunnel *t, uint32_t mtu)
+static uint32_t tfc_len(const struct pkt *p, const struct stage_pkt *x, uint32_t mtu)
 {
-	uint32_t fits, want = t->tfc;
+	uint32_t fits, want = x->tunnel->tfc;
 
-	if (want <= p->len || p->probe)
+	/* AH has no padding, and in transport mode the receiver could not tell it from payload. */
+	if (want <= p->len || p->probe || x->g.ah || x->g.transport)
 		return p->len;
-	fits = size_fits(t, p->sa->transform, mtu);
+	fits = size_fits(&x->g, mtu);
 	if (want > fits)
 		want = fits;
 	return want > p->len ? want : p->len;
+}
+
+/*
+ * False: too big, and p->drop is set. In transport mode what is protected is the whole packet, RFC
+ * 4303 section 3.3.4: its sender, who is us, fragments it afterwards, to p->mtu.
+ */
+static bool cut_later(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
+		      uint32_t total, uint32_t mtu)
+{
+	bool may_cut = x->inner.version == 6 || !x->inner.df;
+
+	if (x->g.transport && may_cut && total <= UINT16_MAX) {
+		p->mtu = mtu;
+		return true;
+	}
+	p->mtu = inner_mtu(x, mtu);
+	p->fragment = !x->g.transport && !x->inner.df;
+	if (p->fragment)
+		p->drop = XESP_DROP_TOO_BIG; /* not lost: see esp.h */
+	else
+		stage_drop(w, p, XESP_DROP_TOO_BIG);
+	return false;
 }
 
 static void check_size(struct esp_worker *w, struct batch *b)
@@ -120,22 +174,16 @@ static void check_size(struct esp_worker *w, struct batch *b)
 		if (stage_skips(p))
 			continue;
 		mtu = __atomic_load_n(&x->tunnel->mtu, __ATOMIC_RELAXED);
-		x->payload_len = tfc_len(p, x->tunnel, mtu);
-		padded_len = size_padded(p->sa->transform, x->payload_len);
-		over = size_overhead(x->tunnel, p->sa->transform);
-		if (over + padded_len > mtu && !p->probe) {
-			p->mtu = inner_mtu(p, x->tunnel, mtu, x->inner.version);
-			p->fragment = !x->inner.df;
-			if (p->fragment)
-				p->drop = XESP_DROP_TOO_BIG; /* not lost: see esp.h */
-			else
-				stage_drop(w, p, XESP_DROP_TOO_BIG);
+		x->payload_len = tfc_len(p, x, mtu) - x->g.own;
+		padded_len = size_padded(&x->g, x->payload_len);
+		over = size_overhead(&x->g);
+		if (over + padded_len > mtu && !p->probe &&
+		    !cut_later(w, p, x, over + padded_len, mtu))
 			continue;
-		}
-		x->pad_len = (uint8_t)(padded_len - x->payload_len - ESP_TRAILER_LEN);
+		x->pad_len = (uint8_t)(padded_len - x->payload_len - x->g.trailer);
 		x->text_len = padded_len;
-		if ((uint32_t)(p->l3 - p->head) < over - p->sa->transform->icv_len ||
-		    (uint32_t)(p->end - p->l3) < padded_len + p->sa->transform->icv_len)
+		if ((uint32_t)(p->l3 - p->head) < over - x->g.post - x->g.own ||
+		    (uint32_t)(p->end - p->l3) < x->g.own + padded_len + x->g.post)
 			stage_drop(w, p, XESP_DROP_NO_TAILROOM);
 	}
 }
@@ -219,9 +267,11 @@ static void take_numbers(struct esp_worker *w, struct batch *b)
 	}
 }
 
-static uint8_t next_header(const struct inner *in)
+static uint8_t next_header(const struct stage_pkt *x)
 {
-	switch (in->version) {
+	if (x->g.transport)
+		return x->place.next;
+	switch (x->inner.version) {
 	case 4:
 		return ESP_NEXT_IP4;
 	case 6:
@@ -230,16 +280,17 @@ static uint8_t next_header(const struct inner *in)
 	return ESP_NEXT_NONE; /* RFC 4303 section 2.6 */
 }
 
-static void write_trailer(const struct stage_pkt *x, const struct pkt *p)
+/* Of a payload that has `have` bytes so far. */
+static void write_trailer(const struct stage_pkt *x, uint32_t have)
 {
 	static const uint8_t padding[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-	uint8_t *at = p->l3 + x->payload_len;
+	uint8_t *at = x->text + x->payload_len;
 
-	if (x->payload_len > p->len)
-		memset(p->l3 + p->len, 0, x->payload_len - p->len);
+	if (x->payload_len > have)
+		memset(x->text + have, 0, x->payload_len - have);
 	memcpy(at, padding, x->pad_len); /* RFC 4303 section 2.4; pad_len is below the alignment */
 	at[x->pad_len] = x->pad_len;
-	at[x->pad_len + 1] = next_header(&x->inner);
+	at[x->pad_len + 1] = next_header(x);
 }
 
 /* False: no IV to be had. */
@@ -255,6 +306,27 @@ static bool write_iv(struct esp_worker *w, const struct pkt *p, uint8_t *iv)
 	return true;
 }
 
+/* The headers before ESP or AH are the packet's own: they move out of its way. */
+static void move_own(struct pkt *p, const struct stage_pkt *x, uint32_t len)
+{
+	uint8_t *own = p->l3;
+
+	p->l3 -= x->g.pre;
+	transport_move(p->l3, own, &x->place, p->sa->proto, len);
+}
+
+static void write_outer(struct pkt *p, const struct stage_pkt *x)
+{
+	static const struct transport_place outer4 = { .len = 20, .next_at = 9 };
+	static const struct transport_place outer6 = { .len = 40, .next_at = 6 };
+
+	p->l3 -= (uint32_t)x->g.pre + x->g.hdr;
+	outer_write(p, x->tunnel, &x->inner);
+	if (x->g.ah) /* the template is ESP's */
+		transport_move(p->l3, p->l3, p->l3[0] >> 4 == 6 ? &outer6 : &outer4, IPPROTO_AH,
+			       p->len);
+}
+
 /* Headers before the packet, trailer behind it. */
 static void lay_out(struct esp_worker *w, struct batch *b)
 {
@@ -262,24 +334,30 @@ static void lay_out(struct esp_worker *w, struct batch *b)
 		struct stage_pkt *x = &w->x[i];
 		struct pkt *p = &b->pkt[i];
 		uint8_t *esp;
+		uint32_t have;
 
 		if (stage_skips(p))
 			continue;
 		if (!p->local)
 			inner_decrement_ttl(p->l3, &x->inner);
-		write_trailer(x, p);
-		x->text = p->l3;
-		esp = x->text - p->sa->transform->iv_len - ESP_HDR_LEN;
-		memcpy(esp, &p->sa->spi, 4);
-		wire_put32(esp + 4, (uint32_t)p->seq);
-		if (!write_iv(w, p, esp + ESP_HDR_LEN)) {
-			stage_drop(w, p, XESP_DROP_CRYPTO_FAILED);
+		x->text = p->l3 + x->g.own;
+		esp = x->text - x->g.pre;
+		have = p->len - x->g.own;
+		p->len = size_overhead(&x->g) + x->text_len;
+		p->l4_off = x->g.hdr;
+		if (x->g.transport)
+			move_own(p, x, p->len);
+		else
+			write_outer(p, x);
+		if (x->g.ah) {
+			ah_write(w, p, x, next_header(x));
 			continue;
 		}
-		p->l3 = esp - x->tunnel->header_len;
-		p->len = size_overhead(x->tunnel, p->sa->transform) + x->text_len;
-		p->l4_off = x->tunnel->header_len;
-		outer_write(p, x->tunnel, &x->inner);
+		write_trailer(x, have);
+		memcpy(esp, &p->sa->spi, 4);
+		wire_put32(esp + 4, (uint32_t)p->seq);
+		if (!write_iv(w, p, esp + ESP_HDR_LEN))
+			stage_drop(w, p, XESP_DROP_CRYPTO_FAILED);
 	}
 }
 
@@ -290,6 +368,8 @@ static void encrypt(struct esp_worker *w, struct batch *b)
 	for (uint32_t k = 0; k < w->jobs_n; k++)
 		if (!w->job[k].ok)
 			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_CRYPTO_FAILED);
+	if (w->has_ah)
+		ah_finish(w, b);
 }
 
 void esp_encap(struct esp_worker *w, struct batch *b)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* job.c - see job.h. */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "crypto/transform.h"
@@ -95,6 +96,9 @@ void job_make(struct esp_worker *w, const struct batch *b)
 		if (stage_skips(p))
 			continue;
 		w->job_pkt[w->jobs_n] = (uint16_t)i;
-		set_job(&w->job[w->jobs_n++], p, &w->x[i], w->worker);
+		if (p->sa->proto == IPPROTO_AH)
+			ah_job(w, &w->job[w->jobs_n++], p, &w->x[i]);
+		else
+			set_job(&w->job[w->jobs_n++], p, &w->x[i], w->worker);
 	}
 }

@@ -148,13 +148,14 @@ static bool may_be_tcp(const uint8_t *ip, uint8_t version)
 static uint32_t most_for(const struct esp_worker *w, const struct tunnel *t, uint8_t version)
 {
 	const struct sa *sa = t->sa_out ? sad_find(w->sad, t->sa_out) : NULL;
+	struct geometry g;
 
 	if (t->mss > XESP_MSS_AUTO)
 		return t->mss;
 	if (!sa || sa->dir != XESP_DIR_OUT)
 		return 0;
-	return mss_of_mtu(size_fits(t, sa->transform, __atomic_load_n(&t->mtu, __ATOMIC_RELAXED)),
-			  version);
+	g = size_of(t, sa->transform);
+	return mss_of_mtu(size_fits(&g, __atomic_load_n(&t->mtu, __ATOMIC_RELAXED)), version);
 }
 
 void mss_clamp_batch(const struct esp_worker *w, struct batch *b)

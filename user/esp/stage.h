@@ -11,10 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "crypto/engine.h"
+#include "esp/ah.h"
 #include "esp/inner.h"
 #include "esp/iv.h"
 #include "esp/pkt.h"
 #include "esp/size.h"
+#include "esp/transport.h"
 
 struct groups;
 struct lease_desk;
@@ -35,7 +37,17 @@ struct stage_pkt {
 	uint32_t payload_len; /* encap: the packet, and TFC padding behind it */
 	uint8_t outer_tos; /* decap */
 	uint8_t pad_len;   /* encap */
+	bool transport;    /* decap; encap has it in g */
+	struct geometry g; /* encap */
+	struct transport_place place; /* encap, in transport mode; else all zero */
 	struct inner inner;
+};
+
+/* Decap: what ESP or AH protected. */
+struct payload {
+	uint8_t *at;
+	uint32_t len;
+	uint8_t next; /* protocol */
 };
 
 struct esp_worker {
@@ -52,6 +64,8 @@ struct esp_worker {
 	struct engine_job job[BATCH_MAX];  /* without gaps */
 	uint16_t job_pkt[BATCH_MAX];       /* place in the batch of each job */
 	struct iv_pool ivs;
+	bool has_ah;                       /* this batch */
+	struct ah_aside ah[BATCH_MAX];     /* by place in the batch */
 };
 
 static inline bool stage_skips(const struct pkt *p)

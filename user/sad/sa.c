@@ -54,7 +54,8 @@ compare:
 
 static int check_values(const struct transform *t, const struct xesp_keymsg_sa *m, struct fault *f)
 {
-	if (!t || !t->alg)
+	/* AH has no cipher, RFC 4302, and ESP has one, if only NULL. */
+	if (!t || !t->alg != (m->proto == IPPROTO_AH))
 		return fault_set(f, -EINVAL, "algorithm %u with integrity %u is not known here",
 				 m->alg, m->auth);
 	if ((size_t)m->key_len + m->auth_key_len > sizeof(m->key) ||
@@ -168,6 +169,7 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->spi = m->spi;
 	sa->dir = m->dir;
 	sa->esn = m->esn;
+	sa->proto = m->proto;
 	memcpy(sa->salt, m->salt, sizeof(sa->salt));
 	sa->cold.engine = from->engine;
 	sa->cold.workers_n = from->workers_n;

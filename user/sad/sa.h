@@ -82,7 +82,8 @@ struct sa {
 	uint8_t dir; /* enum xesp_dir */
 	uint8_t esn;
 	uint8_t life; /* enum sa_life */
-	uint8_t pad[5];
+	uint8_t proto; /* IPPROTO_ESP or IPPROTO_AH */
+	uint8_t pad[4];
 	struct sa_cold cold;
 	struct sa_limits limits;
 	struct engine_key *key[]; /* by worker */

@@ -107,6 +107,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		.tfc = m->tfc,
 		.icmp_check = m->icmp_check,
 		.mss = m->mss,
+		.mode = m->mode,
 		.local = m->local,
 		.as_told = *m,
 	};

@@ -28,6 +28,7 @@ struct tunnel {
 	uint8_t ecn;       /* enum xesp_ecn */
 	uint8_t icmp_check; /* RFC 4301 section 6.2 */
 	uint16_t mss;       /* XESP_MSS_OFF, XESP_MSS_AUTO, or a value */
+	uint8_t mode;      /* enum xesp_mode */
 	uint8_t header[40]; /* outer header without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
 	struct xesp_addr local;

@@ -23,7 +23,8 @@ static uint32_t inner_mtu(const struct daemon *d, uint32_t id, uint32_t mtu)
 	const struct sa *sa = t->sa_out ? sad_find(d->sad, t->sa_out) : NULL;
 	const struct transform *x = sa ? sa->transform :
 					 transform_find(XESP_ALG_AES_CBC, XESP_AUTH_HMAC_SHA2_512_256);
-	uint32_t fits = size_fits(t, x, mtu);
+	const struct geometry g = size_of(t, x);
+	uint32_t fits = size_fits(&g, mtu);
 
 	return fits < MTU_MIN ? MTU_MIN : fits;
 }
