@@ -40,6 +40,7 @@ struct cached {
 	struct fib_hop hop;
 	uint32_t neigh; /* index + 1 of a neighbour that is stale, else 0 */
 	uint8_t verdict;
+	uint8_t from; /* enum fib_from */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct cached) == 64, "the usual packet costs one cache line");
@@ -168,7 +169,7 @@ static enum fib_verdict resolve(struct fib_worker *w, const struct view *v, stru
 	c->generation = 0;
 	c->neigh = 0;
 	if (!classify(&c->dst, p, &verdict)) {
-		r = route_table_lookup(p->routes, &c->dst);
+		r = route_table_lookup(p->routes, &c->dst, c->from == FIB_OURS);
 		if (r && r->kind == ROUTE_FORWARD) {
 			h = &p->hops[route_table_pick(p->routes, r, &c->dst)];
 			if (h->ready)
@@ -184,25 +185,28 @@ static enum fib_verdict resolve(struct fib_worker *w, const struct view *v, stru
 	return verdict;
 }
 
-static bool is_cached(const struct cached *c, const struct view *v, const struct xesp_addr *dst)
+static bool is_cached(const struct cached *c, const struct view *v, const struct xesp_addr *dst,
+		      enum fib_from from)
 {
-	return c->generation == v->generation && addr_same(&c->dst, dst);
+	return c->generation == v->generation && addr_same(&c->dst, dst) && c->from == from;
 }
 
 /* Apart from fib_lookup(), so that the usual packet does not pay for its registers. */
 static __attribute__((noinline)) const struct cached *look_up(struct fib_worker *w,
 							      const struct view *v,
 							      struct cached_set *set,
-							      const struct xesp_addr *dst)
+							      const struct xesp_addr *dst,
+							      enum fib_from from)
 {
 	set->way[1] = set->way[0];
 	set->way[0].dst = *dst;
+	set->way[0].from = (uint8_t)from;
 	set->way[0].verdict = (uint8_t)resolve(w, v, &set->way[0]);
 	return &set->way[0];
 }
 
 enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_addr *dst,
-			    struct fib_hop *hop)
+			    enum fib_from from, struct fib_hop *hop)
 {
 	struct fib_worker *w = &f->workers[worker];
 	const struct cached *c;
@@ -213,12 +217,12 @@ enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_ad
 		fib_idle(f, worker, false);
 	v = __atomic_load_n(&f->view, __ATOMIC_SEQ_CST); /* partners: publish(), fib_idle() */
 	set = &w->cache[hash_addr(dst, 0, f->seed) % CACHE_SETS];
-	if (is_cached(&set->way[0], v, dst))
+	if (is_cached(&set->way[0], v, dst, from))
 		c = &set->way[0];
-	else if (is_cached(&set->way[1], v, dst))
+	else if (is_cached(&set->way[1], v, dst, from))
 		c = &set->way[1];
 	else
-		c = look_up(w, v, set, dst);
+		c = look_up(w, v, set, dst, from);
 	if (c->neigh)
 		neigh_table_use(v->neighs->table, c->neigh - 1);
 	if (c->verdict == FIB_SEND)
@@ -391,7 +395,8 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 }
 
 /* NULL: the mirror names no attached interface for it. */
-static const struct nexthop *find_hop(const struct fib *f, const struct xesp_addr *dst)
+static const struct nexthop *find_hop(const struct fib *f, const struct xesp_addr *dst,
+				      enum fib_from from)
 {
 	const struct paths *p = f->view->paths;
 	enum fib_verdict verdict;
@@ -400,7 +405,7 @@ static const struct nexthop *find_hop(const struct fib *f, const struct xesp_add
 
 	if (classify(dst, p, &verdict))
 		return NULL;
-	r = route_table_lookup(p->routes, dst);
+	r = route_table_lookup(p->routes, dst, from == FIB_OURS);
 	if (!r || r->kind != ROUTE_FORWARD)
 		return NULL;
 	h = &p->hops[route_table_pick(p->routes, r, dst)];
@@ -409,7 +414,7 @@ static const struct nexthop *find_hop(const struct fib *f, const struct xesp_add
 
 bool fib_port_of(const struct fib *f, const struct xesp_addr *dst, uint32_t *port)
 {
-	const struct nexthop *h = find_hop(f, dst);
+	const struct nexthop *h = find_hop(f, dst, FIB_FORWARDED);
 
 	if (h)
 		*port = h->out.port;
@@ -418,7 +423,7 @@ bool fib_port_of(const struct fib *f, const struct xesp_addr *dst, uint32_t *por
 
 void fib_want(struct fib *f, const struct xesp_addr *dst)
 {
-	const struct nexthop *h = find_hop(f, dst);
+	const struct nexthop *h = find_hop(f, dst, FIB_OURS);
 	struct neigh_key k;
 	uint8_t mac[6];
 	uint32_t index;

@@ -5,7 +5,7 @@
  * Why it exists: the fast path writes Ethernet frames itself, and asking the kernel per packet
  * would cost more than the encryption. The main thread follows rtnetlink (links, addresses,
  * routes, rules, neighbours) and publishes immutable snapshots; workers look up without locks.
- * What the mirror cannot decide (policy rules beyond the default ones, routes of types it does
+ * What the mirror cannot decide (rules that look at more than our mark, routes of types it does
  * not know, no neighbour yet, an interface that is not attached) it gives to the slow path, where
  * the kernel decides. VLAN interfaces above an attached one are resolved to it and their tags.
  */
@@ -21,6 +21,19 @@ struct fault;
 struct fib;
 
 #define FIB_L2_MAX 22 /* Ethernet and two VLAN tags */
+
+/*
+ * The mark of what xesp sends itself (raw sockets: SO_MARK), so that `ip rule` can tell tunnels'
+ * packets from what belongs into a tunnel: "not fwmark FIB_MARK/FIB_MARK_MASK lookup ..." leads the
+ * latter into xesp0.
+ */
+#define FIB_MARK 0x65730000
+#define FIB_MARK_MASK 0xffff0000
+
+enum fib_from {
+	FIB_FORWARDED, /* somebody's packet, without a mark */
+	FIB_OURS,      /* an outer packet: carries FIB_MARK */
+};
 
 enum fib_verdict {
 	FIB_SEND,    /* the next hop is known: write l2 before the packet, send on port */
@@ -57,7 +70,7 @@ int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fa
  * thread asks the kernel to resolve it (NTF_USE), at most once a second per neighbour.
  */
 enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_addr *dst,
-			    struct fib_hop *hop);
+			    enum fib_from from, struct fib_hop *hop);
 
 /*
  * As sad_quiescent() and sad_idle(): a snapshot is freed once every worker that is not idle has

@@ -16,6 +16,7 @@
 
 #include "fib/mirror.h"
 #include "fib/parse.h"
+#include "fib/rule.h"
 #include "fib/rtnl.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
@@ -35,11 +36,7 @@ enum step {
 	STEP_LINKS,
 	STEP_RULES4,
 	STEP_RULES6,
-	STEP_LOCAL4,
-	STEP_MAIN4,
-	STEP_DEFAULT4,
-	STEP_LOCAL6,
-	STEP_MAIN6,
+	STEP_ROUTES, /* once for each place of the plan that the rules gave */
 	STEP_NEIGHBOURS,
 	STEPS_N /* no dump is running */
 };
@@ -47,22 +44,13 @@ enum step {
 static const struct {
 	uint16_t type;
 	uint8_t family;
-	uint8_t table; /* of routes */
 } steps[STEPS_N] = {
-	[STEP_LINKS] = { RTM_GETLINK, AF_UNSPEC, 0 },
-	[STEP_RULES4] = { RTM_GETRULE, AF_INET, 0 },
-	[STEP_RULES6] = { RTM_GETRULE, AF_INET6, 0 },
-	[STEP_LOCAL4] = { RTM_GETROUTE, AF_INET, RT_TABLE_LOCAL },
-	[STEP_MAIN4] = { RTM_GETROUTE, AF_INET, RT_TABLE_MAIN },
-	[STEP_DEFAULT4] = { RTM_GETROUTE, AF_INET, RT_TABLE_DEFAULT },
-	[STEP_LOCAL6] = { RTM_GETROUTE, AF_INET6, RT_TABLE_LOCAL },
-	[STEP_MAIN6] = { RTM_GETROUTE, AF_INET6, RT_TABLE_MAIN },
-	[STEP_NEIGHBOURS] = { RTM_GETNEIGH, AF_UNSPEC, 0 },
+	[STEP_LINKS] = { RTM_GETLINK, AF_UNSPEC },
+	[STEP_RULES4] = { RTM_GETRULE, AF_INET },
+	[STEP_RULES6] = { RTM_GETRULE, AF_INET6 },
+	[STEP_ROUTES] = { RTM_GETROUTE, AF_UNSPEC },
+	[STEP_NEIGHBOURS] = { RTM_GETNEIGH, AF_UNSPEC },
 };
-
-/* Every IPv4 namespace has rules for local, main and default, IPv6 for local and main. */
-#define RULES4_N 3
-#define RULES6_N 2
 
 struct mirror {
 	struct neigh_book *book;
@@ -73,7 +61,9 @@ struct mirror {
 	struct mirror_model fresh; /* of the dump that is running */
 	enum step step;
 	uint32_t dump_seq;
-	uint32_t rules4_n, rules6_n;
+	struct rule_book rules;
+	struct rule_place places[RULE_PLACES_MAX];
+	uint32_t places_n, place; /* the one that is read */
 	bool neigh_dump; /* neighbours are part of the running dump */
 	bool neigh_lost; /* notifications were lost: the next dump has the neighbours too */
 	bool changed;    /* since the running dump began */
@@ -137,21 +127,29 @@ static void note_change(struct mirror *m)
 	set_due(m, since + SETTLE_MS < gap ? gap - since : SETTLE_MS);
 }
 
+static int append_route_header(struct nl_msg *msg, const struct rule_place *place)
+{
+	struct rtmsg route = { .rtm_family = place->ip4 ? AF_INET : AF_INET6 };
+	int err = nlmsg_append(msg, &route, sizeof(route), NLMSG_ALIGNTO);
+
+	/* Not rtm_table, which has room for 255 tables. */
+	return err ? err : nla_put_u32(msg, RTA_TABLE, place->table);
+}
+
 /* The fixed header of a dump request; all of them are zero but for the family and the table. */
-static int append_header(struct nl_msg *msg, enum step step)
+static int append_header(struct nl_msg *msg, const struct mirror *m)
 {
 	struct ifinfomsg link = { .ifi_family = AF_UNSPEC };
-	struct fib_rule_hdr rule = { .family = steps[step].family };
-	struct rtmsg route = { .rtm_family = steps[step].family, .rtm_table = steps[step].table };
+	struct fib_rule_hdr rule = { .family = steps[m->step].family };
 	struct ndmsg neigh = { .ndm_family = AF_UNSPEC };
 
-	switch (steps[step].type) {
+	switch (steps[m->step].type) {
 	case RTM_GETLINK:
 		return nlmsg_append(msg, &link, sizeof(link), NLMSG_ALIGNTO);
 	case RTM_GETRULE:
 		return nlmsg_append(msg, &rule, sizeof(rule), NLMSG_ALIGNTO);
 	case RTM_GETROUTE:
-		return nlmsg_append(msg, &route, sizeof(route), NLMSG_ALIGNTO);
+		return append_route_header(msg, &m->places[m->place]);
 	default:
 		return nlmsg_append(msg, &neigh, sizeof(neigh), NLMSG_ALIGNTO);
 	}
@@ -166,7 +164,7 @@ static int request_step(struct mirror *m)
 
 	if (!msg)
 		return -ENOMEM;
-	err = append_header(msg, m->step);
+	err = append_header(msg, m);
 	if (!err)
 		err = nl_send_auto(m->dump, msg);
 	m->dump_seq = nlmsg_hdr(msg)->nlmsg_seq;
@@ -194,7 +192,8 @@ static void start_dump(struct mirror *m)
 
 	mirror_model_fini(&m->fresh);
 	m->step = STEP_LINKS;
-	m->rules4_n = m->rules6_n = 0;
+	memset(&m->rules, 0, sizeof(m->rules));
+	m->places_n = m->place = 0;
 	m->changed = m->inconsistent = false;
 	m->neigh_dump = m->neigh_lost;
 	m->neigh_lost = false;
@@ -213,9 +212,8 @@ static void finish_dump(struct mirror *m)
 	m->took_ms = m->ended_ms - m->began_ms;
 	mirror_model_init(&m->fresh);
 
-	/* Without IPv6 in the kernel there are no rules, which is not a policy. */
-	fresh.policy4 |= m->rules4_n != RULES4_N;
-	fresh.policy6 |= m->rules6_n && m->rules6_n != RULES6_N;
+	fresh.policy4 = rule_book_is_policy(&m->rules, true);
+	fresh.policy6 = rule_book_is_policy(&m->rules, false);
 	link_list_sort(&fresh.links);
 	if (m->neigh_dump) {
 		neigh_book_sweep_end(m->book);
@@ -239,7 +237,14 @@ static void next_step(struct mirror *m)
 {
 	int err;
 
-	m->step++;
+	if (m->step == STEP_ROUTES && m->place + 1 < m->places_n)
+		m->place++;
+	else
+		m->step++;
+	if (m->step == STEP_ROUTES && !m->places_n) {
+		m->place = 0;
+		m->places_n = rule_book_plan(&m->rules, &m->fresh.routes, m->places);
+	}
 	if (m->step == STEP_NEIGHBOURS && !m->neigh_dump)
 		m->step++;
 	if (m->step == STEPS_N) {
@@ -273,37 +278,22 @@ static enum neigh_change take_neigh(struct mirror *m, const struct nlmsghdr *h)
 	return neigh_book_set(m->book, &k, state, has_mac ? mac : NULL);
 }
 
-static int take_rule(struct mirror *m, const struct nlmsghdr *h)
-{
-	const struct fib_rule_hdr *r = NLMSG_DATA(h);
-	bool ip4 = r->family == AF_INET;
-
-	if (ip4)
-		m->rules4_n++;
-	else
-		m->rules6_n++;
-	if (parse_rule_is_default(h))
-		return 0;
-	if (ip4)
-		m->fresh.policy4 = true;
-	else
-		m->fresh.policy6 = true;
-	return 0;
-}
-
 static int take_dumped(struct mirror *m, const struct nlmsghdr *h)
 {
+	struct rule rule;
 	struct link k;
 
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
 		return parse_link(h, &k) ? link_list_add(&m->fresh.links, &k) : 0;
 	case RTM_NEWRULE:
-		return h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct fib_rule_hdr)) ? take_rule(m, h)
-										 : 0;
+		if (h->nlmsg_len < NLMSG_LENGTH(sizeof(struct fib_rule_hdr)))
+			return 0;
+		parse_rule(h, &rule);
+		rule_book_add(&m->rules, &rule);
+		return 0;
 	case RTM_NEWROUTE:
-		/* Anything in table default: it is asked after main, which is not done here. */
-		return parse_route(h, &m->fresh.routes, &m->fresh.policy4);
+		return parse_route(h, &m->places[m->place], &m->fresh.routes);
 	case RTM_NEWNEIGH:
 		take_neigh(m, h);
 		return 0;

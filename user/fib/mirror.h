@@ -25,7 +25,7 @@ struct mirror;
 struct mirror_model {
 	struct link_list links;
 	struct route_list routes;
-	bool policy4, policy6; /* rules or tables that this mirror does not follow */
+	bool policy4, policy6; /* rules that this mirror does not follow */
 };
 
 void mirror_model_init(struct mirror_model *m);

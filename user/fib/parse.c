@@ -12,6 +12,7 @@
 #include <netlink/msg.h>
 #include <string.h>
 
+#include "fib/fib.h"
 #include "fib/parse.h"
 #include "libxesp/addr.h"
 
@@ -183,8 +184,9 @@ static enum route_kind kind_of(const struct rtmsg *m)
 	case RTN_BLACKHOLE:
 	case RTN_UNREACHABLE:
 	case RTN_PROHIBIT:
-	case RTN_THROW: /* to table default, which has no routes, or everything is ROUTE_SLOW */
 		return ROUTE_NONE;
+	case RTN_THROW:
+		return ROUTE_THROW;
 	default:
 		return ROUTE_SLOW;
 	}
@@ -200,14 +202,7 @@ static uint8_t preference_of(struct nlattr *pref)
 	return value == ICMPV6_ROUTER_PREF_LOW ? 2 : 1;
 }
 
-static enum route_space space_of(uint8_t family, uint32_t table)
-{
-	if (family == AF_INET)
-		return ROUTE_SPACE_4;
-	return table == RT_TABLE_LOCAL ? ROUTE_SPACE_6_LOCAL : ROUTE_SPACE_6;
-}
-
-int parse_route(const struct nlmsghdr *h, struct route_list *l, bool *policy)
+int parse_route(const struct nlmsghdr *h, const struct rule_place *place, struct route_list *l)
 {
 	const struct rtmsg *m = NLMSG_DATA(h);
 	struct nlattr *tb[RTA_MAX + 1];
@@ -217,21 +212,17 @@ int parse_route(const struct nlmsghdr *h, struct route_list *l, bool *policy)
 
 	if (!attrs_of(h, sizeof(*m), tb, RTA_MAX) || (m->rtm_flags & RTM_F_CLONED))
 		return 0;
-	if (m->rtm_family != AF_INET && m->rtm_family != AF_INET6)
-		return 0;
 	table = tb[RTA_TABLE] ? u32_of(tb[RTA_TABLE]) : m->rtm_table;
-	if (table != RT_TABLE_MAIN && table != RT_TABLE_LOCAL) {
-		*policy = true;
+	if (m->rtm_family != (place->ip4 ? AF_INET : AF_INET6) || table != place->table)
 		return 0;
-	}
 	if (m->rtm_dst_len > (m->rtm_family == AF_INET ? 32 : 128))
 		return 0;
 	if (!addr_of(tb[RTA_DST], m->rtm_family, &r.prefix) && m->rtm_family == AF_INET)
 		r.prefix.w[2] = htonl(0xffff); /* 0.0.0.0/0 has no RTA_DST */
 	r.len = (uint8_t)(m->rtm_dst_len + (m->rtm_family == AF_INET ? IP4_MAPPED_LEN : 0));
-	r.space = (uint8_t)space_of(m->rtm_family, table);
+	r.space = place->space;
 	r.kind = (uint8_t)kind_of(m);
-	r.order = table != RT_TABLE_LOCAL;
+	r.order = place->order;
 	r.metric = u32_of(tb[RTA_PRIORITY]);
 	r.preference = preference_of(tb[RTA_PREF]);
 	if (r.kind == ROUTE_FORWARD) {
@@ -245,28 +236,49 @@ int parse_route(const struct nlmsghdr *h, struct route_list *l, bool *policy)
 			      r.kind == ROUTE_FORWARD ? hops.n : 0);
 }
 
-bool parse_rule_is_default(const struct nlmsghdr *h)
+/* What a rule says of marks: a packet of somebody else has none, ours has FIB_MARK. */
+static enum rule_use use_of_mark(uint32_t mark, uint32_t mask, bool invert)
+{
+	const bool others = ((0 & mask) == mark) != invert;
+	const bool ours = ((FIB_MARK & mask) == mark) != invert;
+
+	if (others == ours)
+		return others ? RULE_ALL : RULE_NEVER;
+	/* For our packets alone: nobody needs that, and the table's routes are not kept apart so. */
+	return others ? RULE_NOT_OURS : RULE_UNKNOWN;
+}
+
+static enum rule_use use_of(const struct fib_rule_hdr *r, struct nlattr **tb)
+{
+	uint32_t mark = u32_of(tb[FRA_FWMARK]);
+	/* Without a mask all bits count; without a mark none. */
+	uint32_t mask = tb[FRA_FWMASK] ? u32_of(tb[FRA_FWMASK]) : tb[FRA_FWMARK] ? UINT32_MAX : 0;
+
+	for (int i = 1; i <= FRA_MAX; i++) {
+		if (!tb[i] || i == FRA_PRIORITY || i == FRA_TABLE || i == FRA_PROTOCOL ||
+		    i == FRA_FWMARK || i == FRA_FWMASK)
+			continue;
+		if ((i != FRA_SUPPRESS_PREFIXLEN && i != FRA_SUPPRESS_IFGROUP) ||
+		    u32_of(tb[i]) != UINT32_MAX)
+			return RULE_UNKNOWN;
+	}
+	if (r->action != FR_ACT_TO_TBL || r->src_len || r->dst_len || r->tos ||
+	    ((r->flags & FIB_RULE_INVERT) && !mask))
+		return RULE_UNKNOWN;
+	return use_of_mark(mark, mask, r->flags & FIB_RULE_INVERT);
+}
+
+void parse_rule(const struct nlmsghdr *h, struct rule *rule)
 {
 	const struct fib_rule_hdr *r = NLMSG_DATA(h);
 	struct nlattr *tb[FRA_MAX + 1];
-	uint32_t table, priority;
 
+	*rule = (struct rule){ .use = RULE_UNKNOWN, .ip4 = r->family == AF_INET };
 	if (!attrs_of(h, sizeof(*r), tb, FRA_MAX))
-		return false;
-	if (r->action != FR_ACT_TO_TBL || r->src_len || r->dst_len || r->tos ||
-	    (r->flags & FIB_RULE_INVERT))
-		return false;
-	for (int i = 1; i <= FRA_MAX; i++) {
-		if (!tb[i] || i == FRA_PRIORITY || i == FRA_TABLE || i == FRA_PROTOCOL)
-			continue;
-		if (i != FRA_SUPPRESS_PREFIXLEN || u32_of(tb[i]) != UINT32_MAX)
-			return false;
-	}
-	table = tb[FRA_TABLE] ? u32_of(tb[FRA_TABLE]) : r->table;
-	priority = u32_of(tb[FRA_PRIORITY]);
-	return (priority == 0 && table == RT_TABLE_LOCAL) ||
-	       (priority == 32766 && table == RT_TABLE_MAIN) ||
-	       (priority == 32767 && table == RT_TABLE_DEFAULT && r->family == AF_INET);
+		return;
+	rule->table = tb[FRA_TABLE] ? u32_of(tb[FRA_TABLE]) : r->table;
+	rule->priority = u32_of(tb[FRA_PRIORITY]);
+	rule->use = (uint8_t)use_of(r, tb);
 }
 
 bool parse_neigh(const struct nlmsghdr *h, struct neigh_key *k, uint16_t *state, uint8_t mac[6],

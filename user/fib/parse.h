@@ -3,7 +3,7 @@
  * parse.h - from rtnetlink messages to the structures of this room.
  *
  * Pure functions over one message each; what they cannot express faithfully becomes ROUTE_SLOW or
- * a "not default" rule, never a guess. The messages come from the kernel, and lengths are checked
+ * RULE_UNKNOWN, never a guess. The messages come from the kernel, and lengths are checked
  * nevertheless.
  */
 #ifndef XESP_FIB_PARSE_H
@@ -14,18 +14,19 @@
 #include "fib/link.h"
 #include "fib/neigh.h"
 #include "fib/route.h"
+#include "fib/rule.h"
 
 /* RTM_NEWLINK. False: not about an interface (bridge ports say so in the same message type). */
 bool parse_link(const struct nlmsghdr *h, struct link *k);
 
 /*
- * RTM_NEWROUTE of tables local and main: appended to the list unless it is a cached clone or all
- * its next hops are dead. A route in any other table: *policy is set. -ENOMEM.
+ * RTM_NEWROUTE of this place's table: appended to the list unless it is a cached clone or all its
+ * next hops are dead. Routes of other tables are left out. -ENOMEM.
  */
-int parse_route(const struct nlmsghdr *h, struct route_list *l, bool *policy);
+int parse_route(const struct nlmsghdr *h, const struct rule_place *place, struct route_list *l);
 
-/* RTM_NEWRULE: is it one of the three that every machine has (local, main, default)? */
-bool parse_rule_is_default(const struct nlmsghdr *h);
+/* RTM_NEWRULE. What cannot be read is RULE_UNKNOWN. */
+void parse_rule(const struct nlmsghdr *h, struct rule *rule);
 
 /* RTM_NEWNEIGH, RTM_DELNEIGH. False: not an IP neighbour. *has_mac: an Ethernet address was there.
  */

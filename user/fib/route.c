@@ -18,10 +18,12 @@ struct route_table {
 	struct route *routes;
 	struct route_target *targets;
 	uint32_t *weights;
+	struct route_space space[ROUTE_SPACES_MAX];
+	uint8_t spaces_n;
 	struct {
 		uint8_t n;
 		uint8_t len[LENS_MAX]; /* those that occur, longest first */
-	} lens[ROUTE_SPACES];
+	} lens[ROUTE_SPACES_MAX];
 	struct xesp_addr masks[LENS_MAX];
 };
 
@@ -106,6 +108,14 @@ int route_list_add(struct route_list *l, const struct route *r, const struct rou
 	return 0;
 }
 
+int route_list_add_space(struct route_list *l, struct route_space s)
+{
+	if (l->spaces_n == ROUTE_SPACES_MAX)
+		return -ENOSPC;
+	l->space[l->spaces_n] = s;
+	return l->spaces_n++;
+}
+
 static uint32_t tag_of(uint8_t space, uint8_t len)
 {
 	return (uint32_t)space << 8 | len;
@@ -144,11 +154,11 @@ static bool beats(const struct route *r, const struct route *other)
 
 static void note_lens(struct route_table *t)
 {
-	bool has[ROUTE_SPACES][LENS_MAX] = { { false } };
+	bool has[ROUTE_SPACES_MAX][LENS_MAX] = { { false } };
 
 	for (uint32_t i = 0; i < t->routes_n; i++)
 		has[t->routes[i].space][t->routes[i].len] = true;
-	for (int s = 0; s < ROUTE_SPACES; s++) {
+	for (int s = 0; s < t->spaces_n; s++) {
 		for (int len = LENS_MAX - 1; len >= 0; len--) {
 			if (has[s][len])
 				t->lens[s].len[t->lens[s].n++] = (uint8_t)len;
@@ -185,6 +195,8 @@ struct route_table *route_table_build(const struct route_list *l, uint64_t seed)
 	if (!t)
 		return NULL;
 	t->seed = seed;
+	memcpy(t->space, l->space, sizeof(t->space));
+	t->spaces_n = l->spaces_n;
 	t->targets_n = (uint32_t)l->targets_n;
 	if (l->targets_n) {
 		memcpy(t->targets, l->targets, l->targets_n * sizeof(*t->targets));
@@ -244,14 +256,21 @@ static const struct route *lookup_in(const struct route_table *t, uint8_t space,
 	return NULL;
 }
 
-const struct route *route_table_lookup(const struct route_table *t, const struct xesp_addr *dst)
+const struct route *route_table_lookup(const struct route_table *t, const struct xesp_addr *dst,
+				       bool ours)
 {
-	const struct route *r;
+	const bool ip4 = addr_is_ip4(dst);
 
-	if (addr_is_ip4(dst))
-		return lookup_in(t, ROUTE_SPACE_4, dst);
-	r = lookup_in(t, ROUTE_SPACE_6_LOCAL, dst);
-	return r ? r : lookup_in(t, ROUTE_SPACE_6, dst);
+	for (uint8_t s = 0; s < t->spaces_n; s++) {
+		const struct route *r;
+
+		if (t->space[s].ip4 != ip4 || (ours && t->space[s].not_ours))
+			continue;
+		r = lookup_in(t, s, dst);
+		if (r && r->kind != ROUTE_THROW)
+			return r;
+	}
+	return NULL;
 }
 
 uint32_t route_table_pick(const struct route_table *t, const struct route *r,

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fib/fib.h"
 #include "slow/raw.h"
 #include "xesp/fault.h"
 
@@ -15,6 +16,7 @@
 static int open_one(int family)
 {
 	const int bytes = SEND_BYTES, one = 1;
+	const uint32_t mark = FIB_MARK;
 	const int probe4 = IP_PMTUDISC_PROBE, probe6 = IPV6_PMTUDISC_PROBE;
 	int fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW), err;
 
@@ -23,7 +25,10 @@ static int open_one(int family)
 	/* What the limits allow is enough: a full buffer is a counted drop. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	if (family == AF_INET)
+	/* So that routes into xesp0 can leave out what comes from there: see fib.h. */
+	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+		err = -1;
+	else if (family == AF_INET)
 		err = setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe4, sizeof(probe4));
 	else
 		err = setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof(probe6)) ||

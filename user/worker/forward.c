@@ -51,7 +51,7 @@ static bool port_can(const struct forward *fw, const struct pkt *p, unsigned int
 	return (fw->may[fw->hop.port] & need) == need;
 }
 
-static enum fib_verdict look_up(struct forward *fw, const struct pkt *p)
+static enum fib_verdict look_up(struct forward *fw, const struct pkt *p, enum fib_from from)
 {
 	struct xesp_addr dst;
 
@@ -60,7 +60,7 @@ static enum fib_verdict look_up(struct forward *fw, const struct pkt *p)
 	else
 		addr_from_ip6(&dst, p->l3 + IP6_DST);
 	if (!fw->known || !addr_equal(&dst, &fw->dst)) {
-		fw->verdict = fib_lookup(fw->fib, fw->worker, &dst, &fw->hop);
+		fw->verdict = fib_lookup(fw->fib, fw->worker, &dst, from, &fw->hop);
 		fw->dst = dst;
 		fw->known = true;
 	}
@@ -99,7 +99,7 @@ static struct forward_out route_clear(struct forward *fw, struct pkt *p)
 {
 	const struct forward_out to_tun = { .to = FORWARD_TUN };
 
-	switch (look_up(fw, p)) {
+	switch (look_up(fw, p, FIB_FORWARDED)) {
 	case FIB_SEND:
 		break;
 	case FIB_NO_ROUTE:
@@ -130,7 +130,7 @@ static struct forward_out route_clear(struct forward *fw, struct pkt *p)
 
 static struct forward_out route_esp(struct forward *fw, struct pkt *p)
 {
-	switch (look_up(fw, p)) {
+	switch (look_up(fw, p, FIB_OURS)) {
 	case FIB_SEND:
 		/* Too large can only be while a new route's MTU is on its way to the tunnels. */
 		if (!port_can(fw, p, FORWARD_MAY_SEND) || p->len > fw->hop.mtu)

@@ -277,7 +277,7 @@ static void print_problems(struct json_object *o)
 		printf("problem: configuration: %s\n",
 		       json_object_get_string(json_object_array_get_idx(list, i)));
 	if (follows_no_rules(json_object_object_get(o, "xespd")))
-		puts("problem: routing: rules (`ip rule`) beyond the default ones: every packet they may concern takes the slow path");
+		puts("problem: routing: rules (`ip rule`) that look at sources, interfaces or marks: every packet they may concern takes the slow path");
 	print_dead_peers(json_object_object_get(o, "xespd"));
 	print_list_problems(json_object_object_get(o, "interfaces"));
 	print_list_problems(json_object_object_get(keyd, "interfaces"));

@@ -66,9 +66,11 @@ static const char *ask(const char *dst, char *buf, size_t size)
 	struct xesp_addr a;
 	struct fib_hop hop;
 
-	if (addr_parse(&a, dst, NULL))
+	bool ours = !strncmp(dst, "ours ", 5);
+
+	if (addr_parse(&a, ours ? dst + 5 : dst, NULL))
 		abort();
-	v = fib_lookup(fib, WORKER, &a, &hop);
+	v = fib_lookup(fib, WORKER, &a, ours ? FIB_OURS : FIB_FORWARDED, &hop);
 	fib_quiescent(fib, WORKER);
 	return print_hop(v, &hop, buf, size);
 }
@@ -113,7 +115,7 @@ static void must(bool ok, const char *what)
 
 struct row {
 	const char *cmd; /* run first, if any */
-	const char *dst;
+	const char *dst; /* "ours " before it: of a packet that xesp sends itself */
 	const char *answer;
 };
 
@@ -220,10 +222,41 @@ static const struct row rows[] = {
 	{ NULL, "10.9.0.1", "slow" },
 	{ NULL, "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
 	{ "ip rule del from 10.9.0.9 lookup 77", "203.0.113.1", OUT GW SRC_OUT "0800" },
-	{ "ip route add table default 1.2.3.4 via 192.0.2.2", "203.0.113.1", "slow" },
-	{ "ip route del table default 1.2.3.4", "203.0.113.1", OUT GW SRC_OUT "0800" },
-	{ "ip -6 rule add fwmark 1 lookup 77", "2001:db8:ffff::1", "slow" },
-	{ "ip -6 rule del fwmark 1 lookup 77", "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	/* rules that ask a table for every packet, as IKE daemons add them, and tables beyond main */
+	{ "ip route add table 220 203.0.113.1 via 10.9.0.2", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule add pref 220 lookup 220", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ NULL, "203.0.113.2", OUT GW SRC_OUT "0800" },
+	{ NULL, "10.9.0.1", "local" },
+	{ "ip route add table 220 throw 203.0.113.1/32 metric 0 2>/dev/null;"
+	  " ip route replace table 220 throw 203.0.113.1", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip route replace table 220 unreachable 203.0.113.1", "203.0.113.1", "none" },
+	{ "ip route flush table 220", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip route add table 100000 203.0.113.1 via 10.9.0.2 &&"
+	  " ip rule add pref 100 lookup 100000", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ "ip rule del pref 100", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule del pref 220 && ip route del default && ip route add table default 1.2.3.4 via 192.0.2.2",
+	  "1.2.3.4", OUT GW SRC_OUT "0800" },
+	{ "ip route del table default 1.2.3.4", "1.2.3.4", "none" },
+	{ "ip route add default via 192.0.2.2", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	/* a rule for others' marks is not about us; one against our mark parts ours from the rest */
+	{ "ip -6 route add table 77 2001:db8:ffff::1 via 2001:db8:9::2 &&"
+	  " ip -6 rule add fwmark 1 lookup 77", "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	{ "ip -6 rule del fwmark 1 lookup 77 &&"
+	  " ip -6 rule add not fwmark 0x65730000/0xffff0000 pref 219 lookup 77",
+	  "2001:db8:ffff::1", IN PEER SRC_IN "86dd" },
+	{ NULL, "ours 2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	{ NULL, "2001:db8:ffff::2", OUT GW SRC_OUT "86dd" },
+	{ "ip -6 rule del pref 219", "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	{ "ip rule add not fwmark 0x65730000/0xffff0000 pref 219 lookup 78 &&"
+	  " ip route add table 78 203.0.113.1 via 10.9.0.2", "203.0.113.1", IN PEER SRC_IN "0800" },
+	{ NULL, "ours 203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule del pref 219", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule add fwmark 0x65730000/0xffff0000 lookup 78", "203.0.113.1", "slow" }, /* for ours alone */
+	{ "ip rule del fwmark 0x65730000/0xffff0000", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule add iif in0 lookup 78", "203.0.113.1", "slow" },
+	{ "ip rule del iif in0 lookup 78", "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule add pref 300 blackhole", "203.0.113.1", "slow" },
+	{ "ip rule del pref 300", "203.0.113.1", OUT GW SRC_OUT "0800" },
 	/* links: another address, down (the kernel flushes its routes unannounced), up, gone */
 	{ "ip link set out0 mtu 9000", "192.0.2.2", "port 5 mtu 9000 " GW SRC_OUT "0800" },
 	{ "ip link set out0 mtu 1500", "192.0.2.2", OUT GW SRC_OUT "0800" },
@@ -376,7 +409,7 @@ static void *look(void *arg)
 
 	addr_parse(&dst, "10.9.0.2", NULL);
 	while (!__atomic_load_n(&me->stop, __ATOMIC_RELAXED)) {
-		enum fib_verdict v = fib_lookup(fib, me->worker, &dst, &hop);
+		enum fib_verdict v = fib_lookup(fib, me->worker, &dst, FIB_OURS, &hop);
 
 		me->strange |= v != FIB_SLOW && (v != FIB_SEND || hop.port < 3 || hop.port > 4);
 		me->sent += v == FIB_SEND;

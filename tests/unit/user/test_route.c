@@ -12,6 +12,18 @@
 #define SEED   0x1234567890abcdefull
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
+/* The spaces of these tests: as the default rules give them. */
+enum { ROUTE_SPACE_4, ROUTE_SPACE_6_LOCAL, ROUTE_SPACE_6 };
+
+static void begin(struct route_list *l)
+{
+	route_list_init(l);
+	CU_ASSERT_EQUAL_FATAL(route_list_add_space(l, (struct route_space){ .ip4 = 1 }), ROUTE_SPACE_4);
+	CU_ASSERT_EQUAL_FATAL(route_list_add_space(l, (struct route_space){ .ip4 = 0 }),
+			      ROUTE_SPACE_6_LOCAL);
+	CU_ASSERT_EQUAL_FATAL(route_list_add_space(l, (struct route_space){ .ip4 = 0 }), ROUTE_SPACE_6);
+}
+
 struct row {
 	const char *prefix;
 	uint8_t kind, order;
@@ -47,7 +59,7 @@ static uint32_t ask(const struct route_table *t, const char *dst)
 	uint32_t n;
 
 	CU_ASSERT_EQUAL_FATAL(addr_parse(&a, dst, NULL), 0);
-	r = route_table_lookup(t, &a);
+	r = route_table_lookup(t, &a, false);
 	targets = route_table_targets(t, &n);
 	if (!r)
 		return 0;
@@ -103,7 +115,7 @@ static void answers_of_a_table(void)
 	struct route_list l;
 	struct route_table *t;
 
-	route_list_init(&l);
+	begin(&l);
 	for (size_t i = 0; i < LEN(table); i++)
 		add(&l, &table[i]);
 	t = route_table_build(&l, SEED);
@@ -125,7 +137,7 @@ static void empty_table(void)
 	struct route_list l;
 	struct route_table *t;
 
-	route_list_init(&l);
+	begin(&l);
 	t = route_table_build(&l, SEED);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
 	CU_ASSERT_EQUAL(ask(t, "10.0.0.1"), 0);
@@ -198,7 +210,7 @@ static void random_tables(void)
 		const struct route_target *targets;
 		uint32_t n;
 
-		route_list_init(&l);
+		begin(&l);
 		for (uint32_t i = 0; i < 1u + (uint32_t)round * 8; i++)
 			add_random(&l, i + 1, &seed);
 		t = route_table_build(&l, seed);
@@ -211,7 +223,7 @@ static void random_tables(void)
 
 			random_addr(&dst, rand_r(&seed) % 2, &seed);
 			want = oracle(&l, &dst);
-			r = route_table_lookup(t, &dst);
+			r = route_table_lookup(t, &dst, false);
 			got = r ? targets[r->target].ifindex : 0;
 			wrong += got != want;
 			found += got != 0;
@@ -233,7 +245,7 @@ static void multipath_by_weight(void)
 	struct route_table *t;
 	uint32_t n;
 
-	route_list_init(&l);
+	begin(&l);
 	CU_ASSERT_EQUAL_FATAL(addr_parse_prefix(&r.prefix, &r.len, "10.0.0.0/8", NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(route_list_add(&l, &r, hops, weights, 3), 0);
 	t = route_table_build(&l, SEED);
@@ -247,7 +259,7 @@ static void multipath_by_weight(void)
 		uint32_t pick;
 
 		addr_from_ip4(&dst, &ip);
-		got = route_table_lookup(t, &dst);
+		got = route_table_lookup(t, &dst, false);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(got);
 		pick = route_table_pick(t, got, &dst);
 		CU_ASSERT_EQUAL(pick, route_table_pick(t, got, &dst));
@@ -267,7 +279,7 @@ static void shared_targets(void)
 	struct route_list l;
 	uint32_t weight = 1;
 
-	route_list_init(&l);
+	begin(&l);
 	for (uint32_t i = 0; i < 1000; i++) {
 		r.prefix.w[2] = htonl(0xffff);
 		r.prefix.w[3] = htonl(i);
