@@ -154,7 +154,7 @@ class Wire:
 class Row:
     def __init__(self, number, line):
         self.name, ours, theirs, options = (part.strip() for part in line.split("|"))
-        self.ours, self.theirs = ours, theirs
+        self.ours, self.theirs = ours, theirs  # templates, see told()
         self.options = dict(o.split("=", 1) for o in options.split())
         self.esn = self.options.get("esn", "yes") == "yes"
         base = 0x10000 + number * 0x100
@@ -179,11 +179,16 @@ class Row:
 
     def sa_config(self, tunnel, sender):
         direction = "out" if sender == 1 else "in"
-        words = self.told(self.ours, (tunnel, sender))
+        words = " ".join(self.told(self.ours, (tunnel, sender)))
+        cipher, _, integrity = words.partition(" + ")
+        cipher, _, key = cipher.partition(" ")
         lines = ["  - name: %s-%s" % (tunnel, direction), "    tunnel: " + tunnel,
                  "    direction: " + direction, "    spi: %#x" % self.spi[tunnel, sender],
-                 "    algorithm: " + words[0], "    key: 0x" + "".join(w[2:] for w in words[1:]),
-                 "    esn: " + ("yes" if self.esn else "no")]
+                 "    algorithm: " + cipher, "    esn: " + ("yes" if self.esn else "no")]
+        if key:
+            lines.append("    key: " + key)
+        if integrity:
+            lines += ["    integrity: " + integrity.split()[0], "    integrity_key: " + integrity.split()[1]]
         if direction == "in":
             lines.append("    replay_window: " + self.options.get("window", "64"))
         return lines
