@@ -8,8 +8,7 @@
  * it chose. Before each map: who writes it. XDP programs write counters and nothing else.
  *
  * A hash that is not preallocated takes memory by what is in it. An element that was deleted may
- * be given to another key at once, while a program still holds its value: spd_match.h says how
- * it lives with that.
+ * be given to another key at once, while a program still holds its value.
  */
 #ifndef XESP_BPF_MAPS_H
 #define XESP_BPF_MAPS_H
@@ -19,7 +18,9 @@
 #include "xesp/steer.h"
 
 #define MAPS_SAS 16384        /* SA ids; tunnels and policies are as many */
-#define MAPS_SPD_KEYS 262144  /* a policy takes several where ranges are cut into prefixes */
+#define MAPS_SPD_ENTRIES (MAPS_SAS * 8) /* a policy takes several where ranges are cut */
+#define MAPS_SPD_SLOTS (MAPS_SPD_ENTRIES * 4) /* a power of two; a quarter full at most */
+#define MAPS_FRAGMENTS 16384
 #define MAPS_REPLAY_WORDS (1 << 20)
 #define MAPS_ADDRS 4096
 
@@ -71,9 +72,13 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xesp_endpoints SEC(".maps");
 
-/* keyd; only the half that xesp_conf.generation does not select. The same for xesp_spd_tuple. */
+/*
+ * The SPD. keyd, by stores into the mapped memory; what a reader of the committed generation sees
+ * never changes under it: xesp/steer.h says how.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct xesp_spd_head);
@@ -82,21 +87,48 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2 * XESP_DIR_MAX * XESP_TUPLES_MAX);
 	__type(key, __u32);
 	__type(value, struct xesp_spd_tuple);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xesp_spd_tuple SEC(".maps");
 
-/* keyd. Entries of a generation are written before it is committed and never changed after. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, MAPS_SPD_KEYS);
-	__type(key, struct xesp_spd_key);
-	__type(value, struct xesp_spd_val);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAPS_SPD_SLOTS);
+	__type(key, __u32);
+	__type(value, struct xesp_spd_slot);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
-} xesp_spd SEC(".maps");
+} xesp_spd_slot SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAPS_SPD_ENTRIES);
+	__type(key, __u32);
+	__type(value, struct xesp_spd_entry);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_spd_entry SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAPS_SAS);
+	__type(key, __u32);
+	__type(value, struct xesp_spd_rule);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_spd_rule SEC(".maps");
+
+/* The XDP programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAPS_FRAGMENTS);
+	__type(key, struct xesp_fragment_key);
+	__type(value, struct xesp_fragment);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_fragments SEC(".maps");
 
 /* keyd. */
 struct {

@@ -35,6 +35,7 @@
 #define PARSE_VLANS_MAX 2 /* a service and a customer tag, 802.1ad */
 #define PARSE_VLAN_LEN 4
 #define PARSE_EXT_MAX 8 /* IPv6 extension headers that are followed */
+#define PARSE_PROTO_MH 135 /* mobility header, RFC 6275 section 6.1: its type is the third byte */
 #define PARSE_OFF_MASK 0x7fff /* over 40 + PARSE_EXT_MAX * 2048, so it never changes an offset */
 
 #define IP4_OFFSET 0x1fff /* RFC 791 section 3.1, in 8-byte units */
@@ -55,9 +56,10 @@ struct packet {
 	__u32 l3_len; /* bytes of the IP packet, header included */
 	__u16 l3_off; /* from the start of the frame to the IP header */
 	__u16 l4_off; /* from the IP header to what `proto` names */
-	__be16 sport; /* 0 unless ports_known */
-	__be16 dport;
+	__be16 sport; /* 0 unless ports_known; ICMP: its type, mobility header: its type */
+	__be16 dport; /* ICMP: its code */
 	__be32 spi;     /* of ESP that is no fragment, else 0 */
+	__be32 frag_id; /* of a fragment: IPv4 16 bits, IPv6 32; else anything */
 	__u8 family;    /* 4 or 6; 0: not IP, and nothing else here is set */
 	__u8 proto;     /* behind the extension headers, RFC 4301 section 4.4.1.1 */
 	__u8 icmp_type; /* of ICMP and ICMPv6 that are not FRAGMENT_LATER */
@@ -145,6 +147,7 @@ static __always_inline enum xesp_drop parse_ip4(void *l3, void *end, __u64 room,
 	p->proto = ip->protocol;
 	parse_mapped(&p->src, ip->saddr);
 	parse_mapped(&p->dst, ip->daddr);
+	p->frag_id = ip->id;
 	frag = (__u16)bpf_ntohs(ip->frag_off);
 	if (frag & IP4_OFFSET)
 		p->fragment = FRAGMENT_LATER;
@@ -170,6 +173,7 @@ static __always_inline enum xesp_drop parse_ext_headers(void *l3, void *end, str
 {
 	__u32 off = sizeof(struct ipv6hdr);
 	__u32 frag = 0; /* as on the wire; a second header only adds and so cannot hide the first */
+	__u32 id = 0;
 	__u8 proto = p->proto;
 
 	for (int i = 0; i < PARSE_EXT_MAX; i++) {
@@ -184,6 +188,7 @@ static __always_inline enum xesp_drop parse_ext_headers(void *l3, void *end, str
 		is_frag = equal_mask(proto, IPPROTO_FRAGMENT);
 		len = ((ext->len & ~is_frag) + 1) * 8;
 		frag |= ext->offset & is_frag;
+		id |= ext->rest & is_frag;
 		proto = ext->next;
 		off += len;
 		parse_hide(off);
@@ -192,6 +197,7 @@ static __always_inline enum xesp_drop parse_ext_headers(void *l3, void *end, str
 			return XESP_DROP_MALFORMED_IP;
 	}
 	p->proto = proto;
+	p->frag_id = id;
 	p->l4_off = (__u16)off;
 	if (frag & bpf_htons(IP6_OFFSET))
 		p->fragment = FRAGMENT_LATER;
@@ -240,6 +246,7 @@ static __always_inline __u32 l4_min_len(__u8 proto)
 	case IPPROTO_UDPLITE:
 	case IPPROTO_ICMP:
 	case IPPROTO_ESP:
+	case PARSE_PROTO_MH:
 		return 8;
 	case IPPROTO_ICMPV6: /* RFC 4443 section 2.1 promises no more */
 		return 4;
@@ -249,8 +256,8 @@ static __always_inline __u32 l4_min_len(__u8 proto)
 }
 
 /*
- * Ports, ICMP type and SPI all lie in the first 4 bytes. ICMP has no ports here: policies with
- * ports never match it.
+ * Ports, ICMP type, mobility header type and SPI all lie in the first 4 bytes. What selectors may
+ * look at stands in place of ports, RFC 4301 section 4.4.1.1: the protocol says which it is.
  */
 static __always_inline void parse_l4(void *l3, void *end, struct packet *p)
 {
@@ -272,6 +279,13 @@ static __always_inline void parse_l4(void *l3, void *end, struct packet *p)
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		p->icmp_type = *(__u8 *)l4;
+		p->sport = bpf_htons(p->icmp_type);
+		p->dport = bpf_htons(((__u8 *)l4)[1]);
+		p->ports_known = true;
+		break;
+	case PARSE_PROTO_MH:
+		p->sport = bpf_htons(((__u8 *)l4)[2]);
+		p->ports_known = true;
 		break;
 	case IPPROTO_ESP:
 		if (p->fragment == FRAGMENT_NONE)

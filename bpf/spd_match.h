@@ -2,14 +2,9 @@
 /*
  * spd_match.h - step 2 of the walk for cleartext: the first policy of the SPD that matches.
  *
- * Tuple-space search: keyd lists the combinations of masks that occur among the policies, sorted
- * by the best rank found behind each; one hash look-up per combination, and none once nothing
- * better can follow. The cost grows with the kinds of policies, not with their number.
- *
- * A commit of a new generation may overtake a search. keyd changes and deletes entries only of
- * generations that are no longer committed, so a search whose generation is still the committed
- * one when it ends saw one whole SPD; any other result is thrown away and the search made again,
- * once: without that, a protect entry deleted under our eyes would let a bypass below it win.
+ * The search is xesp/spd_search.h's; here is how XDP reaches the maps, and what becomes of
+ * fragments. A commit of a new generation may overtake a search: a result counts only when its
+ * generation is still the committed one at its end, else the search is made again, once.
  */
 #ifndef XESP_BPF_SPD_MATCH_H
 #define XESP_BPF_SPD_MATCH_H
@@ -17,76 +12,70 @@
 #include "maps.h"
 #include "parse.h"
 
-#define SPD_RANK_NONE 0xffffffff /* below every policy */
+static __always_inline const struct xesp_spd_slot *spd_slot_at(const void *memory, __u32 i)
+{
+	(void)memory;
+	return bpf_map_lookup_elem(&xesp_spd_slot, &i);
+}
 
-struct spd_search {
-	struct xesp_spd_val best; /* what the search is for */
-	struct xesp_addr local;
-	struct xesp_addr remote;
-	__u32 generation;
-	__u32 first_tuple; /* index into xesp_spd_tuple */
-	__be16 local_port;
-	__be16 remote_port;
-	__u8 dir;
-	__u8 proto;
-	__u8 family;
-	bool ports_known;
-	bool stale;
-};
+static __always_inline const struct xesp_spd_entry *spd_entry_at(const void *memory, __u32 i)
+{
+	(void)memory;
+	return bpf_map_lookup_elem(&xesp_spd_entry, &i);
+}
+
+static __always_inline const struct xesp_spd_rule *spd_rule_at(const void *memory, __u32 i)
+{
+	(void)memory;
+	return bpf_map_lookup_elem(&xesp_spd_rule, &i);
+}
+
+#include "xesp/spd_search.h"
+
+/*
+ * Not static: the verifier then looks at its loop once, by itself, and not anew with what it knows
+ * at each place from which it is reached, which is more than it has patience for.
+ */
+__attribute__((noinline)) int spd_try(struct spd_search *s, __u32 index)
+{
+	if (!s)
+		return 1;
+	return spd_try_tuple(s, bpf_map_lookup_elem(&xesp_spd_tuple, &index));
+}
 
 /* bpf_loop() callback: 1 ends the search. */
 static long try_tuple(__u32 i, struct spd_search *s)
 {
-	__u32 index = s->first_tuple + i;
-	struct xesp_spd_key key = { .generation = s->generation, .tuple = i, .dir = s->dir };
-	const struct xesp_spd_tuple *t;
-	const struct xesp_spd_val *v;
+	return spd_try(s, s->first_tuple + i) != 0;
+}
 
-	t = bpf_map_lookup_elem(&xesp_spd_tuple, &index);
-	if (!t || t->generation != s->generation) {
-		s->stale = true;
-		return 1;
-	}
-	if (t->best_rank >= s->best.rank)
-		return 1;
-	if (t->family && t->family != s->family)
-		return 0;
-	if ((t->local_port_mask || t->remote_port_mask) && !s->ports_known)
-		return 0;
-
-	for (int w = 0; w < 4; w++) {
-		key.local.w[w] = s->local.w[w] & t->local_mask.w[w];
-		key.remote.w[w] = s->remote.w[w] & t->remote_mask.w[w];
-	}
-	key.local_port = s->local_port & t->local_port_mask;
-	key.remote_port = s->remote_port & t->remote_port_mask;
-	key.proto = s->proto & t->proto_mask;
-	v = bpf_map_lookup_elem(&xesp_spd, &key);
-	if (v && v->rank < s->best.rank)
-		s->best = *v;
-	return 0;
+static __always_inline enum xesp_fields fields_of(const struct packet *p)
+{
+	if (p->fragment == FRAGMENT_LATER)
+		return XESP_FIELDS_LATER;
+	return p->ports_known ? XESP_FIELDS_KNOWN : XESP_FIELDS_NONE;
 }
 
 /* Outbound, local is the source; inbound, it is the destination. */
 static __always_inline void orient(struct spd_search *s, const struct packet *p, __u32 dir)
 {
 	bool out = dir == XESP_DIR_OUT;
+	bool as_is = out || !spd_has_sides(p->proto);
 
-	s->local = out ? p->src : p->dst;
-	s->remote = out ? p->dst : p->src;
-	s->local_port = out ? p->sport : p->dport;
-	s->remote_port = out ? p->dport : p->sport;
+	__builtin_memcpy(s->local, out ? &p->src : &p->dst, sizeof(s->local));
+	__builtin_memcpy(s->remote, out ? &p->dst : &p->src, sizeof(s->remote));
+	s->local_port = as_is ? p->sport : p->dport;
+	s->remote_port = as_is ? p->dport : p->sport;
 	s->dir = dir;
 	s->proto = p->proto;
-	s->family = p->family;
-	s->ports_known = p->ports_known;
+	s->packet_class = XESP_CLASS(p->family, fields_of(p));
 }
 
 /*
  * The committed generation; 0 when nothing was ever loaded. Read anew at each call. Its other end
- * is the release store in keyd/publish_maps.c. What is looked up afterwards depends on it by
+ * is the release store in keyd/spd_table.c. What is looked up afterwards depends on it by
  * address; that the second read comes after the look-ups is x86's order of loads: on a CPU that
- * reorders them keyd's deletes, system calls later, are what keeps the window shut in practice.
+ * reorders them keyd's next change, a process switch later, is what keeps the window shut.
  */
 static __always_inline __u32 spd_generation(void)
 {
@@ -96,28 +85,70 @@ static __always_inline __u32 spd_generation(void)
 	return conf ? *(const volatile __u32 *)&conf->generation : 0;
 }
 
+static __always_inline __u32 spd_slot_mask(void)
+{
+	const __u32 zero = 0;
+	const struct xesp_conf *conf = bpf_map_lookup_elem(&xesp_conf, &zero);
+
+	return conf ? conf->spd_slots - 1 : 0;
+}
+
 static __noinline enum xesp_drop search_generation(struct spd_search *s)
 {
 	__u32 half = s->generation & 1;
-	const struct xesp_spd_head *head = bpf_map_lookup_elem(&xesp_spd_head, &half);
 	__u32 tuples_n;
 
-	if (!head || head->generation != s->generation)
+	if (!spd_begin(s, bpf_map_lookup_elem(&xesp_spd_head, &half), &tuples_n))
 		return XESP_DROP_STALE_MAPS;
-	tuples_n = head->tuples_n[s->dir == XESP_DIR_IN];
-	if (tuples_n > XESP_TUPLES_MAX)
-		return XESP_DROP_STALE_MAPS;
-	s->best = (struct xesp_spd_val){ .rank = SPD_RANK_NONE, .action = head->default_action };
-	s->first_tuple = (half * XESP_DIR_MAX + s->dir) * XESP_TUPLES_MAX;
-	s->stale = false;
 	bpf_loop(tuples_n, try_tuple, s, 0);
 	return s->stale || spd_generation() != s->generation ? XESP_DROP_STALE_MAPS :
 							       XESP_DROP_NONE;
 }
 
+static __always_inline void name_datagram(struct xesp_fragment_key *k, const struct packet *p,
+					  __u8 dir)
+{
+	*k = (struct xesp_fragment_key){ .src = p->src,
+					 .dst = p->dst,
+					 .id = p->frag_id,
+					 .proto = p->family == 4 ? p->proto : 0,
+					 .dir = dir };
+}
+
+/* Nothing is to be remembered of a first fragment when no policy leaves a later one in doubt. */
+static __always_inline void remember_fragment(const struct packet *p, const struct spd_search *s)
+{
+	__u32 half = s->generation & 1;
+	const struct xesp_spd_head *head = bpf_map_lookup_elem(&xesp_spd_head, &half);
+	struct xesp_fragment f = { .generation = s->generation, .val = s->best };
+	struct xesp_fragment_key k;
+
+	if (!head || !(head->fragments & 1 << s->dir))
+		return;
+	name_datagram(&k, p, s->dir);
+	f.seen_ns = bpf_ktime_get_ns();
+	bpf_map_update_elem(&xesp_fragments, &k, &f, BPF_ANY);
+}
+
+/* RFC 4301 section 7.3. Of another generation nothing is known: its tunnel may be gone. */
+static __always_inline enum xesp_drop recall_fragment(const struct packet *p, struct spd_search *s)
+{
+	const struct xesp_fragment *f;
+	struct xesp_fragment_key k;
+
+	name_datagram(&k, p, s->dir);
+	f = bpf_map_lookup_elem(&xesp_fragments, &k);
+	if (!f || f->generation != s->generation ||
+	    bpf_ktime_get_ns() - f->seen_ns > XESP_FRAGMENT_NS)
+		return XESP_DROP_FRAGMENT_UNKNOWN;
+	s->best = f->val;
+	return XESP_DROP_NONE;
+}
+
 /*
  * XESP_DROP_NONE: *found is the first match; without one its policy is 0 and its action the
- * default. NOT_LOADED and STALE_MAPS: nothing is known about the packet.
+ * default. FRAGMENT_UNKNOWN: ports decide, and the fragment that had them was not seen; found->policy
+ * is the first that could be meant. NOT_LOADED and STALE_MAPS: nothing is known about the packet.
  */
 static __always_inline enum xesp_drop spd_match(const struct packet *p, __u32 dir,
 						struct xesp_spd_val *found)
@@ -126,12 +157,17 @@ static __always_inline enum xesp_drop spd_match(const struct packet *p, __u32 di
 	enum xesp_drop why = XESP_DROP_STALE_MAPS;
 
 	orient(&s, p, dir);
+	s.slot_mask = spd_slot_mask();
 	for (int try = 0; try < 2 && why == XESP_DROP_STALE_MAPS; try++) {
 		s.generation = spd_generation();
 		if (!s.generation)
 			return XESP_DROP_NOT_LOADED;
 		why = search_generation(&s);
 	}
+	if (!why && p->fragment == FRAGMENT_FIRST)
+		remember_fragment(p, &s);
+	if (!why && s.best.action == XESP_ACTION_FRAGMENT)
+		why = recall_fragment(p, &s);
 	*found = s.best;
 	return why;
 }

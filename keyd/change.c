@@ -13,6 +13,8 @@
 #include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "keyd/spd_diff.h"
+#include "keyd/spd_table.h"
 #include "libxesp/secret.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -25,7 +27,8 @@ enum told { TOLD_BEFORE, TOLD_NEW, TOLD_CHANGED };
 struct plan {
 	struct change *c;
 	struct config *now, *next; /* now may be NULL */
-	struct spd_image *image;
+	struct spd_diff diff;
+	struct spd_change spd;
 	uint8_t *sas;     /* enum told, of next's SAs */
 	uint8_t *tunnels; /* enum told, of next's tunnels */
 	uint32_t *to_tell; /* indices of SAs that xespd has not, or not so */
@@ -172,11 +175,15 @@ static int open_plan(struct plan *p, struct change *c, struct config *next, stru
 	int err;
 
 	*p = (struct plan){ .c = c, .now = c->now, .next = next };
-	err = ids_assign(c->maps, &next->sad, &next->spd, f);
+	if (spd_diff(&p->diff, c->now ? &c->now->spd : NULL, &next->spd))
+		return fault_set(f, -ENOMEM, "out of memory");
+	p->spd = (struct spd_change){ .now = c->now ? &c->now->spd : NULL,
+				      .next = &next->spd,
+				      .diff = &p->diff,
+				      .sad = &next->sad };
+	err = ids_assign(c->maps, &next->sad, &next->spd, &p->diff, f);
 	if (!err)
 		natt_carry_over(c->maps, &next->sad);
-	if (!err)
-		err = spd_compile(&next->spd, &next->sad, &p->image, f);
 	if (err)
 		return err;
 	p->sas = calloc(next->sad.sas_n + 1, 1);
@@ -190,7 +197,7 @@ static int open_plan(struct plan *p, struct change *c, struct config *next, stru
 
 static void close_plan(struct plan *p)
 {
-	spd_image_free(p->image);
+	spd_diff_fini(&p->diff);
 	free(p->sas);
 	free(p->tunnels);
 	free(p->to_tell);
@@ -325,11 +332,11 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 	if (err)
 		goto close;
 	c->next = next;
-	err = maps_prepare(c->maps, &next->sad, &next->spd, f);
+	err = maps_prepare(c->maps, &next->sad, &next->spd, &p.diff, f);
 	if (!err)
 		err = tell_new(&p, f);
 	if (!err)
-		err = maps_commit(c->maps, p.image, next->spd.default_action, f);
+		err = maps_commit(c->maps, &p.spd, f);
 	if (err) {
 		take_back(&p);
 		c->next = NULL;
@@ -337,7 +344,7 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 	}
 	/* From here on there is no way back, and none is needed: both ends agree on `next`. */
 	tell_switch(&p);
-	if (maps_settle(c->maps, &next->sad, &next->spd, &settled))
+	if (maps_settle(c->maps, &p.spd, &settled))
 		log_error("maps: %s", settled.text);
 	tell_gone(&p);
 	count(&p, r);

@@ -86,17 +86,14 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 }
 
 /* Whether the classifier can hold the policies does not depend on the machine. */
-static int try_compile(const struct config *c, struct problems *ps)
+static int check_classifier(const struct config *c, struct problems *ps)
 {
-	struct spd_image *image;
 	struct fault f = { "" };
 	char path[PROBLEMS_PATH_MAX];
 	uint32_t i = 0;
 
-	if (!spd_compile(&c->spd, &c->sad, &image, &f)) {
-		spd_image_free(image);
+	if (!spd_check(&c->spd, &f))
 		return 0;
-	}
 	/* The sentence starts with the policy's path; the line belongs to it. */
 	if (sscanf(f.text, "policies[%u]", &i) == 1 && strchr(f.text, ' ')) {
 		snprintf(path, sizeof(path), "policies[%u]", i);
@@ -130,7 +127,7 @@ int config_load(struct config **out, const char *path, struct problems *ps)
 	if (!err)
 		err = take_whole(c, raw, ps);
 	if (!err)
-		err = try_compile(c, ps);
+		err = check_classifier(c, ps);
 	for (uint32_t i = 0; !err && i < raw->sas_count; i++)
 		c->keys_exposed |= raw->sas[i].key && source.mode & (S_IRWXG | S_IRWXO);
 	source_locate(&source, ps);

@@ -98,23 +98,47 @@ static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 static void print_prefixes(const char *key, const struct selector *s, const struct prefix *p,
 			   uint32_t n, FILE *out)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], end[ADDR_TEXT_MAX];
+	struct xesp_addr last;
 
 	fprintf(out, "    %s: [", key);
 	if (!s->family)
 		fprintf(out, "any");
-	for (uint32_t i = 0; s->family && i < n; i++)
-		fprintf(out, "%s'%s'", i ? ", " : "",
-			addr_print_prefix(&p[i].addr, p[i].len, text));
+	for (uint32_t i = 0, next; s->family && i < n; i = next) {
+		next = selector_range_end(p, i, &last);
+		if (p[i].more)
+			fprintf(out, "%s'%s-%s'", i ? ", " : "", addr_print(&p[i].addr, text),
+				addr_print(&last, end));
+		else
+			fprintf(out, "%s'%s'", i ? ", " : "",
+				addr_print_prefix(&p[i].addr, p[i].len, text));
+	}
 	fprintf(out, "]\n");
 }
 
-static void print_ports(const char *key, const struct port_range *r, uint32_t n, FILE *out)
+static void print_ports(const char *key, const struct selector *s, const struct port_range *r,
+			uint32_t n, FILE *out)
 {
-	fprintf(out, "    %s: [%s", key, n ? "" : "any");
+	fprintf(out, "    %s: [%s", key, s->opaque ? "opaque" : n ? "" : "any");
 	for (uint32_t i = 0; i < n; i++)
 		fprintf(out, "%s%u-%u", i ? ", " : "", r[i].first, r[i].last);
 	fprintf(out, "]\n");
+}
+
+static void print_fields(const struct selector *s, FILE *out)
+{
+	switch (selector_fields(s->proto)) {
+	case SELECTOR_ICMP:
+		print_ports("icmp_type", s, s->local_ports, s->local_ports_n, out);
+		print_ports("icmp_code", s, s->remote_ports, s->remote_ports_n, out);
+		break;
+	case SELECTOR_MH:
+		print_ports("mh_type", s, s->local_ports, s->local_ports_n, out);
+		break;
+	default:
+		print_ports("local_ports", s, s->local_ports, s->local_ports_n, out);
+		print_ports("remote_ports", s, s->remote_ports, s->remote_ports_n, out);
+	}
 }
 
 static void print_policy(const struct sad *sad, const struct policy *p, FILE *out)
@@ -130,8 +154,7 @@ static void print_policy(const struct sad *sad, const struct policy *p, FILE *ou
 	print_prefixes("local", s, s->local, s->local_n, out);
 	print_prefixes("remote", s, s->remote, s->remote_n, out);
 	fprintf(out, "    protocol: %s\n", selector_print_proto(s->proto, proto));
-	print_ports("local_ports", s->local_ports, s->local_ports_n, out);
-	print_ports("remote_ports", s->remote_ports, s->remote_ports_n, out);
+	print_fields(s, out);
 }
 
 void config_print(const struct config *c, FILE *out)

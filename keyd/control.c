@@ -210,6 +210,7 @@ static const char *const action_names[] = { "", "discard", "bypass", "protect" }
 
 static void put_selector(struct json_object *o, const struct selector *s)
 {
+	const enum selector_fields fields = selector_fields(s->proto);
 	char text[LIST_TEXT_MAX];
 
 	put_text(o, "local",
@@ -217,10 +218,13 @@ static void put_selector(struct json_object *o, const struct selector *s)
 	put_text(o, "remote",
 		 selector_print_prefixes(s, s->remote, s->remote_n, text, sizeof(text)));
 	put_text(o, "protocol", selector_print_proto(s->proto, text));
-	put_text(o, "local_ports",
-		 selector_print_ports(s->local_ports, s->local_ports_n, text, sizeof(text)));
-	put_text(o, "remote_ports",
-		 selector_print_ports(s->remote_ports, s->remote_ports_n, text, sizeof(text)));
+	selector_print_ports(s, s->local_ports, s->local_ports_n, text, sizeof(text));
+	put_text(o, fields == SELECTOR_ICMP ? "icmp_type" :
+		    fields == SELECTOR_MH   ? "mh_type" :
+					      "local_ports", text);
+	selector_print_ports(s, s->remote_ports, s->remote_ports_n, text, sizeof(text));
+	if (fields != SELECTOR_MH)
+		put_text(o, fields == SELECTOR_ICMP ? "icmp_code" : "remote_ports", text);
 }
 
 static struct json_object *policy_json(const struct daemon *d, uint32_t rank)
@@ -228,12 +232,13 @@ static struct json_object *policy_json(const struct daemon *d, uint32_t rank)
 	static const char *const dirs[] = { "", "out", "in", "both" };
 	const struct sad *sad = &d->change.now->sad;
 	const struct policy *p = &d->change.now->spd.policies[rank];
+	const uint32_t id = d->change.now->spd.ids[rank];
 	struct json_object *o = json_object_new_object();
 	struct xesp_policy_hits hits;
 
 	_Static_assert(XESP_DIR_OUT == 0 && XESP_DIR_IN == 1, "dirs[] is by bits");
-	maps_policy_hits(d->change.maps, p->id, &hits);
-	put_number(o, "id", p->id);
+	maps_policy_hits(d->change.maps, id, &hits);
+	put_number(o, "id", id);
 	put_text(o, "name", p->name);
 	put_number(o, "rank", rank);
 	put_text(o, "action", action_names[p->action]);
@@ -242,7 +247,7 @@ static struct json_object *policy_json(const struct daemon *d, uint32_t rank)
 	put_selector(o, &p->sel);
 	put_number(o, "packets", hits.packets);
 	put_number(o, "bytes", hits.bytes);
-	json_object_object_add(o, "drops", drops_json(d->change.maps->drops[p->id].by_reason, 0));
+	json_object_object_add(o, "drops", drops_json(d->change.maps->drops[id].by_reason, 0));
 	return o;
 }
 

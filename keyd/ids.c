@@ -2,6 +2,7 @@
 /* ids.c - see ids.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,7 @@
 #include "keyd/ids.h"
 #include "keyd/index.h"
 #include "keyd/publish_maps.h"
+#include "keyd/spd_diff.h"
 #include "xesp/fault.h"
 
 /* ---- policies and tunnels: by name */
@@ -55,10 +57,11 @@ static uint32_t next_free(const struct maps *m, struct slots *s, const uint8_t *
 	return 0;
 }
 
-/* The two arrays whose names get numbers look alike: name first, number behind it. */
+/* What gets numbers by name. */
 struct named {
-	const char *base;
-	size_t stride, id_off;
+	const char *names;
+	char *ids;
+	size_t stride, id_stride;
 	uint32_t n;
 };
 
@@ -74,7 +77,7 @@ static int assign_by_name(const struct maps *m, struct slots *s, const struct na
 	if (err)
 		fault_set(f, err, "out of memory");
 	for (uint32_t i = 0; i < a->n && !err; i++) {
-		const char *name = a->base + i * a->stride;
+		const char *name = a->names + i * a->stride;
 		uint32_t id = index_find(&by_name, name);
 
 		if (id == INDEX_NONE)
@@ -86,7 +89,7 @@ static int assign_by_name(const struct maps *m, struct slots *s, const struct na
 			break;
 		}
 		given[id] = 1;
-		memcpy((char *)(uintptr_t)name + a->id_off, &id, sizeof(id));
+		memcpy(a->ids + i * a->id_stride, &id, sizeof(id));
 	}
 	index_fini(&by_name);
 	free(given);
@@ -337,22 +340,57 @@ static int index_sas(const struct maps *m, struct sad *sad, struct fault *f)
 	return 0;
 }
 
-int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, struct fault *f)
+/* Those that have none yet: names that no map has. Ids of what goes with this change are not free. */
+static int assign_new_policies(const struct maps *m, struct spd *spd, const struct spd_diff *d,
+			       struct fault *f)
+{
+	struct slots s = { policy_name, m->max_policies, m->policy_cursor, "policies" };
+	uint8_t *given = calloc(m->max_policies, 1);
+	int err = given ? 0 : fault_set(f, -ENOMEM, "out of memory");
+
+	for (uint32_t i = 0; i < d->added_n && !err; i++) {
+		uint32_t *id = &spd->ids[d->added[i]];
+
+		if (*id)
+			continue;
+		*id = next_free(m, &s, given);
+		if (!*id)
+			err = fault_set(f, -E2BIG,
+					"more than %u policies, counting those that go: the maps have no room",
+					s.max - 1);
+		given[*id] = 1;
+	}
+	free(given);
+	return err;
+}
+
+static int assign_policies(const struct maps *m, struct spd *spd, const struct spd_diff *d,
+			   struct fault *f)
 {
 	struct slots policies = { policy_name, m->max_policies, m->policy_cursor, "policies" };
+	const struct named all = { .names = (const char *)spd->policies,
+				   .stride = sizeof(struct policy),
+				   .ids = (char *)spd->ids,
+				   .id_stride = sizeof(uint32_t),
+				   .n = spd->n };
+
+	return d->whole ? assign_by_name(m, &policies, &all, f) :
+			  assign_new_policies(m, spd, d, f);
+}
+
+int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, const struct spd_diff *d,
+	       struct fault *f)
+{
 	struct slots tunnels = { tunnel_name, m->max_tunnels, m->tunnel_cursor, "tunnels" };
-	const struct named p = { .base = (const char *)spd->policies,
-				 .stride = sizeof(struct policy),
-				 .id_off = offsetof(struct policy, id),
-				 .n = spd->n };
-	const struct named t = { .base = (const char *)sad->tunnels,
+	const struct named t = { .names = (const char *)sad->tunnels,
 				 .stride = sizeof(struct tunnel),
-				 .id_off = offsetof(struct tunnel, id),
+				 .ids = (char *)sad->tunnels + offsetof(struct tunnel, id),
+				 .id_stride = sizeof(struct tunnel),
 				 .n = sad->tunnels_n };
 	int err;
 
-	err = assign_by_name(m, &policies, &p, f);
-	if (!err)
+	err = assign_policies(m, spd, d, f);
+	if (!err && sad->tunnels_n)
 		err = assign_by_name(m, &tunnels, &t, f);
 	if (!err)
 		err = assign_sas(m, sad, f);

@@ -19,6 +19,7 @@
 
 struct fault;
 struct maps;
+struct spd_diff;
 
 /* So long after xespd's acknowledgement no batch can still be under way with an SA. */
 #define IDS_RETIRED_NS 10000000000ull
@@ -27,11 +28,13 @@ struct maps;
 bool ids_is_retired(const struct maps *m, uint32_t sa_id);
 
 /*
- * Sets every id of `sad` and `spd`, sa.fresh, and the replay ranges; writes no map.
+ * Sets every id of `sad` and `spd` (those that spd_diff() has not set), sa.fresh, and the replay
+ * ranges; writes no map.
  * -E2BIG   more policies, tunnels, SAs or replay words than the maps have
  * -EBUSY   all SA ids are taken or not yet given up by xespd: try again later
  * -EINVAL  a replay window grew beyond the words its SA has: needs a new key
  */
-int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, struct fault *f);
+int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, const struct spd_diff *d,
+	       struct fault *f);
 
 #endif /* XESP_KEYD_IDS_H */

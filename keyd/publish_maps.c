@@ -16,6 +16,8 @@
 #include "keyd/map_walk.h"
 #include "keyd/natt.h"
 #include "keyd/publish_maps.h"
+#include "keyd/spd_diff.h"
+#include "keyd/spd_table.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -35,11 +37,9 @@ uint64_t maps_now_ns(void)
 static int read_sizes(struct maps *m, struct fault *f)
 {
 	static const enum pins_map which[] = { PINS_SA_STATE, PINS_POLICIES, PINS_TUNNELS,
-					       PINS_REPLAY,   PINS_SPD,	     PINS_SA_IN,
-					       PINS_ENDPOINTS };
-	uint32_t *const out[] = { &m->max_sas, &m->max_policies, &m->max_tunnels,
-				  &m->replay_words, &m->max_spd, &m->max_sa_in,
-				  &m->max_endpoints };
+					       PINS_REPLAY,   PINS_SA_IN,    PINS_ENDPOINTS };
+	uint32_t *const out[] = { &m->max_sas,	    &m->max_policies, &m->max_tunnels,
+				  &m->replay_words, &m->max_sa_in,    &m->max_endpoints };
 
 	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
 		int err = map_walk_size(m->pins.fd[which[i]], out[i]);
@@ -52,9 +52,14 @@ static int read_sizes(struct maps *m, struct fault *f)
 
 static int map_memory(struct maps *m, struct fault *f)
 {
-	m->conf = pins_mmap(&m->pins, PINS_CONF, 1, &m->conf_len, f);
-	if (m->conf)
-		m->sa = pins_mmap(&m->pins, PINS_SA_STATE, 1, &m->sa_len, f);
+	int err = spd_memory_map(&m->spd, &m->pins, true, f);
+
+	if (!err)
+		err = spd_table_open(&m->table, &m->spd, f);
+	if (err)
+		return err;
+	m->conf = m->spd.conf;
+	m->sa = pins_mmap(&m->pins, PINS_SA_STATE, 1, &m->sa_len, f);
 	if (m->sa)
 		m->replay = pins_mmap(&m->pins, PINS_REPLAY, 1, &m->replay_len, f);
 	if (m->replay)
@@ -118,7 +123,8 @@ void maps_close(struct maps *m)
 {
 	if (!m)
 		return;
-	unmap(m->conf, m->conf_len);
+	spd_table_close(m->table);
+	spd_memory_unmap(&m->spd);
 	unmap(m->sa, m->sa_len);
 	unmap(m->replay, m->replay_len);
 	unmap(m->drops, m->drops_len);
@@ -162,11 +168,11 @@ static int write_element(struct maps *m, enum pins_map map, uint32_t id, const v
 	return 0;
 }
 
-static struct xesp_policy policy_value(const struct sad *sad, const struct spd *spd, uint32_t rank)
+static struct xesp_policy policy_value(const struct sad *sad, const struct spd *spd, uint32_t i)
 {
-	const struct policy *p = &spd->policies[rank];
+	const struct policy *p = &spd->policies[i];
 	struct xesp_policy v = {
-		.rank = rank,
+		.rank = spd->ranks[i],
 		.tunnel = p->tunnel == SAD_NONE ? 0 : sad->tunnels[p->tunnel].id,
 		.action = p->action,
 		.dirs = p->dirs,
@@ -230,22 +236,30 @@ static int write_tunnel(struct maps *m, uint32_t id, const struct xesp_tunnel *v
 	return err;
 }
 
-static int prepare_names(struct maps *m, const struct sad *sad, const struct spd *spd,
-			 struct fault *f)
+static int prepare_policy(struct maps *m, const struct sad *sad, const struct spd *spd, uint32_t i,
+			  struct fault *f)
 {
+	const uint32_t id = spd->ids[i];
+	struct xesp_policy v = policy_value(sad, spd, i);
+	int err;
+
+	if (m->policies[id].name[0])
+		return 0;
+	err = clear_counters(m, id, f);
+	if (!err)
+		err = write_policy(m, id, &v, f);
+	m->policy_cursor = id;
+	return err;
+}
+
+static int prepare_names(struct maps *m, const struct sad *sad, const struct spd *spd,
+			 const struct spd_diff *d, struct fault *f)
+{
+	const uint32_t n = d->whole ? spd->n : d->added_n;
 	int err = 0;
 
-	for (uint32_t i = 0; i < spd->n && !err; i++) {
-		const struct policy *p = &spd->policies[i];
-		struct xesp_policy v = policy_value(sad, spd, i);
-
-		if (m->policies[p->id].name[0])
-			continue;
-		err = clear_counters(m, p->id, f);
-		if (!err)
-			err = write_policy(m, p->id, &v, f);
-		m->policy_cursor = p->id;
-	}
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = prepare_policy(m, sad, spd, d->whole ? i : d->added[i], f);
 	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++) {
 		struct xesp_tunnel v = tunnel_value(sad, &sad->tunnels[i]);
 
@@ -311,7 +325,8 @@ static int evict_parked(struct maps *m, const struct sad *sad)
 	return 0;
 }
 
-int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f)
+int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd,
+		 const struct spd_diff *d, struct fault *f)
 {
 	int err;
 
@@ -326,7 +341,7 @@ int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, s
 			__atomic_store_n(&m->sa[sa->id].in_use, 1, __ATOMIC_RELEASE);
 		m->retired_ns[sa->id] = 0;
 	}
-	err = prepare_names(m, sad, spd, f);
+	err = prepare_names(m, sad, spd, d, f);
 	if (!err)
 		err = write_sa_in(m, sad, BPF_NOEXIST, f);
 	if (!err)
@@ -336,105 +351,9 @@ int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, s
 
 /* ---- committing */
 
-static bool is_other_generation(const void *key, const void *ctx)
+int maps_commit(struct maps *m, const struct spd_change *c, struct fault *f)
 {
-	const struct xesp_spd_key *k = key;
-
-	return k->generation != *(const uint32_t *)ctx;
-}
-
-/* Entries of every generation but this one: of the one before, or of a commit that a crash cut. */
-static int purge(struct maps *m, uint32_t generation, struct fault *f)
-{
-	int err = map_walk_delete(m->pins.fd[PINS_SPD], sizeof(struct xesp_spd_key),
-				  is_other_generation, &generation);
-
-	return err ? fault_set(f, err, "cannot clear old policies from the maps: %s", strerror(-err)) :
-		     0;
-}
-
-#define BATCH 4096
-
-static int write_entries(struct maps *m, const struct spd_image *im, uint32_t generation,
-			 struct fault *f)
-{
-	struct xesp_spd_key *keys = calloc(BATCH, sizeof(*keys));
-	struct xesp_spd_val *vals = calloc(BATCH, sizeof(*vals));
-	int err = keys && vals ? 0 : -ENOMEM;
-
-	for (uint32_t at = 0; at < im->entries_n && !err;) {
-		uint32_t n = im->entries_n - at < BATCH ? im->entries_n - at : BATCH;
-
-		for (uint32_t i = 0; i < n; i++) {
-			keys[i] = im->entries[at + i].key;
-			keys[i].generation = generation;
-			vals[i] = im->entries[at + i].val;
-		}
-		err = map_walk_write(m->pins.fd[PINS_SPD], keys, sizeof(*keys), vals, sizeof(*vals),
-				     n);
-		at += n;
-	}
-	free(keys);
-	free(vals);
-	if (err == -E2BIG)
-		return fault_set(f, err,
-				 "%u entries of the SPD do not fit beside the present ones: the map has room for %u in all",
-				 im->entries_n, m->max_spd);
-	return err ? fault_set(f, err, "cannot write policies to the maps: %s", strerror(-err)) : 0;
-}
-
-static int write_tuples(struct maps *m, const struct spd_image *im, uint32_t generation,
-			struct fault *f)
-{
-	int err = 0;
-
-	for (uint32_t dir = 0; dir < XESP_DIR_MAX; dir++) {
-		for (uint32_t i = 0; i < im->tuples_n[dir] && !err; i++) {
-			uint32_t at = ((generation & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX + i;
-			struct xesp_spd_tuple t = im->tuples[dir][i];
-
-			t.generation = generation;
-			err = write_element(m, PINS_SPD_TUPLE, at, &t, f);
-		}
-	}
-	return err;
-}
-
-int maps_commit(struct maps *m, const struct spd_image *image, uint8_t default_action,
-		struct fault *f)
-{
-	uint32_t now = __atomic_load_n(&m->conf->generation, __ATOMIC_ACQUIRE);
-	/* 0 says that nothing was ever loaded; the half of the arrays must change too. */
-	uint32_t next = now == UINT32_MAX ? 2 : now + 1;
-	struct xesp_spd_head head = {
-		.generation = next,
-		.tuples_n = { image->tuples_n[XESP_DIR_OUT], image->tuples_n[XESP_DIR_IN] },
-		.default_action = default_action,
-	};
-	struct fault late = { "" };
-	int err;
-
-	if (image->entries_n > m->max_spd)
-		return fault_set(f, -E2BIG, "%u entries of the SPD: the map has room for %u",
-				 image->entries_n, m->max_spd);
-	/* Before, not only after: what a crashed commit left would count as the new generation's. */
-	err = purge(m, now, f);
-	if (!err)
-		err = write_entries(m, image, next, f);
-	if (!err)
-		err = write_tuples(m, image, next, f);
-	if (!err)
-		err = write_element(m, PINS_SPD_HEAD, next & 1, &head, f);
-	if (err) {
-		purge(m, now, NULL);
-		return err;
-	}
-	/* Release: a program that reads the new generation finds all of it; its other end is in
-	 * bpf/spd_match.h. */
-	__atomic_store_n(&m->conf->generation, next, __ATOMIC_RELEASE);
-	if (purge(m, next, &late))
-		log_warn("maps: %s", late.text); /* the next change clears them */
-	return 0;
+	return spd_table_commit(m->table, c, f);
 }
 
 /* ---- settling */
@@ -483,34 +402,71 @@ static int settle_endpoints(struct maps *m, const struct sad *sad, struct fault 
 		     0;
 }
 
-static int settle_names(struct maps *m, const struct sad *sad, const struct spd *spd,
-			struct fault *f)
+static int settle_all_policies(struct maps *m, const struct sad *sad, const struct spd *spd,
+			       struct fault *f)
 {
 	static const struct xesp_policy no_policy;
-	static const struct xesp_tunnel no_tunnel;
-	uint8_t *policies = calloc(m->max_policies, 1), *tunnels = calloc(m->max_tunnels, 1);
-	int err = policies && tunnels ? 0 : fault_set(f, -ENOMEM, "out of memory");
+	uint8_t *wanted = calloc(m->max_policies, 1);
+	int err = wanted ? 0 : fault_set(f, -ENOMEM, "out of memory");
 
 	for (uint32_t i = 0; i < spd->n && !err; i++) {
 		struct xesp_policy v = policy_value(sad, spd, i);
 
-		policies[spd->policies[i].id] = 1;
-		err = write_policy(m, spd->policies[i].id, &v, f);
+		wanted[spd->ids[i]] = 1;
+		err = write_policy(m, spd->ids[i], &v, f);
 	}
+	for (uint32_t id = 1; id < m->max_policies && !err; id++)
+		if (!wanted[id])
+			err = write_policy(m, id, &no_policy, f);
+	free(wanted);
+	return err;
+}
+
+static int write_policies(struct maps *m, const struct spd_change *c, const uint32_t *at, uint32_t n,
+			  struct fault *f)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++) {
+		struct xesp_policy v = policy_value(c->sad, c->next, at[i]);
+
+		err = write_policy(m, c->next->ids[at[i]], &v, f);
+	}
+	return err;
+}
+
+/* What has only other selectors is among the dropped as well as the added: so these come last. */
+static int settle_policies(struct maps *m, const struct spd_change *c, struct fault *f)
+{
+	static const struct xesp_policy no_policy;
+	const struct spd_diff *d = c->diff;
+	int err = 0;
+
+	if (d->whole)
+		return settle_all_policies(m, c->sad, c->next, f);
+	for (uint32_t i = 0; i < d->dropped_n && !err; i++)
+		err = write_policy(m, c->now->ids[d->dropped[i]], &no_policy, f);
+	if (!err)
+		err = write_policies(m, c, d->added, d->added_n, f);
+	return err ? err : write_policies(m, c, d->moved, d->moved_n, f);
+}
+
+static int settle_tunnels(struct maps *m, const struct sad *sad, struct fault *f)
+{
+	static const struct xesp_tunnel no_tunnel;
+	uint8_t *wanted = calloc(m->max_tunnels, 1);
+	int err = wanted ? 0 : fault_set(f, -ENOMEM, "out of memory");
+
 	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++) {
 		struct xesp_tunnel v = tunnel_value(sad, &sad->tunnels[i]);
 
-		tunnels[sad->tunnels[i].id] = 1;
+		wanted[sad->tunnels[i].id] = 1;
 		err = write_tunnel(m, sad->tunnels[i].id, &v, f);
 	}
-	for (uint32_t id = 1; id < m->max_policies && !err; id++)
-		if (!policies[id])
-			err = write_policy(m, id, &no_policy, f);
 	for (uint32_t id = 1; id < m->max_tunnels && !err; id++)
-		if (!tunnels[id])
+		if (!wanted[id])
 			err = write_tunnel(m, id, &no_tunnel, f);
-	free(policies);
-	free(tunnels);
+	free(wanted);
 	return err;
 }
 
@@ -537,8 +493,9 @@ static int settle_sas(struct maps *m, const struct sad *sad, struct fault *f)
 	return 0;
 }
 
-int maps_settle(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f)
+int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f)
 {
+	const struct sad *sad = c->sad;
 	int first, err;
 
 	/* An SPI that now means another SA, and tunnels that moved. */
@@ -549,7 +506,9 @@ int maps_settle(struct maps *m, const struct sad *sad, const struct spd *spd, st
 	first = first ? first : err;
 	err = natt_settle_ports(m, sad, first ? NULL : f);
 	first = first ? first : err;
-	err = settle_names(m, sad, spd, first ? NULL : f);
+	err = settle_policies(m, c, first ? NULL : f);
+	first = first ? first : err;
+	err = settle_tunnels(m, sad, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_sas(m, sad, first ? NULL : f);
 	return first ? first : err;
@@ -570,7 +529,8 @@ void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd)
 	write_endpoints(m, sad, NULL);
 	settle_endpoints(m, sad, NULL);
 	natt_settle_ports(m, sad, NULL);
-	settle_names(m, sad, spd, NULL);
+	settle_all_policies(m, sad, spd, NULL);
+	settle_tunnels(m, sad, NULL);
 }
 
 void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel *t)

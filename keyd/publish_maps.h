@@ -14,21 +14,27 @@
 #include <stdint.h>
 #include "keyd/sad.h"
 #include "keyd/spd.h"
+#include "keyd/spd_diff.h"
 #include "libxesp/pins.h"
+#include "libxesp/spd_memory.h"
 #include "xesp/steer.h"
 
 struct fault;
+struct spd_change;
+struct spd_table;
 
 /* Open to ids.c and control.c, who read it; only publish_maps.c writes the maps. */
 struct maps {
 	struct pins pins;
-	struct xesp_conf *conf;         /* mapped */
+	struct spd_memory spd;          /* mapped */
+	struct spd_table *table;        /* what is in it */
+	struct xesp_conf *conf;         /* its */
 	struct xesp_sa_state *sa;       /* mapped, [max_sas] */
 	uint64_t *replay;               /* mapped, [replay_words] */
 	struct xesp_policy_drops *drops; /* mapped, read only, [max_policies] */
-	size_t conf_len, sa_len, replay_len, drops_len;
+	size_t sa_len, replay_len, drops_len;
 	uint32_t max_sas, max_policies, max_tunnels, replay_words;
-	uint32_t max_spd, max_sa_in, max_endpoints;
+	uint32_t max_sa_in, max_endpoints;
 	/* What the maps hold: keyd is their only writer. */
 	struct xesp_policy *policies; /* [max_policies] */
 	struct xesp_tunnel *tunnels;  /* [max_tunnels] */
@@ -49,21 +55,18 @@ void maps_close(struct maps *m);
  * were free, and inbound SAs and tunnel ends that are not in the maps yet. Nothing that runs is
  * changed by it. -errno of bpf(2); -E2BIG the maps are too small
  */
-int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f);
+int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd,
+		 const struct spd_diff *d, struct fault *f);
 
-/*
- * The switch: writes `image` as the next generation and commits it. Until it returns 0 the old one
- * is in force. Entries of other generations are gone afterwards. -E2BIG, -errno of bpf(2)
- */
-int maps_commit(struct maps *m, const struct spd_image *image, uint8_t default_action,
-		struct fault *f);
+/* The switch: see spd_table_commit(). Until it returns 0 the old SPD is in force. */
+int maps_commit(struct maps *m, const struct spd_change *c, struct fault *f);
 
 /*
  * After the switch: what is no longer configured goes, what changed under the same id is written.
  * SAs that go are parked: their state stays until their id is needed, in case they come back.
  * Goes on after an error and returns the first.
  */
-int maps_settle(struct maps *m, const struct sad *sad, const struct spd *spd, struct fault *f);
+int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f);
 
 /* Takes back maps_prepare() of a change that failed before the switch: back to these (NULL: none). */
 void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd);

@@ -21,6 +21,9 @@ const char *const schema_list_paths[] = {
 	"policies[].remote",
 	"policies[].local_ports",
 	"policies[].remote_ports",
+	"policies[].icmp_type",
+	"policies[].icmp_code",
+	"policies[].mh_type",
 	NULL,
 };
 
@@ -205,6 +208,9 @@ static const cyaml_schema_field_t policy_fields[] = {
 	TEXT("protocol", OPTIONAL, struct raw_policy, protocol),
 	LIST("local_ports", struct raw_policy, local_ports, &list_entry, SCHEMA_LIST_MAX),
 	LIST("remote_ports", struct raw_policy, remote_ports, &list_entry, SCHEMA_LIST_MAX),
+	LIST("icmp_type", struct raw_policy, icmp_type, &list_entry, SCHEMA_LIST_MAX),
+	LIST("icmp_code", struct raw_policy, icmp_code, &list_entry, SCHEMA_LIST_MAX),
+	LIST("mh_type", struct raw_policy, mh_type, &list_entry, SCHEMA_LIST_MAX),
 	CYAML_FIELD_END
 };
 

@@ -127,6 +127,12 @@ struct raw_policy {
 	unsigned int local_ports_count;
 	char **remote_ports;
 	unsigned int remote_ports_count;
+	char **icmp_type;
+	unsigned int icmp_type_count;
+	char **icmp_code;
+	unsigned int icmp_code_count;
+	char **mh_type;
+	unsigned int mh_type_count;
 };
 
 struct raw_config {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* spd.c - see spd.h. */
-#include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 #include "keyd/sad.h"
 #include "keyd/schema.h"
 #include "keyd/spd.h"
+#include "keyd/spd_cut.h"
 #include "keyd/transport.h"
-#include "libxesp/addr.h"
 #include "xesp/fault.h"
 
 /* ---- text to list */
@@ -130,6 +130,48 @@ static int group_inbound(struct spd *spd, struct sad *sad)
 	return 0;
 }
 
+/* Everything that a policy's entries and its rule are made of, but for its rank. */
+static int digest_policy(EVP_MD_CTX *ctx, const EVP_MD *md, const struct policy *p,
+			 const char tunnel[XESP_NAME_MAX], uint8_t out[SPD_DIGEST_LEN])
+{
+	const struct selector *s = &p->sel;
+	const uint32_t fixed[] = { p->action,	 p->dirs,     s->family,	s->proto,
+				   s->opaque,	 s->local_n,  s->remote_n, s->local_ports_n,
+				   s->remote_ports_n };
+	uint8_t whole[EVP_MAX_MD_SIZE];
+	bool ok;
+
+	ok = EVP_DigestInit_ex(ctx, md, NULL) && EVP_DigestUpdate(ctx, p->name, sizeof(p->name)) &&
+	     EVP_DigestUpdate(ctx, tunnel, XESP_NAME_MAX) &&
+	     EVP_DigestUpdate(ctx, fixed, sizeof(fixed)) &&
+	     EVP_DigestUpdate(ctx, s->local, s->local_n * sizeof(*s->local)) &&
+	     EVP_DigestUpdate(ctx, s->remote, s->remote_n * sizeof(*s->remote)) &&
+	     EVP_DigestUpdate(ctx, s->local_ports, s->local_ports_n * sizeof(*s->local_ports)) &&
+	     EVP_DigestUpdate(ctx, s->remote_ports, s->remote_ports_n * sizeof(*s->remote_ports)) &&
+	     EVP_DigestFinal_ex(ctx, whole, NULL);
+	memcpy(out, whole, SPD_DIGEST_LEN);
+	return ok ? 0 : -ENOMEM;
+}
+
+static int digest_policies(struct spd *spd, const struct sad *sad)
+{
+	static const char none[XESP_NAME_MAX];
+	EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int err = md && ctx ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < spd->n && !err; i++) {
+		const struct policy *p = &spd->policies[i];
+
+		err = digest_policy(ctx, md, p,
+				    p->tunnel == SAD_NONE ? none : sad->tunnels[p->tunnel].name,
+				    spd->digests[i]);
+	}
+	EVP_MD_CTX_free(ctx);
+	EVP_MD_free(md);
+	return err;
+}
+
 int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	     struct problems *ps)
 {
@@ -141,7 +183,10 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 						       XESP_ACTION_BYPASS :
 						       XESP_ACTION_DISCARD };
 	spd->policies = calloc(raw->policies_count + 1, sizeof(*spd->policies));
-	if (!spd->policies)
+	spd->ids = calloc(raw->policies_count + 1, sizeof(*spd->ids));
+	spd->ranks = calloc(raw->policies_count + 1, sizeof(*spd->ranks));
+	spd->digests = calloc(raw->policies_count + 1, sizeof(*spd->digests));
+	if (!spd->policies || !spd->ids || !spd->ranks || !spd->digests)
 		return problems_add(ps, "policies", "out of memory");
 	index_init(&tunnels, XESP_NAME_MAX);
 	index_init(&names, XESP_NAME_MAX);
@@ -153,7 +198,7 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 		err = init_policies(spd, raw, sad, &tunnels, &names, ps);
 	index_fini(&tunnels);
 	index_fini(&names);
-	if (!err && group_inbound(spd, sad))
+	if (!err && (group_inbound(spd, sad) || digest_policies(spd, sad)))
 		err = problems_add(ps, "policies", "out of memory");
 	return err ? -EINVAL : 0;
 }
@@ -163,211 +208,48 @@ void spd_fini(struct spd *spd)
 	for (uint32_t i = 0; i < spd->n; i++)
 		selector_fini(&spd->policies[i].sel);
 	free(spd->policies);
+	free(spd->ids);
+	free(spd->ranks);
+	free(spd->digests);
 	free(spd->inbound);
 	*spd = (struct spd){ 0 };
 }
 
-/* ---- list to image */
+/* ---- what the classifier can hold */
 
-struct builder {
-	struct spd_image *image;
-	size_t room;
-	struct index keys; /* of entries, see make_room() */
-	const struct spd *spd;
-	const struct sad *sad;
+struct census {
+	struct xesp_spd_tuple tuples[XESP_DIR_MAX][XESP_TUPLES_MAX];
+	uint32_t tuples_n[XESP_DIR_MAX];
+	uint32_t last[XESP_DIR_MAX]; /* where the one before was found: neighbours are alike */
+	uint64_t entries_n;
 };
 
-/* Ports of one side of a policy, cut. */
-struct port_cuts {
-	uint32_t n;
-	struct port_cut *cut;
-};
-
-static int cut_ports(struct port_cuts *out, const struct port_range *r, uint32_t n)
+static int count_piece(void *ctx, const struct spd_piece *piece)
 {
-	out->n = 0;
-	out->cut = calloc(n ? (size_t)n * SELECTOR_CUTS_MAX : 1, sizeof(*out->cut));
-	if (!out->cut)
-		return -ENOMEM;
-	if (!n) {
-		out->n = 1; /* any: value 0 under mask 0 */
+	struct census *c = ctx;
+	struct xesp_spd_tuple *t = c->tuples[piece->key.dir];
+	uint32_t *n = &c->tuples_n[piece->key.dir], *last = &c->last[piece->key.dir];
+
+	if (++c->entries_n > SPD_ENTRIES_MAX)
+		return -E2BIG;
+	if (*last < *n && !memcmp(&t[*last], &piece->tuple, sizeof(*t)))
 		return 0;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		out->n += selector_cut_ports(r[i], out->cut + out->n);
+	for (*last = 0; *last < *n; ++*last)
+		if (!memcmp(&t[*last], &piece->tuple, sizeof(*t)))
+			return 0;
+	if (*n == XESP_TUPLES_MAX)
+		return -E2BIG;
+	t[(*n)++] = piece->tuple;
 	return 0;
 }
 
-static int find_tuple(struct builder *b, enum xesp_dir dir, const struct xesp_spd_tuple *want,
-		      uint32_t rank)
+int spd_check(const struct spd *spd, struct fault *f)
 {
-	struct xesp_spd_tuple *t = b->image->tuples[dir];
-	uint32_t n = b->image->tuples_n[dir];
+	struct census *c = calloc(1, sizeof(*c));
+	int err = c ? 0 : fault_set(f, -ENOMEM, "out of memory");
 
-	for (uint32_t i = 0; i < n; i++) {
-		struct xesp_spd_tuple same = t[i];
-
-		same.best_rank = want->best_rank;
-		if (!memcmp(&same, want, sizeof(same)))
-			return (int)i;
-	}
-	if (n == XESP_TUPLES_MAX)
-		return -E2BIG;
-	t[n] = *want;
-	/* Ranks go up: the first entry is the best one, and the array is in order of best_rank, where
-	 * the search ends at the first tuple that cannot beat what was found. */
-	t[n].best_rank = rank;
-	b->image->tuples_n[dir]++;
-	return (int)n;
-}
-
-/*
- * The entries' array moves as it grows and the index borrows keys: so grow both together, and put
- * the keys in again. Doubling keeps that cheap.
- */
-static int make_room(struct builder *b)
-{
-	struct spd_image *im = b->image;
-	struct spd_entry *more;
-	size_t room = b->room ? b->room * 2 : 256;
-	uint32_t found;
-
-	if (im->entries_n < b->room)
-		return 0;
-	if (im->entries_n >= SPD_ENTRIES_MAX)
-		return -E2BIG;
-	more = calloc(room, sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	if (im->entries_n)
-		memcpy(more, im->entries, im->entries_n * sizeof(*more));
-	index_fini(&b->keys);
-	free(im->entries);
-	im->entries = more;
-	b->room = room;
-	for (uint32_t i = 0; i < im->entries_n; i++)
-		if (index_add(&b->keys, &more[i].key, i, &found))
-			return -ENOMEM;
-	return 0;
-}
-
-static int add_entry(struct builder *b, const struct xesp_spd_key *key, uint32_t rank)
-{
-	const struct policy *p = &b->spd->policies[rank];
-	struct spd_entry *e;
-	uint32_t found;
-	int err;
-
-	/* RFC 4301 section 4.4.1: the first of the list wins; ranks come in order. */
-	if (index_find(&b->keys, key) != INDEX_NONE)
-		return 0;
-	err = make_room(b);
-	if (err)
-		return err;
-	e = &b->image->entries[b->image->entries_n];
-	e->key = *key;
-	e->val = (struct xesp_spd_val){
-		.rank = rank,
-		.policy = p->id,
-		.tunnel = p->tunnel == SAD_NONE ? 0 : b->sad->tunnels[p->tunnel].id,
-		.action = p->action,
-	};
-	err = index_add(&b->keys, &e->key, b->image->entries_n, &found);
-	if (!err)
-		b->image->entries_n++;
-	return err;
-}
-
-struct side {
-	const struct prefix *prefix;
-	struct port_cut port;
-};
-
-static int add_combination(struct builder *b, uint32_t rank, const struct side *local,
-			   const struct side *remote)
-{
-	const struct policy *p = &b->spd->policies[rank];
-	struct xesp_spd_tuple tuple = { .family = p->sel.family,
-					.proto_mask = p->sel.proto ? 0xff : 0,
-					.local_port_mask = htons(local->port.mask),
-					.remote_port_mask = htons(remote->port.mask) };
-	struct xesp_spd_key key = { .proto = p->sel.proto,
-				    .local = local->prefix->addr,
-				    .remote = remote->prefix->addr,
-				    .local_port = htons(local->port.value),
-				    .remote_port = htons(remote->port.value) };
-
-	addr_mask(&tuple.local_mask, local->prefix->len);
-	addr_mask(&tuple.remote_mask, remote->prefix->len);
-	for (int dir = 0; dir < XESP_DIR_MAX; dir++) {
-		int t, err;
-
-		if (!(p->dirs & 1 << dir))
-			continue;
-		t = find_tuple(b, (enum xesp_dir)dir, &tuple, rank);
-		if (t < 0)
-			return t;
-		key.dir = (uint8_t)dir;
-		key.tuple = (uint16_t)t;
-		err = add_entry(b, &key, rank);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int add_ports(struct builder *b, uint32_t rank, const struct port_cuts *lp,
-		     const struct port_cuts *rp)
-{
-	const struct selector *s = &b->spd->policies[rank].sel;
-	const uint64_t prefixes = (uint64_t)s->local_n * s->remote_n;
-	int err = 0;
-
-	if (prefixes * lp->n * rp->n > SPD_ENTRIES_MAX)
-		return -E2BIG;
-	for (uint64_t i = 0; i < prefixes && !err; i++) {
-		struct side local = { .prefix = &s->local[i / s->remote_n] };
-		struct side remote = { .prefix = &s->remote[i % s->remote_n] };
-
-		for (uint32_t l = 0; l < lp->n && !err; l++) {
-			local.port = lp->cut[l];
-			for (uint32_t r = 0; r < rp->n && !err; r++) {
-				remote.port = rp->cut[r];
-				err = add_combination(b, rank, &local, &remote);
-			}
-		}
-	}
-	return err;
-}
-
-static int add_policy(struct builder *b, uint32_t rank)
-{
-	const struct selector *s = &b->spd->policies[rank].sel;
-	struct port_cuts lp = { 0 }, rp = { 0 };
-	int err;
-
-	err = cut_ports(&lp, s->local_ports, s->local_ports_n);
-	if (!err)
-		err = cut_ports(&rp, s->remote_ports, s->remote_ports_n);
-	if (!err)
-		err = add_ports(b, rank, &lp, &rp);
-	free(lp.cut);
-	free(rp.cut);
-	return err;
-}
-
-int spd_compile(const struct spd *spd, const struct sad *sad, struct spd_image **out,
-		struct fault *f)
-{
-	struct builder b = { .spd = spd, .sad = sad };
-	int err = 0;
-
-	b.image = calloc(1, sizeof(*b.image));
-	if (!b.image)
-		return fault_set(f, -ENOMEM, "out of memory");
-	index_init(&b.keys, sizeof(struct xesp_spd_key));
 	for (uint32_t i = 0; i < spd->n && !err; i++) {
-		err = add_policy(&b, i);
+		err = spd_cut(&spd->policies[i], count_piece, c);
 		if (err == -E2BIG)
 			fault_set(f, err,
 				  "policies[%u] '%s' is too much for the classifier: at most %d combinations of prefix lengths and port masks in one direction (ranges that are powers of two need fewest), and %u entries",
@@ -375,19 +257,6 @@ int spd_compile(const struct spd *spd, const struct sad *sad, struct spd_image *
 		else if (err)
 			fault_set(f, err, "policies[%u]: out of memory", i);
 	}
-	index_fini(&b.keys);
-	if (err) {
-		spd_image_free(b.image);
-		return err;
-	}
-	*out = b.image;
-	return 0;
-}
-
-void spd_image_free(struct spd_image *image)
-{
-	if (!image)
-		return;
-	free(image->entries);
-	free(image);
+	free(c);
+	return err;
 }

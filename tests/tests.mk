@@ -34,9 +34,15 @@ $(B)/tests/pair.a: $(B)/tests/pair/pair.o $(B)/tests/pair/vector.o
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(eval $(call suite_program,unit-user,tests/unit/user,$$(B)/tests/pair.a $$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
-$(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(LIBXESP_OBJS),$$(KEYD_LIBS)))
-$(eval $(call suite_program,bpf-tests,tests/bpf,$$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
+# Lists of policies, published by keyd's own code, for tests of what reads them.
+$(B)/tests/list.a: $(patsubst %.c,$(B)/%.o,tests/spd/list.c keyd/spd_table.c keyd/spd_diff.c keyd/spd_cut.c \
+		keyd/selector.c keyd/index.c keyd/problems.c)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(eval $(call suite_program,unit-user,tests/unit/user,$$(B)/tests/pair.a $$(B)/tests/list.a $$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
+$(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(B)/tests/list.a $$(LIBXESP_OBJS),$$(KEYD_LIBS)))
+$(eval $(call suite_program,bpf-tests,tests/bpf,$$(B)/tests/list.a $$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
 
 UNIT_PROGRAMS := $(B)/tests/unit-user $(B)/tests/unit-keyd
 NETNS_TESTS := $(sort $(wildcard tests/netns/test_*.sh))

@@ -56,6 +56,7 @@ enum xesp_action {
 	XESP_ACTION_DISCARD,
 	XESP_ACTION_BYPASS,
 	XESP_ACTION_PROTECT,
+	XESP_ACTION_FRAGMENT, /* only as the result of a search: see XESP_RULE_FRAGMENT */
 };
 
 /* RFC 4301 section 3.2. */
@@ -80,7 +81,8 @@ struct xesp_conf {
 	__u32 max_sas; /* entries of xesp_sa_state: SA ids are 1 .. max_sas - 1 */
 	__u32 max_policies; /* entries of xesp_policies: policy ids are 1 .. max_policies - 1 */
 	__u32 replay_words; /* entries of xesp_replay */
-	__u32 pad[3];
+	__u32 spd_slots;    /* entries of xesp_spd_slot, a power of two */
+	__u32 pad[2];
 };
 
 /* Map xesp_ifaces, HASH by ifindex (__u32). Written by `xesp attach` and `xesp detach`. */
@@ -98,57 +100,135 @@ struct xesp_iface {
  * (any one of them). ESP to such an address is for us: an unknown SPI there is dropped. */
 
 /*
- * Map xesp_spd_head, ARRAY of 2, index generation & 1: what changes with the generation.
- * A head whose generation is not xesp_conf's is stale: drop and count.
+ * The SPD: xesp_spd_head, _tuple, _slot, _entry and _rule, all mmapable arrays that only keyd
+ * writes, by stores into mapped memory, and that XDP, xespd and keyd search with one piece of code:
+ * spd_search.h. What a reader may see is tagged with generations; a reader of generation g takes
+ * the newest of two versions that is not newer than g. keyd changes only versions that no reader of
+ * the committed generation takes, then commits the next generation by one store to xesp_conf.
+ * Generation 0 tags nothing.
  */
+
+/* Map xesp_spd_head, ARRAY of 2, index generation & 1. Of another generation: stale, drop. */
 struct xesp_spd_head {
 	__u32 generation;
 	__u32 tuples_n[XESP_DIR_MAX];
 	__u32 default_action; /* enum xesp_action: DISCARD or BYPASS, when no policy matches */
+	__u32 fragments; /* bit 1 << dir: there are policies that a later fragment cannot be held against */
+	__u32 pad;
 };
+
+/*
+ * What a packet offers to selectors, RFC 4301 section 4.4.1.1. A tuple names the classes of packets
+ * that it is for; the others skip it.
+ */
+enum xesp_fields {
+	XESP_FIELDS_KNOWN, /* ports, ICMP type and code, or mobility header type are there */
+	XESP_FIELDS_NONE,  /* a whole packet of a protocol without them, or encrypted: OPAQUE */
+	XESP_FIELDS_LATER, /* not the first fragment: OPAQUE, and of IPv6 the protocol is hearsay */
+	XESP_FIELDS_MAX
+};
+
+#define XESP_CLASS(family, fields) (1u << ((family) == 6 ? XESP_FIELDS_MAX + (fields) : (fields)))
 
 /*
  * Map xesp_spd_tuple, ARRAY, index ((generation & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX + i.
  * One combination of masks that occurs among the policies of a direction (tuple-space search).
  * A policy with ranges is cut into prefixes, so a packet matches at most one entry per tuple,
- * and that entry holds the first of the policies that share its key: exact first match.
+ * and that entry belongs to the first of the policies that share its key: exact first match.
  * Sorted by best_rank: the search ends at the first tuple that cannot beat what was found.
  */
 struct xesp_spd_tuple {
 	__u32 generation;
-	__u32 best_rank; /* lowest rank of any entry of this tuple */
+	__u32 best_rank; /* no entry of this tuple has a lower rank */
 	struct xesp_addr local_mask;
 	struct xesp_addr remote_mask;
-	__be16 local_port_mask; /* nonzero: never matches a packet whose ports are not known */
+	__be16 local_port_mask;
 	__be16 remote_port_mask;
 	__u8 proto_mask; /* 0 any, 0xff exact */
-	__u8 family;     /* 4 or 6: addresses of the other family never match; 0 both */
-	__u8 pad[2];
-};
+	__u8 classes;    /* XESP_CLASS() of the packets that it may match */
+	__u16 id;        /* stays while the tuple does, over generations: part of the key */
+} __attribute__((aligned(8)));
 
-/* Map xesp_spd, HASH (not preallocated). Key bytes outside the tuple's masks are zero. */
+/*
+ * Bytes outside the tuple's masks are zero. ICMP: type in local_port, code in remote_port; mobility
+ * header: type in local_port; in both directions, as numbers in network byte order.
+ */
 struct xesp_spd_key {
-	__u32 generation;
-	__u16 tuple; /* i of xesp_spd_tuple */
-	__u8 dir;    /* enum xesp_dir */
-	__u8 proto;  /* inner protocol, RFC 4301 section 4.4.1.1; 0 when not looked at */
 	struct xesp_addr local;
 	struct xesp_addr remote;
 	__be16 local_port;
 	__be16 remote_port;
+	__u16 tuple; /* id of xesp_spd_tuple */
+	__u8 dir;    /* enum xesp_dir */
+	__u8 proto;  /* inner protocol, RFC 4301 section 4.4.1.1; 0 when not looked at */
+} __attribute__((aligned(8)));
+
+/*
+ * Map xesp_spd_slot, ARRAY of a power of two: open addressing with linear probing, at most
+ * XESP_SPD_PROBES from the key's hash on. Read and written as one aligned word.
+ */
+#define XESP_SPD_PROBES 48
+
+struct xesp_spd_slot {
+	__u32 tag;   /* the hash's other half, so that few entries are looked at in vain */
+	__u32 entry; /* index into xesp_spd_entry; 0: the run ends here */
+} __attribute__((aligned(8)));
+
+#define XESP_SPD_SLOT_GONE 0xffffffff /* in .entry: was used, the run goes on */
+
+/* Map xesp_spd_entry, ARRAY: one cache line, key and whose it is. */
+struct xesp_spd_entry {
+	struct xesp_spd_key key;
+	__u32 generation[2];
+	__u32 rule[2]; /* policy id, perhaps with XESP_RULE_FRAGMENT; 0: nobody's */
+	__u32 pad[2];
 };
 
+/*
+ * The entry stands for a policy that looks at what a later fragment does not show. When it is the
+ * first to match, the verdict is the first fragment's (RFC 4301 section 7.3), else a drop.
+ */
+#define XESP_RULE_FRAGMENT 0x80000000
+
 struct xesp_spd_val {
-	__u32 rank;   /* position in the ordered SPD, 0 first */
+	__u32 rank;   /* order in the SPD, lowest first; with gaps, so that one can be put between */
 	__u32 policy; /* policy id: index into xesp_policies */
 	__u32 tunnel; /* tunnel id with PROTECT, else 0 */
 	__u32 action; /* enum xesp_action */
 };
 
+/* Map xesp_spd_rule, ARRAY by policy id: what a policy says. */
+struct xesp_spd_rule {
+	__u32 generation[2];
+	struct xesp_spd_val val[2];
+};
+
+/*
+ * Map xesp_fragments, LRU_HASH: the verdict on a first fragment, for the later ones of the same
+ * datagram. Written by XDP. Valid for its generation and XESP_FRAGMENT_NS.
+ */
+#define XESP_FRAGMENT_NS 2000000000ull
+
+struct xesp_fragment_key {
+	struct xesp_addr src;
+	struct xesp_addr dst;
+	__be32 id;  /* of IPv4 16 bits */
+	__u8 proto; /* IPv4: part of what reassembly goes by, RFC 791; IPv6: 0 */
+	__u8 dir;   /* enum xesp_dir */
+	__u8 pad[2];
+};
+
+struct xesp_fragment {
+	__u32 generation;
+	__u32 pad;
+	__u64 seen_ns; /* CLOCK_MONOTONIC */
+	struct xesp_spd_val val;
+};
+
 /* Map xesp_policies, ARRAY by policy id: who a policy is, for people with bpftool. */
 struct xesp_policy {
 	char name[XESP_NAME_MAX];
-	__u32 rank;
+	__u32 rank; /* as in struct xesp_spd_val */
 	__u32 tunnel;
 	__u8 action; /* enum xesp_action; NONE: the slot is free */
 	__u8 dirs;   /* bit 1 << enum xesp_dir */
@@ -320,9 +400,14 @@ struct xesp_meta {
 _Static_assert(sizeof(struct xesp_addr) == 16, "layout");
 _Static_assert(sizeof(struct xesp_conf) == 32, "layout");
 _Static_assert(sizeof(struct xesp_iface) == 8, "layout");
-_Static_assert(sizeof(struct xesp_spd_head) == 16, "layout");
+_Static_assert(sizeof(struct xesp_spd_head) == 24, "layout");
 _Static_assert(sizeof(struct xesp_spd_tuple) == 48, "layout");
-_Static_assert(sizeof(struct xesp_spd_key) == 44, "map key has implicit padding");
+_Static_assert(sizeof(struct xesp_spd_key) == 40, "hashed and compared as words");
+_Static_assert(sizeof(struct xesp_spd_slot) == 8, "one word");
+_Static_assert(sizeof(struct xesp_spd_entry) == 64, "one cache line");
+_Static_assert(sizeof(struct xesp_spd_rule) == 40, "layout");
+_Static_assert(sizeof(struct xesp_fragment_key) == 40, "map key has implicit padding");
+_Static_assert(sizeof(struct xesp_fragment) == 32, "layout");
 _Static_assert(sizeof(struct xesp_spd_val) == 16, "layout");
 _Static_assert(sizeof(struct xesp_policy) == 48, "layout");
 _Static_assert(sizeof(struct xesp_natt) == 32, "layout");

@@ -77,7 +77,7 @@ static void put_ip4(struct frame *f, const struct frame_spec *s)
 	put8(f, 0x40 | (5 + s->options / 4u));
 	put8(f, 0);
 	put16(f, 0); /* length: frame_set_end() */
-	put16(f, 0x1234);
+	put16(f, 0x1234u + s->frag_id);
 	put16(f, frag_off[s->fragment]);
 	put8(f, 64);
 	put8(f, s->proto);
@@ -125,6 +125,7 @@ static void put_ip6(struct frame *f, const struct frame_spec *s)
 	for (unsigned int i = 0; i < n; i++) {
 		put_ext(f, chain[i], chain[i + 1], s->ext_units);
 		if (s->fragment != WHOLE && i == s->ext_n) {
+			f->bytes[f->len - 1] = s->frag_id;
 			f->bytes[f->len - 6] = (uint8_t)(offset[s->fragment] >> 8);
 			f->bytes[f->len - 5] = (uint8_t)offset[s->fragment];
 		}
@@ -157,7 +158,14 @@ static void put_l4(struct frame *f, const struct frame_spec *s)
 	case 1:  /* ICMP */
 	case 58: /* ICMPv6 */
 		put8(f, s->icmp_type);
-		put_fill(f, 7);
+		put8(f, s->icmp_code);
+		put_fill(f, 6);
+		break;
+	case 135: /* mobility header */
+		put8(f, 59);
+		put8(f, 0);
+		put8(f, s->icmp_type);
+		put_fill(f, 5);
 		break;
 	case 50: /* ESP */
 		put32(f, s->spi);

@@ -26,7 +26,9 @@ struct frame_spec {
 	uint8_t ext_n;
 	uint8_t ext_units; /* of each in `ext`: 8-byte units behind its first */
 	uint8_t proto;
-	uint8_t icmp_type;
+	uint8_t icmp_type; /* or mobility header type */
+	uint8_t icmp_code;
+	uint8_t frag_id; /* which datagram */
 	enum frame_fragment fragment; /* IPv6: its header comes behind those of `ext` */
 	uint16_t sport;               /* host byte order */
 	uint16_t dport;

@@ -19,9 +19,12 @@
 #include "gateway.h"
 #include "libxesp/addr.h"
 #include "libxesp/drops.h"
+#include "xesp/fault.h"
 
 #define IFINDEX_LO 1
 #define UMEM_BYTES (16 * 4096)
+#define GATEWAY_SLOTS 16384
+#define GATEWAY_RULES 1024 /* more policies than have counters */
 
 static void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
@@ -69,6 +72,24 @@ static void set(int map, const void *key, const void *value, uint64_t flags)
 		die("cannot fill a map: %s", strerror(errno));
 }
 
+static void size_spd(struct gateway *g, const char *program)
+{
+	static const struct {
+		enum pins_map map;
+		uint32_t entries;
+	} sizes[] = { { PINS_SPD_SLOT, GATEWAY_SLOTS },
+		      { PINS_SPD_ENTRY, GATEWAY_SLOTS / 4 },
+		      { PINS_SPD_RULE, GATEWAY_RULES } };
+
+	for (unsigned int i = 0; i < LEN(sizes); i++) {
+		struct bpf_map *map =
+			bpf_object__find_map_by_name(g->obj, pins_name(sizes[i].map));
+
+		if (!map || bpf_map__set_max_entries(map, sizes[i].entries))
+			die("%s: map %s is missing", program, pins_name(sizes[i].map));
+	}
+}
+
 static void load(struct gateway *g, const char *program)
 {
 	static const enum pins_map small[] = { PINS_POLICIES, PINS_POLICY_HITS, PINS_POLICY_DROPS,
@@ -89,6 +110,7 @@ static void load(struct gateway *g, const char *program)
 		if (!map || bpf_map__set_max_entries(map, GATEWAY_IDS))
 			die("%s: map %s is missing", program, pins_name(small[i]));
 	}
+	size_spd(g, program);
 	prog = bpf_object__find_program_by_name(g->obj, program);
 	if (!prog)
 		die("%s: no such program in its object", program);
@@ -113,17 +135,26 @@ void gateway_iface(struct gateway *g, uint32_t ifindex, uint32_t port)
 
 void gateway_open(struct gateway *g, const char *program)
 {
+	struct pins pins = { .dir = "of a test" };
+	struct fault f = { "" };
+
 	*g = (struct gateway){ .worker = -1, .cpus = libbpf_num_possible_cpus() };
 	libbpf_set_print(print_warnings);
 	enter_namespace();
 	load(g, program);
 	gateway_iface(g, IFINDEX_LO, GATEWAY_PORT);
 	gateway_generation(g, 0);
+	memcpy(pins.fd, g->map, sizeof(pins.fd));
+	if (spd_memory_map(&g->spd, &pins, true, &f))
+		die("%s", f.text);
+	g->list = list_open(&g->spd);
 }
 
 void gateway_close(struct gateway *g)
 {
 	gateway_worker_del(g);
+	list_close(g->list);
+	spd_memory_unmap(&g->spd);
 	bpf_object__close(g->obj);
 }
 
@@ -171,88 +202,20 @@ void gateway_generation(struct gateway *g, uint32_t generation)
 		.max_sas = GATEWAY_IDS,
 		.max_policies = GATEWAY_IDS,
 		.replay_words = GATEWAY_IDS,
+		.spd_slots = GATEWAY_SLOTS,
 	};
 	const uint32_t zero = 0;
 
 	set(g->map[PINS_CONF], &zero, &conf, BPF_ANY);
 }
 
-static void add_prefix(struct xesp_addr *addr, struct xesp_addr *mask, uint8_t *family,
-		       const char *text)
-{
-	uint8_t len;
-
-	memset(addr, 0, sizeof(*addr));
-	memset(mask, 0, sizeof(*mask));
-	if (!text)
-		return;
-	if (addr_parse_prefix(addr, &len, text, NULL))
-		die("'%s' is no prefix", text);
-	addr_mask(mask, len);
-	*family = addr_is_ip4(addr) ? 4 : 6;
-}
-
-/* One direction, RFC 4301 section 4.4.1: policies with the same masks share a tuple. */
-static uint32_t publish(struct gateway *g, uint32_t generation, enum xesp_dir dir,
-			const struct gateway_policy *p, unsigned int n)
-{
-	struct xesp_spd_tuple tuples[XESP_TUPLES_MAX];
-	uint32_t tuples_n = 0, t, index;
-
-	for (uint32_t rank = 0; rank < n; rank++, p++) {
-		struct xesp_spd_tuple tuple = {
-			.generation = generation,
-			.local_port_mask = p->local_port ? 0xffff : 0,
-			.remote_port_mask = p->remote_port ? 0xffff : htobe16(p->remote_port_mask),
-			.proto_mask = p->proto ? 0xff : 0,
-		};
-		struct xesp_spd_key key = {
-			.generation = generation,
-			.dir = (uint8_t)dir,
-			.proto = p->proto,
-			.local_port = htobe16(p->local_port),
-			.remote_port = htobe16(p->remote_port),
-		};
-		const struct xesp_spd_val val = {
-			.rank = rank, .policy = p->id, .tunnel = p->tunnel, .action = p->action
-		};
-
-		if (dir == XESP_DIR_OUT ? p->in_only : p->out_only)
-			continue;
-		add_prefix(&key.local, &tuple.local_mask, &tuple.family, p->local);
-		add_prefix(&key.remote, &tuple.remote_mask, &tuple.family, p->remote);
-		for (t = 0; t < tuples_n; t++) {
-			tuple.best_rank = tuples[t].best_rank;
-			if (!memcmp(&tuples[t], &tuple, sizeof(tuple)))
-				break;
-		}
-		if (t == tuples_n) {
-			if (tuples_n == XESP_TUPLES_MAX)
-				die("too many tuples");
-			tuple.best_rank = rank;
-			tuples[tuples_n++] = tuple;
-			index = ((generation & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX + t;
-			set(g->map[PINS_SPD_TUPLE], &index, &tuple, BPF_ANY);
-		}
-		key.tuple = (uint16_t)t;
-		/* The first of those that share a key stays. */
-		if (bpf_map_update_elem(g->map[PINS_SPD], &key, &val, BPF_NOEXIST) &&
-		    errno != EEXIST)
-			die("xesp_spd: %s", strerror(errno));
-	}
-	return tuples_n;
-}
-
 void gateway_policies(struct gateway *g, uint32_t generation, const struct gateway_policy *p,
 		      unsigned int n, enum xesp_action default_action)
 {
-	struct xesp_spd_head head = { .generation = generation, .default_action = default_action };
-	const uint32_t half = generation & 1;
-
-	for (int dir = 0; dir < XESP_DIR_MAX; dir++)
-		head.tuples_n[dir] = publish(g, generation, (enum xesp_dir)dir, p, n);
-	set(g->map[PINS_SPD_HEAD], &half, &head, BPF_ANY);
-	gateway_generation(g, generation);
+	/* What is committed is tagged with the one after this. */
+	g->spd.conf->generation = generation - 1;
+	if (list_commit(g->list, p, n, default_action))
+		die("policies do not fit");
 }
 
 void gateway_worker_add(struct gateway *g)

@@ -16,10 +16,11 @@
 
 #include "frame.h"
 #include "libxesp/pins.h"
+#include "tests/spd/list.h"
 #include "xesp/steer.h"
 
 #define GATEWAY_PORT 3    /* of loopback in xesp_xsks */
-#define GATEWAY_IDS 64    /* policies and SAs */
+#define GATEWAY_IDS 64    /* policies that have counters, and SAs */
 #define GATEWAY_GENERATION 7
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -27,6 +28,8 @@ struct gateway {
 	struct bpf_object *obj;
 	int prog;
 	int map[PINS_MAX];
+	struct spd_memory spd;
+	struct list *list;
 	int worker; /* AF_XDP socket, -1 none */
 	int cpus;
 	/* A test may change how frames come; all zero: from loopback, nothing before the frame. */
@@ -36,19 +39,8 @@ struct gateway {
 	uint32_t linear_len; /* bytes that the program may read; the rest comes as fragments */
 };
 
-/* A row of the SPD: position is rank. Zero is any. */
-struct gateway_policy {
-	uint32_t id;
-	enum xesp_action action;
-	uint32_t tunnel;
-	const char *local; /* "10.1.0.0/16"; NULL any */
-	const char *remote;
-	uint8_t proto;
-	uint16_t local_port; /* host byte order */
-	uint16_t remote_port;
-	bool in_only, out_only;
-	uint16_t remote_port_mask; /* a prefix of ports; 0: the one port, or any */
-};
+/* A row of the SPD: position is order. */
+#define gateway_policy list_row
 
 /* What a frame must lead to; all counters that are not named must stay as they are. */
 struct expect {

@@ -9,8 +9,10 @@
 #define IP4_HDR_MIN 20
 #define IP4_DF 0x4000
 #define IP4_OFFSET 0x1fff
+#define IP4_MORE 0x2000
 #define IP6_HDR 40
 #define IP6_FRAG_OFFSET 0xfff8
+#define IP6_FRAG_MORE 0x0001
 #define EXT_MAX 16 /* headers followed; the packet of a sane sender has fewer than 8 */
 
 static bool parse_ip4(struct inner *in, const uint8_t *ip, uint32_t room)
@@ -95,20 +97,34 @@ void inner_set_ecn(uint8_t *ip, const struct inner *in, uint8_t ecn)
 	wire_replace16(ip + 10, ip, wire_raw16(word));
 }
 
+/* RFC 4301 section 4.4.1.1: ICMP has type and code, a mobility header its type, in their place. */
 static void set_ports(struct selector_key *k, const uint8_t *l4, uint32_t len)
 {
+	k->fields = XESP_FIELDS_NONE;
+	if (len < 4)
+		return;
 	switch (k->proto) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
 	case IPPROTO_DCCP:
 	case IPPROTO_UDPLITE:
-		if (len < 4)
-			return;
 		k->remote_port = wire_get16(l4);
 		k->local_port = wire_get16(l4 + 2);
-		k->ports_known = true;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		k->local_port = l4[0];
+		k->remote_port = l4[1];
+		break;
+	case IPPROTO_MH:
+		k->local_port = l4[2];
+		break;
+	default:
+		return;
 	}
+	k->ports_known = true;
+	k->fields = XESP_FIELDS_KNOWN;
 }
 
 static bool key_ip4(struct selector_key *k, const uint8_t *ip, const struct inner *in)
@@ -119,6 +135,9 @@ static bool key_ip4(struct selector_key *k, const uint8_t *ip, const struct inne
 		.local = selector_addr_of_ip4(ip + 16),
 		.proto = ip[9],
 	};
+	k->frag_id = wire_raw16(ip + 4); /* as on the wire, and as bpf/parse.h has it */
+	k->first = (wire_get16(ip + 6) & (IP4_OFFSET | IP4_MORE)) == IP4_MORE;
+	k->fields = XESP_FIELDS_LATER;
 	/* Behind the first fragment there are no ports, RFC 4301 section 7.2. */
 	if (!(wire_get16(ip + 6) & IP4_OFFSET))
 		set_ports(k, ip + in->hdr_len, (uint32_t)in->len - in->hdr_len);
@@ -160,7 +179,11 @@ static bool key_ip6(struct selector_key *k, const uint8_t *ip, const struct inne
 			if ((uint32_t)in->len - off < 8)
 				return false;
 			ext_len = 8;
+			memcpy(&k->frag_id, ext + 4, sizeof(k->frag_id));
+			k->first = wire_get16(ext + 2) & IP6_FRAG_MORE;
 			if (wire_get16(ext + 2) & IP6_FRAG_OFFSET) {
+				k->first = false;
+				k->fields = XESP_FIELDS_LATER;
 				k->proto = ext[0];
 				return true; /* a later fragment: what follows is no header */
 			}

@@ -19,7 +19,10 @@ static const char *const map_names[PINS_MAX] = {
 	[PINS_NATT_PORT] = "xesp_natt_port",
 	[PINS_SPD_HEAD] = "xesp_spd_head",
 	[PINS_SPD_TUPLE] = "xesp_spd_tuple",
-	[PINS_SPD] = "xesp_spd",
+	[PINS_SPD_SLOT] = "xesp_spd_slot",
+	[PINS_SPD_ENTRY] = "xesp_spd_entry",
+	[PINS_SPD_RULE] = "xesp_spd_rule",
+	[PINS_FRAGMENTS] = "xesp_fragments",
 	[PINS_POLICIES] = "xesp_policies",
 	[PINS_POLICY_HITS] = "xesp_pol_hits",
 	[PINS_POLICY_DROPS] = "xesp_pol_drops",
@@ -98,6 +101,14 @@ void pins_close(struct pins *p)
 		if (p->fd[i] >= 0)
 			close(p->fd[i]);
 	memset(p, 0, sizeof(*p));
+}
+
+__u32 pins_entries(const struct pins *p, enum pins_map map)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 info_len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(p->fd[map], &info, &info_len) ? 0 : info.max_entries;
 }
 
 void *pins_mmap(const struct pins *p, enum pins_map map, int writable, size_t *len,

@@ -23,7 +23,10 @@ enum pins_map {
 	PINS_NATT_PORT,
 	PINS_SPD_HEAD,
 	PINS_SPD_TUPLE,
-	PINS_SPD,
+	PINS_SPD_SLOT,
+	PINS_SPD_ENTRY,
+	PINS_SPD_RULE,
+	PINS_FRAGMENTS,
 	PINS_POLICIES,
 	PINS_POLICY_HITS,
 	PINS_POLICY_DROPS,
@@ -58,10 +61,13 @@ int pins_open(struct pins *p, const char *dir, struct fault *f);
 void pins_close(struct pins *p);
 
 /*
- * Maps an mmapable array (POLICY_DROPS, SA_STATE, REPLAY, WORKER_STATS) shared, for reading and,
+ * Maps an mmapable array (SPD_*, POLICY_DROPS, SA_STATE, REPLAY, WORKER_STATS) shared, for reading and,
  * with `writable`, for writing. *len gets the bytes; end with munmap(). NULL on failure.
  */
 void *pins_mmap(const struct pins *p, enum pins_map map, int writable, size_t *len,
 		struct fault *f);
+
+/* How many elements a map has; 0 when the kernel does not say. */
+__u32 pins_entries(const struct pins *p, enum pins_map map);
 
 #endif /* XESP_PINS_H */

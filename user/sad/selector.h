@@ -38,10 +38,13 @@ struct selectors {
 /* The inner packet, seen from this gateway. */
 struct selector_key {
 	struct selector_addr local, remote;
-	uint16_t local_port, remote_port; /* host byte order */
+	uint16_t local_port, remote_port; /* host byte order; ICMP: type and code; MH: its type, 0 */
 	uint8_t proto; /* behind IPv6 extension headers */
 	uint8_t family; /* 4 or 6 */
 	bool ports_known; /* not for a later fragment, nor for a protocol without ports */
+	uint8_t fields;   /* enum xesp_fields: the same, and which of the two */
+	bool first;       /* the first of several fragments */
+	__be32 frag_id;   /* of fragments */
 };
 
 /* A null pointer has no rows, and no rows match nothing: fail closed. */

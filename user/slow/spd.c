@@ -5,38 +5,53 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "esp/inner.h"
 #include "libxesp/addr.h"
 #include "libxesp/pins.h"
+#include "libxesp/spd_memory.h"
 #include "sad/selector.h"
 #include "slow/spd.h"
 #include "xesp/fault.h"
 
-#define RANK_NONE UINT32_MAX /* below every policy */
-
 struct spd {
 	const struct pins *pins;
-	uint32_t generation; /* that head and tuples are of; 0: none */
-	struct xesp_spd_head head;
-	uint32_t tuples_n;
-	struct xesp_spd_tuple tuples[XESP_TUPLES_MAX];
+	struct spd_memory memory;
 };
 
 int spd_open(struct spd **out, const struct pins *pins, struct fault *f)
 {
 	struct spd *s = calloc(1, sizeof(*s));
+	int err;
 
 	if (!s)
 		return fault_set(f, -ENOMEM, "out of memory");
 	s->pins = pins;
+	err = spd_memory_map(&s->memory, pins, false, f);
+	if (err) {
+		free(s);
+		return err;
+	}
 	*out = s;
 	return 0;
 }
 
 void spd_close(struct spd *s)
 {
+	if (s)
+		spd_memory_unmap(&s->memory);
 	free(s);
+}
+
+/* ICMP's type and code are the same from both ends. */
+static void set_ports(struct spd_key *k, const struct selector_key *inbound)
+{
+	bool sides = k->proto != IPPROTO_ICMP && k->proto != IPPROTO_ICMPV6 &&
+		     k->proto != IPPROTO_MH;
+
+	k->local_port = htons(sides ? inbound->remote_port : inbound->local_port);
+	k->remote_port = htons(sides ? inbound->local_port : inbound->remote_port);
 }
 
 enum xesp_drop spd_key(struct spd_key *k, const uint8_t *ip, uint32_t len)
@@ -48,12 +63,13 @@ enum xesp_drop spd_key(struct spd_key *k, const uint8_t *ip, uint32_t len)
 	if (!inner_parse(&in, ip, len) || !inner_selector_key(&inbound, ip, &in))
 		return XESP_DROP_MALFORMED_IP;
 	*k = (struct spd_key){
-		.local_port = htons(inbound.remote_port),
-		.remote_port = htons(inbound.local_port),
 		.proto = inbound.proto,
 		.family = in.version,
-		.ports_known = inbound.ports_known,
+		.fields = inbound.fields,
+		.first = inbound.first,
+		.frag_id = inbound.frag_id,
 	};
+	set_ports(k, &inbound);
 	if (in.version == 4) {
 		addr_from_ip4(&k->local, ip + 12);
 		addr_from_ip4(&k->remote, ip + 16);
@@ -64,86 +80,70 @@ enum xesp_drop spd_key(struct spd_key *k, const uint8_t *ip, uint32_t len)
 	return XESP_DROP_NONE;
 }
 
-static uint32_t committed(const struct spd *s)
-{
-	const __u32 zero = 0;
-	struct xesp_conf conf;
+/* ---- fragments: as in bpf/spd_match.h, in the same map */
 
-	return bpf_map_lookup_elem(s->pins->fd[PINS_CONF], &zero, &conf) ? 0 : conf.generation;
+static struct xesp_fragment_key name_datagram(const struct spd_key *k)
+{
+	return (struct xesp_fragment_key){ .src = k->local,
+					   .dst = k->remote,
+					   .id = k->frag_id,
+					   .proto = k->family == 4 ? k->proto : 0,
+					   .dir = XESP_DIR_OUT };
 }
 
-static bool load_generation(struct spd *s, uint32_t generation)
+static uint64_t now_ns(void)
 {
-	const __u32 half = generation & 1;
-	const __u32 first = (half * XESP_DIR_MAX + XESP_DIR_OUT) * XESP_TUPLES_MAX;
+	struct timespec ts;
 
-	if (s->generation == generation)
-		return true;
-	s->generation = 0;
-	if (bpf_map_lookup_elem(s->pins->fd[PINS_SPD_HEAD], &half, &s->head) ||
-	    s->head.generation != generation)
-		return false;
-	s->tuples_n = s->head.tuples_n[XESP_DIR_OUT];
-	if (s->tuples_n > XESP_TUPLES_MAX)
-		return false;
-	for (uint32_t i = 0; i < s->tuples_n; i++) {
-		__u32 index = first + i;
-
-		if (bpf_map_lookup_elem(s->pins->fd[PINS_SPD_TUPLE], &index, &s->tuples[i]) ||
-		    s->tuples[i].generation != generation)
-			return false;
-	}
-	s->generation = generation;
-	return true;
+	clock_gettime(CLOCK_MONOTONIC, &ts); /* bpf_ktime_get_ns()'s */
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void mask_key(struct xesp_spd_key *out, const struct spd_key *k,
-		     const struct xesp_spd_tuple *t)
+static void remember_fragment(const struct spd *s, const struct spd_key *k, uint32_t generation,
+			      const struct xesp_spd_val *val)
 {
-	for (int w = 0; w < 4; w++) {
-		out->local.w[w] = k->local.w[w] & t->local_mask.w[w];
-		out->remote.w[w] = k->remote.w[w] & t->remote_mask.w[w];
-	}
-	out->local_port = k->local_port & t->local_port_mask;
-	out->remote_port = k->remote_port & t->remote_port_mask;
-	out->proto = k->proto & t->proto_mask;
+	const struct xesp_fragment_key key = name_datagram(k);
+	const struct xesp_fragment f = { .generation = generation,
+					 .seen_ns = now_ns(),
+					 .val = *val };
+
+	/* A map that takes no more leaves the later ones unknown: they are dropped and counted. */
+	bpf_map_update_elem(s->pins->fd[PINS_FRAGMENTS], &key, &f, BPF_ANY);
 }
 
-static void search(const struct spd *s, const struct spd_key *k, struct xesp_spd_val *best)
+static enum xesp_drop recall_fragment(const struct spd *s, const struct spd_key *k,
+				      uint32_t generation, struct xesp_spd_val *val)
 {
-	*best = (struct xesp_spd_val){ .rank = RANK_NONE, .action = s->head.default_action };
-	for (uint32_t i = 0; i < s->tuples_n; i++) {
-		const struct xesp_spd_tuple *t = &s->tuples[i];
-		struct xesp_spd_key key = { .generation = s->generation,
-					    .tuple = (__u16)i,
-					    .dir = XESP_DIR_OUT };
-		struct xesp_spd_val v;
+	const struct xesp_fragment_key key = name_datagram(k);
+	struct xesp_fragment f;
 
-		if (t->best_rank >= best->rank)
-			return;
-		if ((t->family && t->family != k->family) ||
-		    ((t->local_port_mask || t->remote_port_mask) && !k->ports_known))
-			continue;
-		mask_key(&key, k, t);
-		if (!bpf_map_lookup_elem(s->pins->fd[PINS_SPD], &key, &v) && v.rank < best->rank)
-			*best = v;
-	}
+	if (bpf_map_lookup_elem(s->pins->fd[PINS_FRAGMENTS], &key, &f) ||
+	    f.generation != generation || now_ns() - f.seen_ns > XESP_FRAGMENT_NS)
+		return XESP_DROP_FRAGMENT_UNKNOWN;
+	*val = f.val;
+	return XESP_DROP_NONE;
 }
 
-/* As in bpf/spd_match.h: entries may go while we search, so a search counts only when its
- * generation is still the committed one at its end; it is made at most twice. */
 enum xesp_drop spd_find(struct spd *s, const struct spd_key *k, struct xesp_spd_val *found)
 {
-	for (int try = 0; try < 2; try++) {
-		uint32_t generation = committed(s);
+	const struct spd_query q = {
+		.local = k->local,
+		.remote = k->remote,
+		.local_port = k->local_port,
+		.remote_port = k->remote_port,
+		.proto = k->proto,
+		.family = k->family,
+		.fields = k->fields,
+		.dir = XESP_DIR_OUT,
+	};
+	uint32_t generation;
+	enum xesp_drop why = spd_memory_find(&s->memory, &q, found, &generation);
 
-		if (!generation)
-			return XESP_DROP_NOT_LOADED;
-		if (!load_generation(s, generation))
-			continue;
-		search(s, k, found);
-		if (committed(s) == generation)
-			return XESP_DROP_NONE;
-	}
-	return XESP_DROP_STALE_MAPS;
+	if (why)
+		return why;
+	if (k->first && s->memory.head[generation & 1].fragments & 1 << XESP_DIR_OUT)
+		remember_fragment(s, k, generation, found);
+	if (found->action == XESP_ACTION_FRAGMENT)
+		return recall_fragment(s, k, generation, found);
+	return XESP_DROP_NONE;
 }

@@ -2,9 +2,8 @@
 /*
  * spd.h - the outbound SPD for packets that the kernel routed into xesp0.
  *
- * The same search over the same pinned maps as bpf/spd_match.h, with one system call per map
- * look-up: slow, and meant for the gateway's own traffic. Masks of the present generation are
- * kept; the committed generation is read for every packet. Main thread.
+ * The search of XDP over the same memory. What XDP saw of first fragments it finds in
+ * xesp_fragments, and what it sees itself it leaves there, by one system call each. Main thread.
  */
 #ifndef XESP_SLOW_SPD_H
 #define XESP_SLOW_SPD_H
@@ -17,15 +16,17 @@ struct fault;
 struct pins;
 struct spd;
 
-int spd_open(struct spd **out, const struct pins *pins, struct fault *f); /* -ENOMEM */
+int spd_open(struct spd **out, const struct pins *pins, struct fault *f); /* -ENOMEM, -errno */
 void spd_close(struct spd *s);
 
 /* What a policy looks at in an outbound packet: local is its source. */
-struct spd_key {
+struct spd_key { /* ICMP: type and code in place of ports, see xesp/steer.h */
 	struct xesp_addr local, remote;
 	__be16 local_port, remote_port;
 	uint8_t proto, family;
-	bool ports_known;
+	uint8_t fields; /* enum xesp_fields */
+	bool first;     /* the first of several fragments */
+	__be32 frag_id;
 };
 
 /* XESP_DROP_MALFORMED_IP: no IP packet of len bytes. */
@@ -33,6 +34,7 @@ enum xesp_drop spd_key(struct spd_key *k, const uint8_t *ip, uint32_t len);
 
 /*
  * The first policy that matches; its id is 0 when none does and the action is the default.
+ * XESP_DROP_FRAGMENT_UNKNOWN: a later fragment, ports decide and its first was not seen.
  * XESP_DROP_NOT_LOADED, XESP_DROP_STALE_MAPS: nothing is known about the packet.
  */
 enum xesp_drop spd_find(struct spd *s, const struct spd_key *k, struct xesp_spd_val *found);

@@ -26,6 +26,22 @@ const char *program_name(uint32_t role)
 	return programs[role].name;
 }
 
+/* Ranges are cut into prefixes, and a policy has an entry for each direction. */
+static uint32_t program_spd_entries(const struct program_maps *maps)
+{
+	return maps->max_policies * 8;
+}
+
+/* A power of two of which entries fill a quarter at most: runs of probes stay short. */
+uint32_t program_spd_slots(const struct program_maps *maps)
+{
+	uint32_t n = 1024;
+
+	while (n < program_spd_entries(maps) * 4)
+		n *= 2;
+	return n;
+}
+
 static int resize(struct bpf_object *obj, const struct program_maps *maps)
 {
 	const struct {
@@ -39,7 +55,9 @@ static int resize(struct bpf_object *obj, const struct program_maps *maps)
 		{ "xesp_policies", maps->max_policies },
 		{ "xesp_pol_hits", maps->max_policies },
 		{ "xesp_pol_drops", maps->max_policies },
-		{ "xesp_spd", maps->max_policies * 16 }, /* ranges are cut into prefixes */
+		{ "xesp_spd_rule", maps->max_policies },
+		{ "xesp_spd_entry", program_spd_entries(maps) },
+		{ "xesp_spd_slot", program_spd_slots(maps) },
 	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

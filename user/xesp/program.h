@@ -28,6 +28,9 @@ struct program_maps {
 	uint32_t replay_words;
 };
 
+/* Entries of xesp_spd_slot, for struct xesp_conf. */
+uint32_t program_spd_slots(const struct program_maps *maps);
+
 /* "xdp_outer", ... of an enum xesp_role. */
 const char *program_name(uint32_t role);
 

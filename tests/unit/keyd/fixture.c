@@ -49,11 +49,15 @@ const char *fixture_sa(char buf[256], const char *name, const char *direction, u
 	return buf;
 }
 
+#define FIXTURE_SLOTS 16384
+
 bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, mapped, .map_flags = BPF_F_MMAPABLE);
 	LIBBPF_OPTS(bpf_map_create_opts, sparse, .map_flags = BPF_F_NO_PREALLOC);
+	const struct xesp_conf conf = { .abi = XESP_STEER_ABI, .spd_slots = FIXTURE_SLOTS };
 	const struct bpf_map_create_opts *none = NULL;
+	const uint32_t zero = 0;
 	const struct {
 		enum bpf_map_type type;
 		uint32_t key, value, n;
@@ -65,11 +69,18 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 		[PINS_LOCAL] = { BPF_MAP_TYPE_HASH, 16, 4, 64, &sparse },
 		[PINS_ENDPOINTS] = { BPF_MAP_TYPE_HASH, 16, 4, 64, &sparse },
 		[PINS_NATT_PORT] = { BPF_MAP_TYPE_HASH, 2, 4, 64, &sparse },
-		[PINS_SPD_HEAD] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_head), 2, none },
+		[PINS_SPD_HEAD] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_head), 2,
+				    &mapped },
 		[PINS_SPD_TUPLE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_tuple),
-				     2 * XESP_DIR_MAX * XESP_TUPLES_MAX, none },
-		[PINS_SPD] = { BPF_MAP_TYPE_HASH, sizeof(struct xesp_spd_key),
-			       sizeof(struct xesp_spd_val), 4096, &sparse },
+				     2 * XESP_DIR_MAX * XESP_TUPLES_MAX, &mapped },
+		[PINS_SPD_SLOT] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_slot),
+				    FIXTURE_SLOTS, &mapped },
+		[PINS_SPD_ENTRY] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_entry),
+				     FIXTURE_SLOTS / 4, &mapped },
+		[PINS_SPD_RULE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_rule), max_sas,
+				    &mapped },
+		[PINS_FRAGMENTS] = { BPF_MAP_TYPE_LRU_HASH, sizeof(struct xesp_fragment_key),
+				     sizeof(struct xesp_fragment), 64, none },
 		[PINS_POLICIES] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_policy), max_sas,
 				    none },
 		[PINS_POLICY_HITS] = { BPF_MAP_TYPE_PERCPU_ARRAY, 4,
@@ -102,7 +113,7 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 			return false;
 		}
 	}
-	return true;
+	return !bpf_map_update_elem(p->fd[PINS_CONF], &zero, &conf, BPF_ANY);
 }
 
 bool peer_connect(struct peer *p, const char *path)

@@ -14,6 +14,7 @@
 #include "keyd/ids.h"
 #include "keyd/lease.h"
 #include "keyd/map_walk.h"
+#include "keyd/spd_table.h"
 #include "tests/unit/keyd/keyd.h"
 
 #define SAS 8
@@ -55,7 +56,7 @@ static uint32_t count_keys(int fd, size_t key_size)
 
 static uint32_t spd_keys(const struct keyd *x)
 {
-	return count_keys(x->pins.fd[PINS_SPD], sizeof(struct xesp_spd_key));
+	return spd_table_used(x->change.maps->table);
 }
 
 static void test_the_maps_say_what_the_file_says(void)
@@ -78,12 +79,12 @@ static void test_the_maps_say_what_the_file_says(void)
 
 	CU_ASSERT_EQUAL(x.change.maps->conf->generation, 1);
 	CU_ASSERT_EQUAL(bpf_map_lookup_elem(x.pins.fd[PINS_SPD_HEAD], &one, &h), 0);
-	CU_ASSERT(h.generation == 1 && h.tuples_n[0] == 2 && h.tuples_n[1] == 2);
+	CU_ASSERT(h.generation == 1 && h.tuples_n[0] == 4 && h.tuples_n[1] == 4);
 	CU_ASSERT_EQUAL(h.default_action, XESP_ACTION_DISCARD);
-	CU_ASSERT_EQUAL(spd_keys(&x), 4);
+	CU_ASSERT_EQUAL(spd_keys(&x), 8); /* two of them, and web's shadows in both families */
 	CU_ASSERT_EQUAL(bpf_map_lookup_elem(x.pins.fd[PINS_POLICIES], &one, &pol), 0);
 	CU_ASSERT_STRING_EQUAL(pol.name, "web");
-	CU_ASSERT(pol.action == XESP_ACTION_BYPASS && pol.rank == 0);
+	CU_ASSERT(pol.action == XESP_ACTION_BYPASS && pol.rank == x.change.now->spd.ranks[0]);
 
 	CU_ASSERT_STRING_EQUAL(state_of(&x, "i")->name, "i");
 	CU_ASSERT_EQUAL(state_of(&x, "i")->spi, htonl(4098));
@@ -108,17 +109,15 @@ static void test_a_generation_is_whole(void)
 	CU_ASSERT_EQUAL(spd_keys(&x), 2);
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", web), 0);
 	CU_ASSERT_EQUAL(r.generation, 2);
-	CU_ASSERT_EQUAL(spd_keys(&x), 2); /* those of generation 1 are gone */
+	CU_ASSERT_EQUAL(spd_keys(&x), 6); /* those of generation 1 are gone */
 	/* What a keyd that was killed midway has left, of the generation to come. */
-	{
-		struct xesp_spd_key k = { .generation = 3, .dir = XESP_DIR_OUT };
-		struct xesp_spd_val v = { .action = XESP_ACTION_BYPASS };
-
-		CU_ASSERT_EQUAL(bpf_map_update_elem(x.pins.fd[PINS_SPD], &k, &v, BPF_ANY), 0);
-	}
+	keyd_restart(&x);
+	x.change.maps->spd.rules[7].generation[1] = 3;
+	x.change.maps->spd.rules[7].val[1].action = XESP_ACTION_BYPASS;
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", lan), 0);
 	CU_ASSERT_EQUAL(r.generation, 3);
 	CU_ASSERT_EQUAL(spd_keys(&x), 2);
+	CU_ASSERT_EQUAL(x.change.maps->spd.rules[7].generation[1], 0);
 	/* The counter's end: 0 means that nothing was loaded. */
 	x.change.maps->conf->generation = UINT32_MAX;
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", web), 0);
@@ -137,25 +136,25 @@ static void test_policies_keep_their_ids(void)
 	keyd_setup(&x, SAS, WORDS);
 	snprintf(pols, sizeof(pols), "%s%s", lan, web);
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", pols), 0);
-	lan_id = x.change.now->spd.policies[0].id;
-	web_id = x.change.now->spd.policies[1].id;
+	lan_id = x.change.now->spd.ids[0];
+	web_id = x.change.now->spd.ids[1];
 	CU_ASSERT_EQUAL(bpf_map_update_elem(x.pins.fd[PINS_POLICY_HITS], &web_id, hits, BPF_ANY), 0);
 	/* In another order, and one gone. */
 	snprintf(pols, sizeof(pols), "%s  - {name: new, action: discard}\n", web);
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", pols), 0);
-	CU_ASSERT_EQUAL(x.change.now->spd.policies[0].id, web_id);
-	CU_ASSERT_NOT_EQUAL(x.change.now->spd.policies[1].id, web_id);
-	CU_ASSERT_NOT_EQUAL(x.change.now->spd.policies[1].id, lan_id); /* just freed: not yet */
+	CU_ASSERT_EQUAL(x.change.now->spd.ids[0], web_id);
+	CU_ASSERT_NOT_EQUAL(x.change.now->spd.ids[1], web_id);
+	CU_ASSERT_NOT_EQUAL(x.change.now->spd.ids[1], lan_id); /* just freed: not yet */
 	CU_ASSERT_EQUAL(maps_policy_hits(x.change.maps, web_id, &hits[0]), 0);
 	CU_ASSERT_EQUAL(hits[0].packets, 5);
 	keyd_restart(&x);
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", web), 0);
-	CU_ASSERT_EQUAL(x.change.now->spd.policies[0].id, web_id);
+	CU_ASSERT_EQUAL(x.change.now->spd.ids[0], web_id);
 	/* An id that is given anew begins at zero. */
 	for (uint32_t i = 0; i < SAS; i++) {
 		snprintf(pols, sizeof(pols), "  - {name: p%u, action: discard}\n", i);
 		CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, "", pols), 0);
-		CU_ASSERT_EQUAL(maps_policy_hits(x.change.maps, x.change.now->spd.policies[0].id,
+		CU_ASSERT_EQUAL(maps_policy_hits(x.change.maps, x.change.now->spd.ids[0],
 						 &hits[0]), 0);
 		CU_ASSERT_EQUAL(hits[0].packets, 0);
 	}

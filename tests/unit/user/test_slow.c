@@ -171,7 +171,6 @@ static void policies(void)
 {
 	const struct maps_policy protect = { "10.1.0.0/16",
 					     "10.2.0.0/24",
-					     2,
 					     PAIR_POLICY,
 					     PAIR_TUNNEL_OUT,
 					     XESP_ACTION_PROTECT,
@@ -179,17 +178,17 @@ static void policies(void)
 					     0,
 					     0 };
 	const struct maps_policy discard = {
-		"10.1.0.0/16", "10.2.0.9/32", 1, POLICY_DISCARD, 0, XESP_ACTION_DISCARD, 0, 0, 0
+		"10.1.0.0/16", "10.2.0.9/32", POLICY_DISCARD, 0, XESP_ACTION_DISCARD, 0, 0, 0
 	};
 	const struct maps_policy bypass = {
-		"10.1.0.0/16", "10.2.0.10/32", 0, 5, 0, XESP_ACTION_BYPASS, 0, 0, 0
+		"10.1.0.0/16", "10.2.0.10/32", 5, 0, XESP_ACTION_BYPASS, 0, 0, 0
 	};
 
 	dropped(&(struct expected){ "nothing loaded", "10.2.0.2", XESP_DROP_NOT_LOADED, 0 });
-	maps_policy(&pins, 2, 0, &bypass);
-	maps_policy(&pins, 2, 1, &discard);
-	maps_policy(&pins, 2, 2, &protect);
-	maps_commit(&pins, 2, 3, XESP_ACTION_DISCARD);
+	maps_policy(&pins, 0, &bypass);
+	maps_policy(&pins, 1, &discard);
+	maps_policy(&pins, 2, &protect);
+	maps_commit(&pins, 3, XESP_ACTION_DISCARD);
 	dropped(&(struct expected){ "discard", "10.2.0.9", XESP_DROP_DISCARD, POLICY_DISCARD });
 	dropped(&(struct expected){ "bypass does not lead out of xesp0", "10.2.0.10",
 				    XESP_DROP_NO_POLICY, 5 });
@@ -492,15 +491,14 @@ static void over_ip6(void)
 static int loop(void)
 {
 	const struct maps_policy all = {
-		"0.0.0.0/0", "0.0.0.0/0", 1, PAIR_POLICY, PAIR_TUNNEL_OUT, XESP_ACTION_PROTECT,
-		0,           0,           0
+		"0.0.0.0/0", "0.0.0.0/0", PAIR_POLICY, PAIR_TUNNEL_OUT, XESP_ACTION_PROTECT, 0, 0, 0
 	};
 
 	if (!set_up() ||
 	    !namespace_sh("ip addr del 192.0.2.2/32 dev lo && ip route add 192.0.2.2 dev xesp0"))
 		return 1;
-	maps_policy(&pins, 2, 0, &all);
-	maps_commit(&pins, 2, 1, XESP_ACTION_DISCARD);
+	maps_policy(&pins, 0, &all);
+	maps_commit(&pins, 1, XESP_ACTION_DISCARD);
 	send_udp("10.2.0.2", 10, true);
 	must(grows(&stats()->drops[XESP_DROP_NO_ROUTE], 0, 1), "our own ESP came back: no-route");
 	must(stats()->encap_packets == 1, "encapsulated once");

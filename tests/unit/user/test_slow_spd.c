@@ -17,15 +17,15 @@
 #define BYPASS  XESP_ACTION_BYPASS
 #define DISCARD XESP_ACTION_DISCARD
 
-/* By rank, as keyd sorts tuples. */
+/* In order. */
 static const struct maps_policy policies[] = {
-	{ "10.1.0.0/16", "10.2.9.9/32", 1, 11, 0, DISCARD, 0, 0, 0 },
-	{ "10.1.0.0/16", "10.2.0.0/16", 2, 12, 0, BYPASS, 443, IPPROTO_TCP, 0 },
-	{ "10.1.0.0/16", "10.2.0.0/16", 3, 17, 0, DISCARD, 0, IPPROTO_TCP, 0xfc00 }, /* to 1023 */
-	{ "10.1.0.0/16", "10.2.0.0/16", 4, 13, 7, PROTECT, 0, 0, 0 },
-	{ "0.0.0.0/0", "10.0.0.0/8", 5, 14, 0, DISCARD, 0, IPPROTO_ICMP, 0 },
-	{ "::/0", "2001:db8:2::/48", 6, 15, 8, PROTECT, 0, 0, 0 },
-	{ "0.0.0.0/0", "0.0.0.0/0", 7, 16, 9, PROTECT, 53, IPPROTO_UDP, 0 },
+	{ "10.1.0.0/16", "10.2.9.9/32", 11, 0, DISCARD, 0, 0, 0 },
+	{ "10.1.0.0/16", "10.2.0.0/16", 12, 0, BYPASS, 443, IPPROTO_TCP, 0 },
+	{ "10.1.0.0/16", "10.2.0.0/16", 17, 0, DISCARD, 0, IPPROTO_TCP, 1023 },
+	{ "10.1.0.0/16", "10.2.0.0/16", 13, 7, PROTECT, 0, 0, 0 },
+	{ "0.0.0.0/0", "10.0.0.0/8", 14, 0, DISCARD, 0, IPPROTO_ICMP, 0 },
+	{ "::/0", "2001:db8:2::/48", 15, 8, PROTECT, 0, 0, 0 },
+	{ "0.0.0.0/0", "0.0.0.0/0", 16, 9, PROTECT, 53, IPPROTO_UDP, 0 },
 };
 
 static const struct {
@@ -38,8 +38,8 @@ static const struct {
 	{ "the port of a policy before it", "10.1.0.2", "10.2.0.2", IPPROTO_TCP, 443, 12, 0,
 	  BYPASS },
 	{ "that port, another protocol", "10.1.0.2", "10.2.0.2", IPPROTO_UDP, 443, 13, 7, PROTECT },
-	{ "ports not known: the policy with a port does not match", "10.1.0.2", "10.2.0.2",
-	  IPPROTO_TCP, 0, 13, 7, PROTECT },
+	{ "no ports: the policy with a port does not match", "10.1.0.2", "10.2.0.2", IPPROTO_GRE, 0,
+	  13, 7, PROTECT },
 	{ "a range of ports", "10.1.0.2", "10.2.0.2", IPPROTO_TCP, 1023, 17, 0, DISCARD },
 	{ "behind that range", "10.1.0.2", "10.2.0.2", IPPROTO_TCP, 1024, 13, 7, PROTECT },
 	{ "the first of three that match", "10.1.0.2", "10.2.9.9", IPPROTO_TCP, 443, 11, 0,
@@ -60,14 +60,15 @@ static void first_match(void)
 
 	maps_open(&pins);
 	for (__u16 i = 0; i < LEN(policies); i++)
-		maps_policy(&pins, 3, i, &policies[i]);
-	maps_commit(&pins, 3, LEN(policies), DISCARD);
+		maps_policy(&pins, i, &policies[i]);
+	maps_commit(&pins, LEN(policies), DISCARD);
 	CU_ASSERT_EQUAL_FATAL(spd_open(&s, &pins, NULL), 0);
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct spd_key k = { .proto = rows[i].proto,
 				     .remote_port = htons(rows[i].port),
 				     .local_port = htons(12345),
-				     .ports_known = rows[i].port != 0 };
+				     .fields = rows[i].port ? XESP_FIELDS_KNOWN :
+							      XESP_FIELDS_NONE };
 		struct xesp_spd_val found = { 0 };
 		bool ok;
 
@@ -88,9 +89,9 @@ static void first_match(void)
 static void generations(void)
 {
 	struct xesp_spd_val found;
-	__u32 half = 0, index = XESP_DIR_OUT * XESP_TUPLES_MAX;
+	const __u32 second = 1, index = (XESP_DIR_MAX + XESP_DIR_OUT) * XESP_TUPLES_MAX;
 	struct xesp_spd_tuple old = { .generation = 1 };
-	struct xesp_spd_head head = { .generation = 1 };
+	struct xesp_spd_head head = { .generation = 5 };
 	struct spd_key k = { .proto = IPPROTO_UDP, .family = 4 };
 	struct pins pins;
 	struct spd *s;
@@ -101,31 +102,81 @@ static void generations(void)
 	CU_ASSERT_EQUAL_FATAL(spd_open(&s, &pins, NULL), 0);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NOT_LOADED);
 
-	maps_policy(&pins, 2, 0, &policies[3]);
-	maps_commit(&pins, 2, 1, DISCARD);
+	maps_policy(&pins, 0, &policies[3]);
+	maps_commit(&pins, 1, DISCARD);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
 	CU_ASSERT_EQUAL(found.policy, 13);
 
 	/* The next one, with another answer, and back to an empty one. */
-	maps_policy(
-		&pins, 3, 0,
-		&(struct maps_policy){ "10.1.0.0/16", "10.2.0.0/16", 0, 21, 0, DISCARD, 0, 0, 0 });
-	maps_commit(&pins, 3, 1, DISCARD);
+	maps_policy(&pins, 0,
+		    &(struct maps_policy){ "10.1.0.0/16", "10.2.0.0/16", 21, 0, DISCARD, 0, 0, 0 });
+	maps_commit(&pins, 1, DISCARD);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
 	CU_ASSERT_EQUAL(found.policy, 21);
-	maps_commit(&pins, 4, 0, BYPASS);
+	maps_commit(&pins, 0, BYPASS);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
 	CU_ASSERT(found.policy == 0 && found.action == BYPASS);
 
-	/* A tuple of another generation, then a head, then a count that no head can have. */
-	maps_commit(&pins, 6, 1, DISCARD);
+	/* A tuple of another generation, then a count that no head can have, then a head. */
+	maps_commit(&pins, 1, DISCARD);
+	maps_commit(&pins, 1, DISCARD); /* generation 5 */
+	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
 	maps_set(&pins, PINS_SPD_TUPLE, &index, &old);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_STALE_MAPS);
-	maps_commit(&pins, 8, XESP_TUPLES_MAX + 1, DISCARD);
+	head.tuples_n[XESP_DIR_OUT] = XESP_TUPLES_MAX + 1;
+	maps_set(&pins, PINS_SPD_HEAD, &second, &head);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_STALE_MAPS);
-	maps_commit(&pins, 10, 0, DISCARD);
-	maps_set(&pins, PINS_SPD_HEAD, &half, &head);
+	head.tuples_n[XESP_DIR_OUT] = 0;
+	maps_set(&pins, PINS_SPD_HEAD, &second, &head);
+	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_NONE);
+	head.generation = 3;
+	maps_set(&pins, PINS_SPD_HEAD, &second, &head);
 	CU_ASSERT_EQUAL(spd_find(s, &k, &found), XESP_DROP_STALE_MAPS);
+	spd_close(s);
+	maps_close(&pins);
+}
+
+/* RFC 4301 section 7.3, for what the kernel routed here in pieces. */
+static void later_fragments(void)
+{
+	struct spd_key first = { .proto = IPPROTO_UDP, .family = 4, .fields = XESP_FIELDS_KNOWN,
+				 .remote_port = htons(53), .first = true, .frag_id = 77 };
+	struct spd_key later = { .proto = IPPROTO_UDP, .family = 4, .fields = XESP_FIELDS_LATER,
+				 .frag_id = 77 };
+	struct xesp_spd_val found;
+	struct pins pins;
+	struct spd *s;
+
+	addr_parse(&first.local, "10.1.0.2", NULL);
+	addr_parse(&first.remote, "10.9.0.2", NULL);
+	later.local = first.local;
+	later.remote = first.remote;
+	maps_open(&pins);
+	CU_ASSERT_EQUAL_FATAL(spd_open(&s, &pins, NULL), 0);
+	maps_policy(&pins, 0, &policies[6]);
+	maps_policy(&pins, 1,
+		    &(struct maps_policy){ "10.1.0.0/16", "10.0.0.0/8", 22, 0, BYPASS, 0, 0, 0 });
+	maps_commit(&pins, 2, DISCARD);
+	CU_ASSERT_EQUAL(spd_find(s, &later, &found), XESP_DROP_FRAGMENT_UNKNOWN);
+	CU_ASSERT_EQUAL(spd_find(s, &first, &found), XESP_DROP_NONE);
+	CU_ASSERT_EQUAL(found.policy, 16);
+	CU_ASSERT_EQUAL(spd_find(s, &later, &found), XESP_DROP_NONE);
+	CU_ASSERT(found.policy == 16 && found.tunnel == 9 && found.action == PROTECT);
+	/* Another datagram's, whose first went the other way. */
+	first.frag_id = later.frag_id = 78;
+	first.remote_port = htons(54);
+	CU_ASSERT_EQUAL(spd_find(s, &later, &found), XESP_DROP_FRAGMENT_UNKNOWN);
+	CU_ASSERT_EQUAL(spd_find(s, &first, &found), XESP_DROP_NONE);
+	CU_ASSERT_EQUAL(spd_find(s, &later, &found), XESP_DROP_NONE);
+	CU_ASSERT(found.policy == 22 && found.action == BYPASS);
+	/* Of another protocol it is another datagram. */
+	later.proto = IPPROTO_TCP;
+	CU_ASSERT_EQUAL(spd_find(s, &later, &found), XESP_DROP_NONE);
+	CU_ASSERT_EQUAL(found.policy, 22);
+	/* Of another generation nothing is known: its tunnel may be gone. */
+	later.proto = IPPROTO_UDP;
+	maps_commit(&pins, 2, DISCARD);
+	CU_ASSERT_EQUAL(spd_find(s, &later, &found), XESP_DROP_FRAGMENT_UNKNOWN);
 	spd_close(s);
 	maps_close(&pins);
 }
@@ -164,13 +215,21 @@ static void keys_of_packets(void)
 		int version;
 		uint8_t proto;
 		uint16_t frag;
-		bool ports_known;
+		enum xesp_fields fields;
+		uint16_t local, remote;
+		bool first;
 	} packets[] = {
-		{ 4, IPPROTO_TCP, 0, true },       { 4, IPPROTO_UDP, 0x2000, true },
-		{ 4, IPPROTO_UDP, 0x2001, false }, { 4, IPPROTO_UDP, 0x0001, false },
-		{ 4, IPPROTO_ICMP, 0, false },     { 4, IPPROTO_ESP, 0, false },
-		{ 6, IPPROTO_TCP, 0, true },       { 6, IPPROTO_UDP, 0x0001, true },
-		{ 6, IPPROTO_UDP, 0x0009, false }, { 6, IPPROTO_ICMPV6, 0, false },
+		{ 4, IPPROTO_TCP, 0, XESP_FIELDS_KNOWN, 1000, 443, false },
+		{ 4, IPPROTO_UDP, 0x2000, XESP_FIELDS_KNOWN, 1000, 443, true },
+		{ 4, IPPROTO_UDP, 0x2001, XESP_FIELDS_LATER, 0, 0, false },
+		{ 4, IPPROTO_UDP, 0x0001, XESP_FIELDS_LATER, 0, 0, false },
+		{ 4, IPPROTO_ICMP, 0, XESP_FIELDS_KNOWN, 1000 >> 8, 1000 & 255, false },
+		{ 4, IPPROTO_ESP, 0, XESP_FIELDS_NONE, 0, 0, false },
+		{ 6, IPPROTO_TCP, 0, XESP_FIELDS_KNOWN, 1000, 443, false },
+		{ 6, IPPROTO_UDP, 0x0001, XESP_FIELDS_KNOWN, 1000, 443, true },
+		{ 6, IPPROTO_UDP, 0x0009, XESP_FIELDS_LATER, 0, 0, false },
+		{ 6, IPPROTO_ICMPV6, 0, XESP_FIELDS_KNOWN, 1000 >> 8, 1000 & 255, false },
+		{ 6, IPPROTO_MH, 0, XESP_FIELDS_KNOWN, 443 >> 8, 0, false },
 	};
 	struct xesp_addr local[2], remote[2];
 	struct spd_key k;
@@ -187,9 +246,9 @@ static void keys_of_packets(void)
 		CU_ASSERT_EQUAL(spd_key(&k, ip, len), XESP_DROP_NONE);
 		CU_ASSERT(k.family == packets[i].version && k.proto == packets[i].proto);
 		CU_ASSERT(addr_equal(&k.local, &local[six]) && addr_equal(&k.remote, &remote[six]));
-		CU_ASSERT_EQUAL(k.ports_known, packets[i].ports_known);
-		if (k.ports_known)
-			CU_ASSERT(ntohs(k.local_port) == 1000 && ntohs(k.remote_port) == 443);
+		CU_ASSERT(k.fields == packets[i].fields && k.first == packets[i].first);
+		CU_ASSERT(ntohs(k.local_port) == packets[i].local &&
+			  ntohs(k.remote_port) == packets[i].remote);
 		for (uint32_t cut = 0; cut < len; cut++)
 			CU_ASSERT_EQUAL(spd_key(&k, ip, cut), XESP_DROP_MALFORMED_IP);
 	}
@@ -212,6 +271,7 @@ static void mapped_addresses(void)
 CU_TestInfo slow_spd_tests[] = {
 	{ "first match by rank, protocol, ports and family", first_match },
 	{ "a generation is seen whole or not at all", generations },
+	{ "later fragments follow their first one", later_fragments },
 	{ "what a policy sees of a packet", keys_of_packets },
 	{ "IPv6 with IPv4-mapped addresses", mapped_addresses },
 	CU_TEST_INFO_NULL,

@@ -1,0 +1,746 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * spd_table.c - see spd_table.h. From top to bottom: stores, slots, what is there at the start,
+ * claims, and the commit.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/sad.h"
+#include "keyd/spd.h"
+#include "keyd/spd_cut.h"
+#include "keyd/spd_diff.h"
+#include "keyd/spd_table.h"
+#include "libxesp/spd_memory.h"
+#include "xesp/fault.h"
+
+static inline const struct xesp_spd_slot *spd_slot_at(const struct spd_memory *m, uint32_t i)
+{
+	return &m->slots[i];
+}
+
+static inline const struct xesp_spd_entry *spd_entry_at(const struct spd_memory *m, uint32_t i)
+{
+	return i < m->entries_n ? &m->entries[i] : NULL;
+}
+
+static inline const struct xesp_spd_rule *spd_rule_at(const struct spd_memory *m, uint32_t i)
+{
+	return i < m->rules_n ? &m->rules[i] : NULL;
+}
+
+#include "xesp/spd_search.h"
+
+/* Tuples of the present and the coming generation together, each named in keys by its place here. */
+#define TUPLE_IDS (2 * XESP_TUPLES_MAX)
+
+/* A policy, or its shadow, that has the key of an entry. */
+struct claim {
+	uint32_t owner; /* as in xesp_spd_entry.rule */
+	uint32_t next;  /* index into claims; 0 none */
+};
+
+struct entry_info {
+	uint32_t claims; /* index of the first; 0 none */
+	uint32_t owner;  /* as committed; 0 nobody */
+	uint32_t rank;   /* the owner's, as committed */
+	bool used;       /* a slot leads to it */
+	bool dirty;
+};
+
+struct tuple_info {
+	struct xesp_spd_tuple shape; /* masks and classes */
+	uint32_t owned_n; /* entries with an owner */
+	uint32_t best;    /* no owner has a lower rank */
+	bool loose;       /* `best` may be lower than need be */
+	bool used;
+};
+
+struct list {
+	uint32_t *at;
+	uint32_t n, room;
+};
+
+struct spd_table {
+	struct spd_memory *m;
+	uint32_t coming;    /* the generation that is being written */
+	uint32_t committed;
+	bool known;         /* claims and owners are those of the committed generation */
+	struct entry_info *info; /* [entries_n] */
+	uint32_t *ranks;         /* [rules_n] by policy id, as coming */
+	struct tuple_info tuples[XESP_DIR_MAX][TUPLE_IDS];
+	struct claim *claims;
+	uint32_t claims_n, claims_room, claims_free;
+	struct list free_entries, dirty;
+	uint32_t used_n;
+	void (*stored)(void *ctx);
+	void *ctx;
+};
+
+/* ---- stores: what readers load is in spd_search.h */
+
+static void tell(struct spd_table *t)
+{
+	if (t->stored)
+		t->stored(t->ctx);
+}
+
+static void store(struct spd_table *t, uint32_t *at, uint32_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELEASE);
+	tell(t);
+}
+
+static void store_slot(struct spd_table *t, uint32_t at, uint32_t tag, uint32_t entry)
+{
+	const union spd_slot_word w = { .f = { .tag = tag, .entry = entry } };
+
+	__atomic_store_n((spd_word *)&t->m->slots[at], w.word, __ATOMIC_RELEASE);
+	tell(t);
+}
+
+/* The version that no reader of the committed generation takes, untagged: it may be written. */
+static int open_version(struct spd_table *t, uint32_t generation[2])
+{
+	int version = spd_newest(generation, t->committed) == 0;
+
+	store(t, &generation[version], 0);
+	/* A reader that sees what is written next must not see the old tag. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return version;
+}
+
+static void write_owner(struct spd_table *t, uint32_t entry, uint32_t owner)
+{
+	struct xesp_spd_entry *e = &t->m->entries[entry];
+	int version = open_version(t, e->generation);
+
+	store(t, &e->rule[version], owner);
+	store(t, &e->generation[version], t->coming);
+}
+
+static void write_rule(struct spd_table *t, const struct xesp_spd_val *v)
+{
+	struct xesp_spd_rule *r = &t->m->rules[v->policy];
+	int version = spd_newest(r->generation, t->committed);
+
+	if (version >= 0 && !memcmp(&r->val[version], v, sizeof(*v)))
+		return;
+	version = open_version(t, r->generation);
+	r->val[version] = *v;
+	tell(t);
+	store(t, &r->generation[version], t->coming);
+}
+
+/* ---- slots */
+
+static void key_words(spd_word w[SPD_KEY_WORDS], const struct xesp_spd_key *key)
+{
+	memcpy(w, key, sizeof(*key));
+}
+
+/*
+ * Where the key's entry is, or where it may be put: *slot; UINT32_MAX when there is no room within
+ * reach. Returns the entry, 0 none.
+ */
+static uint32_t find_entry(const struct spd_table *t, const struct xesp_spd_key *key,
+			   uint32_t *slot)
+{
+	const struct spd_memory *m = t->m;
+	spd_word w[SPD_KEY_WORDS];
+	uint64_t h;
+
+	key_words(w, key);
+	h = spd_hash(w);
+	*slot = UINT32_MAX;
+	for (uint32_t i = 0; i < XESP_SPD_PROBES; i++) {
+		uint32_t at = ((uint32_t)h + i) & (m->slots_n - 1);
+		const struct xesp_spd_slot *s = &m->slots[at];
+
+		if (s->entry && s->entry != XESP_SPD_SLOT_GONE) {
+			if (s->tag == (uint32_t)(h >> 32) &&
+			    !memcmp(&m->entries[s->entry].key, key, sizeof(*key))) {
+				*slot = at;
+				return s->entry;
+			}
+			continue;
+		}
+		if (*slot == UINT32_MAX)
+			*slot = at;
+		if (!s->entry)
+			break;
+	}
+	return 0;
+}
+
+static int list_add(struct list *l, uint32_t value)
+{
+	uint32_t room = l->room ? l->room * 2 : 1024, *more;
+
+	if (l->n == l->room) {
+		more = realloc(l->at, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		l->at = more;
+		l->room = room;
+	}
+	l->at[l->n++] = value;
+	return 0;
+}
+
+static int set_dirty(struct spd_table *t, uint32_t entry)
+{
+	if (t->info[entry].dirty)
+		return 0;
+	t->info[entry].dirty = true;
+	return list_add(&t->dirty, entry);
+}
+
+/* A new entry is nobody's, so no reader takes it yet. */
+static int insert_entry(struct spd_table *t, const struct xesp_spd_key *key, uint32_t slot,
+			uint32_t *entry)
+{
+	spd_word w[SPD_KEY_WORDS];
+	struct xesp_spd_entry *e;
+
+	if (slot == UINT32_MAX || !t->free_entries.n)
+		return -E2BIG;
+	*entry = t->free_entries.at[--t->free_entries.n];
+	e = &t->m->entries[*entry];
+	/* It was another key's, perhaps: whoever still looks at it must find nobody. */
+	store(t, &e->generation[0], 0);
+	store(t, &e->generation[1], 0);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	e->key = *key;
+	tell(t);
+	key_words(w, key);
+	store_slot(t, slot, (uint32_t)(spd_hash(w) >> 32), *entry);
+	t->info[*entry] = (struct entry_info){ .used = true };
+	t->used_n++;
+	return 0;
+}
+
+/* Behind the last one of a run a slot that is gone is as good as one never used. */
+static void empty_slots(struct spd_table *t, uint32_t slot)
+{
+	const uint32_t mask = t->m->slots_n - 1;
+
+	if (t->m->slots[(slot + 1) & mask].entry)
+		return;
+	for (; t->m->slots[slot].entry == XESP_SPD_SLOT_GONE; slot = (slot - 1) & mask)
+		store_slot(t, slot, 0, 0);
+}
+
+static int remove_entry(struct spd_table *t, uint32_t entry)
+{
+	const struct xesp_spd_key key = t->m->entries[entry].key;
+	uint32_t slot;
+
+	if (find_entry(t, &key, &slot) != entry)
+		return 0; /* two slots led to one key, in memory that was damaged */
+	store_slot(t, slot, 0, XESP_SPD_SLOT_GONE);
+	empty_slots(t, slot);
+	t->info[entry] = (struct entry_info){ 0 };
+	t->used_n--;
+	return list_add(&t->free_entries, entry);
+}
+
+/* ---- what is there at the start */
+
+/* Versions of a generation that was never committed. At the end of all numbers they begin anew. */
+static void clear_versions(struct spd_table *t, uint32_t generation[2], bool restart)
+{
+	int version = spd_newest(generation, t->committed);
+
+	for (int i = 0; i < 2; i++)
+		if (generation[i] && i != version && (restart || generation[i] > t->committed))
+			store(t, &generation[i], 0);
+	if (restart && version >= 0)
+		store(t, &generation[version], 1);
+}
+
+static void clear_uncommitted(struct spd_table *t, bool restart)
+{
+	for (uint32_t i = 1; i < t->m->entries_n; i++)
+		clear_versions(t, t->m->entries[i].generation, restart);
+	for (uint32_t i = 1; i < t->m->rules_n; i++)
+		clear_versions(t, t->m->rules[i].generation, restart);
+}
+
+static int adopt_slots(struct spd_table *t)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < t->m->slots_n; i++) {
+		uint32_t entry = t->m->slots[i].entry;
+
+		if (!entry || entry == XESP_SPD_SLOT_GONE)
+			continue;
+		if (entry >= t->m->entries_n || t->info[entry].used) {
+			store_slot(t, i, 0, XESP_SPD_SLOT_GONE);
+			continue;
+		}
+		t->info[entry].used = true;
+		t->used_n++;
+	}
+	for (uint32_t i = t->m->entries_n - 1; i > 0 && !err; i--) {
+		const struct xesp_spd_entry *e = &t->m->entries[i];
+		int version = spd_newest(e->generation, t->committed);
+
+		if (!t->info[i].used)
+			err = list_add(&t->free_entries, i);
+		else
+			err = set_dirty(t, i);
+		if (t->info[i].used && version >= 0)
+			t->info[i].owner = e->rule[version];
+	}
+	return err;
+}
+
+static void adopt_tuples(struct spd_table *t)
+{
+	const struct spd_memory *m = t->m;
+	const struct xesp_spd_head *head = &m->head[t->committed & 1];
+
+	memset(t->tuples, 0, sizeof(t->tuples));
+	if (!t->committed || head->generation != t->committed)
+		return;
+	for (uint32_t dir = 0; dir < XESP_DIR_MAX; dir++) {
+		for (uint32_t i = 0; i < head->tuples_n[dir] && i < XESP_TUPLES_MAX; i++) {
+			const uint32_t half = (t->committed & 1) * XESP_DIR_MAX;
+			struct xesp_spd_tuple shape = m->tuples[(half + dir) * XESP_TUPLES_MAX + i];
+			const uint16_t id = shape.id;
+
+			shape.generation = 0;
+			shape.best_rank = 0;
+			shape.id = 0;
+			if (id < TUPLE_IDS)
+				t->tuples[dir][id] = (struct tuple_info){ .shape = shape,
+									  .best = SPD_RANK_NONE,
+									  .used = true };
+		}
+	}
+}
+
+/* Forgets claims and reads the memory anew: at the start, and after a change that failed. */
+static int adopt(struct spd_table *t)
+{
+	int err;
+
+	memset(t->info, 0, t->m->entries_n * sizeof(*t->info));
+	t->claims_n = 1; /* 0 is none */
+	t->claims_free = 0;
+	t->free_entries.n = 0;
+	t->dirty.n = 0;
+	t->used_n = 0;
+	clear_uncommitted(t, t->coming < t->committed);
+	err = adopt_slots(t);
+	adopt_tuples(t);
+	return err;
+}
+
+int spd_table_open(struct spd_table **out, struct spd_memory *m, struct fault *f)
+{
+	struct spd_table *t = calloc(1, sizeof(*t));
+
+	if (t) {
+		t->m = m;
+		t->info = calloc(m->entries_n, sizeof(*t->info));
+		t->ranks = calloc(m->rules_n, sizeof(*t->ranks));
+	}
+	if (!t || !t->info || !t->ranks) {
+		spd_table_close(t);
+		return fault_set(f, -ENOMEM, "out of memory");
+	}
+	*out = t;
+	return 0;
+}
+
+void spd_table_close(struct spd_table *t)
+{
+	if (!t)
+		return;
+	free(t->info);
+	free(t->ranks);
+	free(t->claims);
+	free(t->free_entries.at);
+	free(t->dirty.at);
+	free(t);
+}
+
+uint32_t spd_table_used(const struct spd_table *t)
+{
+	return t->used_n;
+}
+
+void spd_table_watch(struct spd_table *t, void (*stored)(void *ctx), void *ctx)
+{
+	t->stored = stored;
+	t->ctx = ctx;
+}
+
+/* ---- claims */
+
+static int add_claim(struct spd_table *t, uint32_t entry, uint32_t owner)
+{
+	uint32_t at = t->claims_free;
+
+	if (at) {
+		t->claims_free = t->claims[at].next;
+	} else {
+		if (t->claims_n >= t->claims_room) {
+			uint32_t room = t->claims_room ? t->claims_room * 2 : 1024;
+			struct claim *more = realloc(t->claims, room * sizeof(*more));
+
+			if (!more)
+				return -ENOMEM;
+			t->claims = more;
+			t->claims_room = room;
+		}
+		at = t->claims_n++;
+	}
+	t->claims[at] = (struct claim){ .owner = owner, .next = t->info[entry].claims };
+	t->info[entry].claims = at;
+	return set_dirty(t, entry);
+}
+
+static int drop_claim(struct spd_table *t, uint32_t entry, uint32_t owner)
+{
+	uint32_t *link = &t->info[entry].claims;
+
+	while (*link && t->claims[*link].owner != owner)
+		link = &t->claims[*link].next;
+	if (*link) {
+		uint32_t at = *link;
+
+		*link = t->claims[at].next;
+		t->claims[at].next = t->claims_free;
+		t->claims_free = at;
+	}
+	return set_dirty(t, entry);
+}
+
+/* RFC 4301 section 4.4.1: of those that have the key the first in order. */
+static uint32_t first_claim(const struct spd_table *t, uint32_t entry)
+{
+	uint32_t owner = 0, best = SPD_RANK_NONE;
+
+	for (uint32_t at = t->info[entry].claims; at; at = t->claims[at].next) {
+		uint32_t rank = t->ranks[t->claims[at].owner & ~XESP_RULE_FRAGMENT];
+
+		if (rank < best) {
+			best = rank;
+			owner = t->claims[at].owner;
+		}
+	}
+	return owner;
+}
+
+static int find_tuple(struct spd_table *t, uint32_t dir, const struct xesp_spd_tuple *shape,
+		      bool make)
+{
+	struct tuple_info *all = t->tuples[dir];
+	int unused = -ENOENT;
+
+	for (int i = 0; i < TUPLE_IDS; i++) {
+		if (all[i].used && !memcmp(&all[i].shape, shape, sizeof(*shape)))
+			return i;
+		if (!all[i].used && unused < 0)
+			unused = i;
+	}
+	if (!make)
+		return -ENOENT;
+	if (unused < 0)
+		return -E2BIG;
+	all[unused] = (struct tuple_info){ .shape = *shape, .best = SPD_RANK_NONE, .used = true };
+	return unused;
+}
+
+enum task { TASK_ADD, TASK_DROP, TASK_LOOK };
+
+struct visit {
+	struct spd_table *t;
+	uint32_t id; /* of the policy */
+	enum task task;
+};
+
+static int visit_piece(void *ctx, const struct spd_piece *piece)
+{
+	struct visit *v = ctx;
+	const uint32_t owner = v->id | (piece->fragment ? XESP_RULE_FRAGMENT : 0);
+	struct xesp_spd_key key = piece->key;
+	struct spd_table *t = v->t;
+	uint32_t entry, slot;
+	int tuple, err = 0;
+
+	tuple = find_tuple(t, key.dir, &piece->tuple, v->task == TASK_ADD);
+	if (tuple < 0)
+		return tuple;
+	key.tuple = (uint16_t)tuple;
+	entry = find_entry(t, &key, &slot);
+	if (!entry && v->task != TASK_ADD)
+		return -ENOENT;
+	if (!entry)
+		err = insert_entry(t, &key, slot, &entry);
+	if (err)
+		return err;
+	if (v->task == TASK_ADD)
+		return add_claim(t, entry, owner);
+	return v->task == TASK_DROP ? drop_claim(t, entry, owner) : set_dirty(t, entry);
+}
+
+static int visit_policy(struct spd_table *t, const struct spd *spd, uint32_t i, enum task task)
+{
+	struct visit v = { .t = t, .id = spd->ids[i], .task = task };
+
+	if (task != TASK_DROP)
+		t->ranks[v.id] = spd->ranks[i];
+	return spd_cut(&spd->policies[i], visit_piece, &v);
+}
+
+static int change_claims(struct spd_table *t, const struct spd_change *c)
+{
+	const struct spd_diff *d = c->diff;
+	int err = 0;
+
+	if (!t->known) {
+		for (uint32_t i = 0; i < c->next->n && !err; i++)
+			err = visit_policy(t, c->next, i, TASK_ADD);
+		return err;
+	}
+	for (uint32_t i = 0; i < d->dropped_n && !err; i++)
+		err = visit_policy(t, c->now, d->dropped[i], TASK_DROP);
+	for (uint32_t i = 0; i < d->added_n && !err; i++)
+		err = visit_policy(t, c->next, d->added[i], TASK_ADD);
+	for (uint32_t i = 0; i < d->moved_n && !err; i++)
+		err = visit_policy(t, c->next, d->moved[i], TASK_LOOK);
+	return err;
+}
+
+/* ---- the commit */
+
+static void write_policy(struct spd_table *t, const struct spd_change *c, uint32_t i)
+{
+	const struct policy *p = &c->next->policies[i];
+	const struct xesp_spd_val v = {
+		.rank = c->next->ranks[i],
+		.policy = c->next->ids[i],
+		.tunnel = p->tunnel == SAD_NONE ? 0 : c->sad->tunnels[p->tunnel].id,
+		.action = p->action,
+	};
+
+	write_rule(t, &v);
+}
+
+static void write_rules(struct spd_table *t, const struct spd_change *c)
+{
+	if (!t->known) {
+		for (uint32_t i = 0; i < c->next->n; i++)
+			write_policy(t, c, i);
+		return;
+	}
+	for (uint32_t i = 0; i < c->diff->added_n; i++)
+		write_policy(t, c, c->diff->added[i]);
+	for (uint32_t i = 0; i < c->diff->moved_n; i++)
+		write_policy(t, c, c->diff->moved[i]);
+}
+
+/* When the first one of a tuple goes, `best` is lower than need be until find_best(): still right. */
+static void count_owner(struct spd_table *t, uint32_t entry, uint32_t owner)
+{
+	const uint32_t rank = owner ? t->ranks[owner & ~XESP_RULE_FRAGMENT] : SPD_RANK_NONE;
+	const struct xesp_spd_key *key = &t->m->entries[entry].key;
+	struct entry_info *info = &t->info[entry];
+	struct tuple_info *tuple;
+
+	if (key->dir >= XESP_DIR_MAX || key->tuple >= TUPLE_IDS)
+		return; /* in memory that was damaged; no tuple leads to it */
+	tuple = &t->tuples[key->dir][key->tuple];
+	if (t->known && info->owner) {
+		tuple->owned_n--;
+		tuple->loose |= info->rank == tuple->best && rank > info->rank;
+	}
+	info->rank = rank;
+	if (!owner)
+		return;
+	tuple->owned_n++;
+	if (rank < tuple->best)
+		tuple->best = rank;
+}
+
+static void write_entries(struct spd_table *t)
+{
+	for (uint32_t i = 0; i < t->dirty.n; i++) {
+		const uint32_t entry = t->dirty.at[i];
+		uint32_t owner = first_claim(t, entry);
+
+		count_owner(t, entry, owner);
+		if (owner != t->info[entry].owner)
+			write_owner(t, entry, owner);
+		t->info[entry].owner = owner;
+	}
+}
+
+struct ordered {
+	uint32_t best, id;
+};
+
+static int compare_best(const void *a, const void *b)
+{
+	const struct ordered *x = a, *y = b;
+
+	return x->best < y->best ? -1 : x->best > y->best;
+}
+
+static int write_tuples(struct spd_table *t, uint32_t dir, uint32_t *n, struct fault *f)
+{
+	const uint32_t first = ((t->coming & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX;
+	struct ordered order[TUPLE_IDS];
+
+	*n = 0;
+	for (uint32_t id = 0; id < TUPLE_IDS; id++)
+		if (t->tuples[dir][id].used && t->tuples[dir][id].owned_n)
+			order[(*n)++] = (struct ordered){ t->tuples[dir][id].best, id };
+	if (*n > XESP_TUPLES_MAX)
+		return fault_set(f, -E2BIG,
+				 "the policies have %u combinations of prefix lengths and port masks in one direction: the classifier holds %d",
+				 *n, XESP_TUPLES_MAX);
+	qsort(order, *n, sizeof(order[0]), compare_best);
+	for (uint32_t i = 0; i < *n; i++) {
+		struct xesp_spd_tuple tuple = t->tuples[dir][order[i].id].shape;
+
+		tuple.generation = t->coming;
+		tuple.best_rank = order[i].best;
+		tuple.id = (uint16_t)order[i].id;
+		t->m->tuples[first + i] = tuple;
+		tell(t);
+	}
+	return 0;
+}
+
+static bool has_shadows(const struct spd_table *t, uint32_t dir)
+{
+	const unsigned int later = XESP_CLASS(4, XESP_FIELDS_LATER) | XESP_CLASS(6, XESP_FIELDS_LATER);
+
+	/* A tuple for later fragments alone is one of shadows: own classes are never just these. */
+	for (uint32_t id = 0; id < TUPLE_IDS; id++) {
+		const struct tuple_info *i = &t->tuples[dir][id];
+
+		if (i->used && i->owned_n && !(i->shape.classes & ~later))
+			return true;
+	}
+	return false;
+}
+
+static int write_head(struct spd_table *t, uint8_t default_action, struct fault *f)
+{
+	struct xesp_spd_head head = { .generation = t->coming, .default_action = default_action };
+	int err = 0;
+
+	for (uint32_t dir = 0; dir < XESP_DIR_MAX && !err; dir++) {
+		err = write_tuples(t, dir, &head.tuples_n[dir], f);
+		head.fragments |= (uint32_t)has_shadows(t, dir) << dir;
+	}
+	if (!err) {
+		t->m->head[t->coming & 1] = head;
+		tell(t);
+	}
+	return err;
+}
+
+/* What the next commit writes; entries without an owner are in no list then. */
+static void find_best(struct spd_table *t)
+{
+	bool loose = false;
+
+	for (uint32_t dir = 0; dir < XESP_DIR_MAX; dir++) {
+		for (uint32_t id = 0; id < TUPLE_IDS; id++) {
+			struct tuple_info *tuple = &t->tuples[dir][id];
+
+			tuple->used &= tuple->owned_n != 0;
+			if (tuple->loose)
+				tuple->best = SPD_RANK_NONE;
+			loose |= tuple->loose;
+		}
+	}
+	for (uint32_t i = 1; loose && i < t->m->entries_n; i++) {
+		const struct xesp_spd_key *key = &t->m->entries[i].key;
+		struct tuple_info *tuple;
+
+		if (!t->info[i].owner || key->dir >= XESP_DIR_MAX || key->tuple >= TUPLE_IDS)
+			continue;
+		tuple = &t->tuples[key->dir][key->tuple];
+		if (tuple->loose && t->info[i].rank < tuple->best)
+			tuple->best = t->info[i].rank;
+	}
+	for (uint32_t dir = 0; dir < XESP_DIR_MAX; dir++)
+		for (uint32_t id = 0; id < TUPLE_IDS; id++)
+			t->tuples[dir][id].loose = false;
+}
+
+/* After the commit: nobody reads these any more. */
+static int sweep(struct spd_table *t)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < t->dirty.n; i++) {
+		const uint32_t entry = t->dirty.at[i];
+
+		t->info[entry].dirty = false;
+		if (!t->info[entry].owner && !err)
+			err = remove_entry(t, entry);
+	}
+	t->dirty.n = 0;
+	find_best(t);
+	return err;
+}
+
+static int say_why(const struct spd_table *t, int err, struct fault *f)
+{
+	if (err == -E2BIG)
+		return fault_set(f, err,
+				 "the policies need more entries than the maps have room for (%u): attach with a larger --max-policies",
+				 t->m->entries_n - 1);
+	return fault_set(f, err, "out of memory");
+}
+
+int spd_table_commit(struct spd_table *t, const struct spd_change *c, struct fault *f)
+{
+	int err = 0;
+
+	t->committed = __atomic_load_n(&t->m->conf->generation, __ATOMIC_ACQUIRE);
+	/* 0 says that nothing was ever loaded; the half of the arrays must change too. */
+	t->coming = t->committed == UINT32_MAX ? 2 : t->committed + 1;
+	if (!c->now || c->diff->whole || t->coming < t->committed)
+		t->known = false;
+	if (!t->known)
+		err = adopt(t);
+	if (!err)
+		err = change_claims(t, c);
+	if (err == -ENOENT) { /* not what this process wrote: then all of it anew */
+		t->known = false;
+		err = adopt(t);
+		if (!err)
+			err = change_claims(t, c);
+	}
+	if (err) {
+		t->known = false;
+		return say_why(t, err, f);
+	}
+	write_rules(t, c);
+	write_entries(t);
+	err = write_head(t, c->next->default_action, f);
+	if (err) {
+		t->known = false;
+		return err;
+	}
+	/* Release: who reads the new generation finds all of it. Other ends: bpf/spd_match.h and
+	 * libxesp/spd_memory.c. */
+	__atomic_store_n(&t->m->conf->generation, t->coming, __ATOMIC_RELEASE);
+	tell(t);
+	/* A sweep that fails for want of memory leaves entries that nobody owns. */
+	t->known = sweep(t) == 0;
+	return 0;
+}
