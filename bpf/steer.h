@@ -92,11 +92,11 @@ static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta 
 }
 
 /* ESP for us. Of fragments the kernel makes a whole, which reaches xespd by a raw socket. */
-static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
+static __always_inline int steer_esp_at(struct xdp_md *ctx, const struct packet *p, __u8 kind)
 {
 	struct xesp_meta meta = {
 		.magic = XESP_META_MAGIC,
-		.kind = XESP_KIND_ESP,
+		.kind = kind,
 		.l3_off = p->l3_off,
 		.l4_off = p->l4_off / 4,
 	};
@@ -110,6 +110,11 @@ static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
 	if (p->l4_off > 4 * 0xff) /* the metadata could not say where ESP begins */
 		return steer_drop(XESP_DROP_EXTHDR_DEPTH, 0);
 	return to_worker(ctx, &meta);
+}
+
+static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
+{
+	return steer_esp_at(ctx, p, XESP_KIND_ESP);
 }
 
 /* A verdict of the SPD for a packet that is not for this machine. */
@@ -194,7 +199,8 @@ static __always_inline bool is_exempt(const struct packet *p)
 	switch (p->proto) {
 	case IPPROTO_UDP:
 		return p->fragment == FRAGMENT_LATER || p->dport == bpf_htons(PORT_IKE) ||
-		       p->dport == bpf_htons(PORT_IKE_NATT);
+		       p->dport == bpf_htons(PORT_IKE_NATT) ||
+		       bpf_map_lookup_elem(&xesp_natt_port, &p->dport);
 	case IPPROTO_AH:
 		return true;
 	case IPPROTO_ICMP:

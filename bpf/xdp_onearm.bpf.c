@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <xdp/xdp_helpers.h>
 #include "maps.h"
+#include "natt.h"
 #include "parse.h"
 #include "sa_match.h"
 #include "steer.h"
@@ -26,6 +27,7 @@ int xdp_onearm(struct xdp_md *ctx)
 	struct xesp_spd_val out;
 	struct packet p = {};
 	enum xesp_drop why;
+	int verdict;
 
 	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end,
 			  bpf_xdp_get_buff_len(ctx), &p);
@@ -35,6 +37,11 @@ int xdp_onearm(struct xdp_md *ctx)
 		return XDP_PASS;
 	if (sa_is_ours(&p))
 		return steer_esp(ctx, &p);
+	if (natt_is_ours(&p)) {
+		verdict = steer_natt(ctx, &p);
+		if (verdict != NATT_GO_ON)
+			return verdict;
+	}
 	if (packet_stays_on_link(&p))
 		return XDP_PASS;
 	if (is_local(&p)) /* nothing outbound about it */

@@ -89,6 +89,9 @@ int natt_take(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 			err |= take_port(&n->local_port, raw->local_port, "local_port", path, ps);
 		return err;
 	}
+	problems_below(where, path, "encap");
+	if (t->mode == XESP_MODE_TRANSPORT)
+		return problems_add(ps, where, "transport mode in UDP is not possible yet");
 	problems_below(where, path, "keepalive");
 	err = numbers_take(&keepalive, raw->keepalive, &seconds, where, ps);
 	err |= take_port(&n->local_port, raw->local_port, "local_port", path, ps);

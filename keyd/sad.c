@@ -227,6 +227,10 @@ static int check_tunnel_of(struct sad *sad, uint32_t i, const struct raw_sa *raw
 	if (t->members_n)
 		return problems_add(ps, where,
 				    "%s is a group: an SA belongs to one of its tunnels", t->name);
+	if (sa->proto == IPPROTO_AH && t->natt.encap == XESP_ENCAP_UDP)
+		return problems_add(ps, where,
+				    "tunnel '%s' is in UDP, and AH cannot pass a NAT (RFC 3948 is for ESP)",
+				    t->name);
 	if (sa->dir == XESP_DIR_IN)
 		return 0;
 	if (t->sa_out != SAD_NONE)

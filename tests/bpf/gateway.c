@@ -184,6 +184,14 @@ void gateway_endpoint(struct gateway *g, const char *addr)
 	gateway_local(g, addr);
 }
 
+void gateway_natt_port(struct gateway *g, uint16_t port)
+{
+	const __be16 key = htobe16(port);
+	const uint32_t one = 1;
+
+	set(g->map[PINS_NATT_PORT], &key, &one, BPF_ANY);
+}
+
 void gateway_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id)
 {
 	const struct xesp_sa_in_key key = {

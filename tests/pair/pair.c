@@ -88,12 +88,14 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 		.id = PAIR_TUNNEL_OUT, .sa_out = PAIR_SA_OUT, .name = "out", .local = a,
 		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : 64,
 		.df = o->df, .dscp = o->dscp, .dscp_value = o->dscp_value, .ecn = o->ecn,
-		.tfc = o->tfc, .mode = o->mode,
+		.tfc = o->tfc, .mode = o->mode, .natt = o->natt,
 	};
 	p->tunnel_in = (struct xesp_keymsg_tunnel){
 		.id = PAIR_TUNNEL_IN, .name = "in", .local = b, .remote = a, .ttl = 64,
-		.mode = o->mode,
+		.mode = o->mode, .natt = o->natt,
 	};
+	p->tunnel_in.natt.local_port = o->natt.peer_port;
+	p->tunnel_in.natt.remote_port = p->tunnel_in.natt.peer_port = o->natt.local_port;
 }
 
 static void describe_sas(struct pair *p, const struct pair_opts *o)
@@ -339,4 +341,7 @@ void pair_turn(struct pkt *pkt)
 	pkt->policy = 0;
 	pkt->sa = NULL;
 	pkt->l4_off = pkt->l3[0] >> 4 == 4 ? 20 : 40;
+	pkt->udp = pkt->l3[pkt->l4_off == 20 ? 9 : 6] == IPPROTO_UDP;
+	if (pkt->udp)
+		pkt->l4_off += 8;
 }

@@ -38,6 +38,7 @@ struct pair_opts {
 	uint8_t df, dscp, dscp_value, ecn, ttl; /* of tunnel 1; ttl 0: 64 */
 	uint8_t mode;     /* enum xesp_mode, of both tunnels; with transport the ends are allowed in */
 	bool ah;          /* alg is then XESP_ALG_NONE, and auth says which */
+	struct xesp_natt natt; /* of tunnel 1; tunnel 2's is its mirror image */
 	uint64_t lease;   /* numbers of SA 1; 0: 1 .. 1000000 */
 	uint32_t tfc;     /* of tunnel 1, in bytes */
 };

@@ -15,6 +15,7 @@
 #include "esp/icmp_quote.h"
 #include "esp/job.h"
 #include "esp/mss.h"
+#include "esp/natt.h"
 #include "esp/outer.h"
 #include "esp/replay.h"
 #include "esp/stage.h"
@@ -97,7 +98,7 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 
 		if (stage_skips(p))
 			continue;
-		if (!outer_parse(&o, p)) {
+		if (!outer_parse(&o, p) || (p->udp && !natt_parse_udp(&o, p))) {
 			p->sa = NULL;
 			stage_drop(w, p, XESP_DROP_MALFORMED_IP);
 			continue;
@@ -118,6 +119,10 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 		}
 		if (lifetime_is_over(p->sa, w->now_ns)) {
 			stage_drop(w, p, XESP_DROP_LIFETIME);
+			continue;
+		}
+		if (!natt_is_accepted(p, x->tunnel)) {
+			stage_drop(w, p, XESP_DROP_ENCAP_MISMATCH);
 			continue;
 		}
 		x->outer_tos = o.tos;
@@ -170,6 +175,7 @@ static bool may_still_take(const struct sa *sa, uint32_t bytes)
 static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 {
 	struct sa *sa = b->pkt[i].sa;
+	const struct pkt *newest = NULL;
 	uint64_t lost = 0;
 
 	sa_lock(sa->shared);
@@ -181,6 +187,8 @@ static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 			continue;
 		if (p->sa != sa)
 			break;
+		if (p->udp && replay_is_newest(sa, p->seq))
+			newest = p;
 		why = replay_commit(sa, p->seq, &lost);
 		if (why == XESP_DROP_NONE && sa->life != SA_LIFE_UNLIMITED &&
 		    !may_still_take(sa, w->x[i].text_len))
@@ -189,6 +197,8 @@ static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 			wipe_and_drop(w, p, &w->x[i], why);
 	}
 	sa_unlock(sa->shared);
+	if (newest)
+		natt_note_peer(w, w->x[newest - b->pkt].tunnel, newest);
 	if (lost)
 		__atomic_fetch_add(&sa->state->lost, lost, __ATOMIC_RELAXED);
 	return i;

@@ -10,6 +10,7 @@
 
 #include "esp/balance.h"
 #include "esp/esp.h"
+#include "esp/natt.h"
 #include "esp/job.h"
 #include "esp/mss.h"
 #include "esp/outer.h"
@@ -315,13 +316,14 @@ static void move_own(struct pkt *p, const struct stage_pkt *x, uint32_t len)
 	transport_move(p->l3, own, &x->place, p->sa->proto, len);
 }
 
-static void write_outer(struct pkt *p, const struct stage_pkt *x)
+static void write_outer(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x)
 {
 	static const struct transport_place outer4 = { .len = 20, .next_at = 9 };
 	static const struct transport_place outer6 = { .len = 40, .next_at = 6 };
 
 	p->l3 -= (uint32_t)x->g.pre + x->g.hdr;
 	outer_write(p, x->tunnel, &x->inner);
+	w->udp_sums |= x->tunnel->udp == TUNNEL_UDP_SUM;
 	if (x->g.ah) /* the template is ESP's */
 		transport_move(p->l3, p->l3, p->l3[0] >> 4 == 6 ? &outer6 : &outer4, IPPROTO_AH,
 			       p->len);
@@ -348,7 +350,7 @@ static void lay_out(struct esp_worker *w, struct batch *b)
 		if (x->g.transport)
 			move_own(p, x, p->len);
 		else
-			write_outer(p, x);
+			write_outer(w, p, x);
 		if (x->g.ah) {
 			ah_write(w, p, x, next_header(x));
 			continue;
@@ -383,5 +385,6 @@ void esp_encap(struct esp_worker *w, struct batch *b)
 	mss_clamp_batch(w, b);
 	lay_out(w, b);
 	encrypt(w, b);
+	natt_write_checksums(w, b);
 	stage_add_own(&w->stats->encap_packets, stage_count_good(w, b));
 }

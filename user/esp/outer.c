@@ -4,6 +4,7 @@
 
 #include "esp/ecn.h"
 #include "esp/inner.h"
+#include "esp/natt.h"
 #include "esp/outer.h"
 #include "esp/pkt.h"
 #include "esp/wire.h"
@@ -65,12 +66,19 @@ static void write_ip6(const struct pkt *p, const struct tunnel *t, const struct 
 	wire_put16(h + 4, (uint16_t)(p->len - IP6_HDR));
 }
 
+static bool is_ip4(const struct tunnel *t)
+{
+	return t->header[0] >> 4 == 4;
+}
+
 void outer_write(const struct pkt *p, const struct tunnel *t, const struct inner *in)
 {
-	if (t->header_len == IP4_HDR)
+	if (is_ip4(t))
 		write_ip4(p, t, in);
 	else
 		write_ip6(p, t, in);
+	if (t->udp != TUNNEL_UDP_NONE)
+		natt_write_udp(p->l3, p->len, t);
 }
 
 bool outer_parse(struct outer *o, const struct pkt *p)
@@ -82,6 +90,7 @@ bool outer_parse(struct outer *o, const struct pkt *p)
 		return false;
 	*o = (struct outer){
 		.len = any.len,
+		.hdr_len = any.hdr_len,
 		.tos = any.tos,
 		.ip4 = any.version == 4,
 		.dst = any.version == 4 ? h + 16 : h + 24,
@@ -93,7 +102,7 @@ bool outer_is_for(const struct outer *o, const struct tunnel *t)
 {
 	uint8_t differ = 0;
 
-	if (o->ip4 != (t->header_len == IP4_HDR))
+	if (o->ip4 != is_ip4(t))
 		return false;
 	for (int i = 0; i < (o->ip4 ? 4 : 16); i++)
 		differ |= o->dst[i] ^ ((const uint8_t *)&t->local)[i + (o->ip4 ? 12 : 0)];

@@ -18,6 +18,7 @@ void outer_write(const struct pkt *p, const struct tunnel *t, const struct inner
 
 struct outer {
 	uint32_t len;      /* as the header says */
+	uint16_t hdr_len;
 	uint8_t tos;       /* or traffic class */
 	bool ip4;
 	const uint8_t *dst; /* 4 or 16 bytes */

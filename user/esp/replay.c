@@ -163,3 +163,8 @@ enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost)
 	store_word(sa, seq / 64, load_word(sa, seq / 64) | 1ull << (seq % 64));
 	return XESP_DROP_NONE;
 }
+
+bool replay_is_newest(const struct sa *sa, uint64_t seq)
+{
+	return seq > load_top(sa);
+}

@@ -12,6 +12,7 @@
 #ifndef XESP_REPLAY_H
 #define XESP_REPLAY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "xesp/drop.h"
 
@@ -38,5 +39,8 @@ void replay_count_old(const struct sa *sa, uint64_t seq);
  * numbers that leave the ring unseen; none before the first that this SA accepted counts.
  */
 enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost);
+
+/* Is the number higher than any accepted before? Between sa_lock() and sa_unlock(). */
+bool replay_is_newest(const struct sa *sa, uint64_t seq);
 
 #endif /* XESP_REPLAY_H */

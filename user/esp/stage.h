@@ -60,6 +60,7 @@ struct esp_worker {
 	uint64_t now_ns; /* CLOCK_BOOTTIME, of this batch */
 	uint32_t worker;
 	uint32_t jobs_n;
+	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
 	struct engine_job job[BATCH_MAX];  /* without gaps */
 	uint16_t job_pkt[BATCH_MAX];       /* place in the batch of each job */

@@ -21,6 +21,7 @@ struct engine;
 struct engine_key;
 struct fault;
 struct lease_desk;
+struct peer_desk;
 struct sad;
 struct sad_state;
 struct transform;
@@ -101,6 +102,7 @@ struct sa *sad_find(const struct sad *s, uint32_t id);
 const struct sad_state *sad_mapped(const struct sad *s);
 const struct engine *sad_engine(const struct sad *s);
 struct lease_desk *sad_desk(struct sad *s);
+struct peer_desk *sad_peers(struct sad *s);
 
 /*
  * A spin lock: held for the few writes of a run's commit, and wanted by two threads only while

@@ -9,11 +9,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/engine.h"
+#include "libxesp/addr.h"
 #include "sad/epoch.h"
 #include "sad/group.h"
 #include "sad/lease.h"
+#include "sad/peer.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
 #include "sad/selector.h"
@@ -26,6 +29,7 @@ struct tunnel_slot {
 	struct tunnel *tunnel;       /* published */
 	struct selectors *selectors; /* published */
 	uint32_t path_mtu;           /* main thread; outlives a replaced tunnel */
+	bool moved;                  /* main thread: keyd does not know yet where the peer is */
 };
 
 struct sad {
@@ -39,6 +43,7 @@ struct sad {
 	struct groups groups;
 	struct epoch epoch;
 	struct lease_desk desk;
+	struct peer_desk peers;
 	/* main thread */
 	uint32_t count;
 	uint32_t sync; /* number of the synchronisation that runs or ran last */
@@ -84,6 +89,11 @@ const struct engine *sad_engine(const struct sad *s)
 struct lease_desk *sad_desk(struct sad *s)
 {
 	return &s->desk;
+}
+
+struct peer_desk *sad_peers(struct sad *s)
+{
+	return &s->peers;
 }
 
 void sad_quiescent(struct sad *s, uint32_t worker)
@@ -151,7 +161,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 
 	if (!s)
 		return fault_set(f, -ENOMEM, "out of memory");
-	s->desk.fd = -1;
+	s->desk.fd = s->peers.fd = -1;
 	s->st = *st;
 	s->workers_n = workers_n;
 	s->engine = e;
@@ -164,6 +174,8 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 		err = fault_set(f, -ENOMEM, "out of memory");
 	else
 		err = lease_desk_open(&s->desk, st->max_sas, f);
+	if (!err)
+		err = peer_desk_open(&s->peers, s->tunnels_max, f);
 	if (err) {
 		sad_close(s);
 		return err;
@@ -187,6 +199,7 @@ void sad_close(struct sad *s)
 	epoch_fini(&s->epoch);
 	groups_fini(&s->groups);
 	lease_desk_close(&s->desk);
+	peer_desk_close(&s->peers);
 	free(s->staged);
 	free(s->tunnel);
 	free(s->shared);
@@ -234,16 +247,35 @@ static int check_sa_id(const struct sad *s, uint32_t id, struct fault *f)
 	return 0;
 }
 
-int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *m, struct fault *f)
+/* What we saw ourselves is newer than what keyd knows. */
+static void keep_peer(struct sad *s, struct xesp_keymsg_tunnel *m)
 {
+	struct tunnel_slot *slot = &s->tunnel[m->id];
+	const struct xesp_natt *was = slot->tunnel ? &slot->tunnel->as_told.natt : NULL;
+
+	slot->moved = false;
+	if (!was || !tunnel_same_place(&slot->tunnel->as_told, m))
+		return;
+	slot->moved = m->natt.peer_port != was->peer_port ||
+		      !addr_equal(&m->natt.peer, &was->peer);
+	m->natt.peer = was->peer;
+	m->natt.peer_port = was->peer_port;
+}
+
+int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *told, struct fault *f)
+{
+	struct xesp_keymsg_tunnel with_peer = *told;
+	const struct xesp_keymsg_tunnel *m = &with_peer;
 	struct tunnel *t;
 	int err;
 
 	err = check_tunnel_id(s, m->id, f);
 	if (!err && m->sa_out)
 		err = check_sa_id(s, m->sa_out, f);
-	if (!err)
+	if (!err) {
+		keep_peer(s, &with_peer);
 		err = tunnel_open(&t, m, f);
+	}
 	if (err)
 		return fault_in(f, err, "tunnel %.*s", XESP_NAME_MAX, m->name);
 	t->named_in = s->sync;
@@ -475,9 +507,64 @@ void sad_lease_wanted(struct sad *s, void (*ask)(void *ctx, uint32_t sa_id), voi
 	lease_ask(&s->desk, &asker);
 }
 
+int sad_peer_fd(const struct sad *s)
+{
+	return s->peers.fd;
+}
+
+/* Make before break: workers have the old tunnel until they let go of it. */
+static bool move_peer(struct sad *s, uint32_t id, const struct xesp_addr *addr, __be16 port)
+{
+	struct tunnel_slot *slot = &s->tunnel[id];
+	struct xesp_keymsg_tunnel m;
+	struct tunnel *t;
+
+	if (!slot->tunnel || !slot->tunnel->as_told.natt.follow_peer)
+		return false;
+	m = slot->tunnel->as_told;
+	if (m.natt.peer_port == port && addr_equal(tunnel_peer(&m), addr))
+		return false;
+	m.natt.peer = *addr;
+	m.natt.peer_port = port;
+	if (tunnel_open(&t, &m, NULL))
+		return false; /* of another family, or no memory: its next packet says so again */
+	t->named_in = slot->tunnel->named_in;
+	tunnel_set_path_mtu(t, slot->path_mtu);
+	put_tunnel(s, id, t);
+	slot->moved = true;
+	return true;
+}
+
+uint32_t sad_move_peers(struct sad *s)
+{
+	struct xesp_addr addr;
+	uint32_t n = 0;
+	uint64_t count;
+	__be16 port;
+
+	if (read(s->peers.fd, &count, sizeof(count)) < 0)
+		return 0;
+	for (uint32_t id = 0; id < s->tunnels_max; id++)
+		n += peer_take(&s->peers, id, &addr, &port) && move_peer(s, id, &addr, port);
+	return n;
+}
+
+void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_tunnel *t),
+		    void *ctx)
+{
+	for (uint32_t id = 0; id < s->tunnels_max; id++) {
+		if (!s->tunnel[id].moved)
+			continue;
+		s->tunnel[id].moved = false;
+		if (s->tunnel[id].tunnel)
+			tell(ctx, &s->tunnel[id].tunnel->as_told);
+	}
+}
+
 void sad_reclaim(struct sad *s)
 {
 	epoch_reclaim(&s->epoch);
+	peer_free_places(&s->peers);
 	lease_retry_refused(&s->desk);
 }
 

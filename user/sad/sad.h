@@ -66,6 +66,14 @@ int sad_lease_fd(const struct sad *s);
 /* The SAs to ask a lease for: calls `ask` once for each and for each only once until granted. */
 void sad_lease_wanted(struct sad *s, void (*ask)(void *ctx, uint32_t sa_id), void *ctx);
 
+/* Becomes readable (an eventfd) when a tunnel's remote end was seen elsewhere: sad/peer.h. */
+int sad_peer_fd(const struct sad *s);
+/* Then: tunnels that follow their peers send there from now on. Returns how many moved. */
+uint32_t sad_move_peers(struct sad *s);
+/* Calls `tell` once for each tunnel whose peer (natt.peer) is not where keyd believes. */
+void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_tunnel *t),
+		    void *ctx);
+
 /* Frees what every worker has let go of; call from a timer. */
 void sad_reclaim(struct sad *s);
 

@@ -19,6 +19,21 @@ static uint32_t mtu_min(const struct xesp_keymsg_tunnel *m)
 	return addr_is_ip4(&m->local) ? MTU_MIN_IP4 : MTU_MIN_IP6;
 }
 
+const struct xesp_addr *tunnel_peer(const struct xesp_keymsg_tunnel *m)
+{
+	if (m->natt.encap == XESP_ENCAP_NONE || addr_is_unset(&m->natt.peer))
+		return &m->remote;
+	return &m->natt.peer;
+}
+
+bool tunnel_same_place(const struct xesp_keymsg_tunnel *a, const struct xesp_keymsg_tunnel *b)
+{
+	return a->natt.follow_peer && b->natt.follow_peer && a->natt.encap == b->natt.encap &&
+	       a->natt.local_port == b->natt.local_port &&
+	       a->natt.remote_port == b->natt.remote_port && addr_equal(&a->local, &b->local) &&
+	       addr_equal(&a->remote, &b->remote);
+}
+
 static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 {
 	bool ip4 = addr_is_ip4(&m->local);
@@ -37,8 +52,18 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 				 m->pmtu, m->pmtu_probe, m->icmp_check, m->mss);
 	if (m->pmtu_probe && addr_is_unset(&m->probe_remote))
 		return fault_set(f, -EINVAL, "probing without an address that answers");
-	if (m->natt.encap != XESP_ENCAP_NONE)
-		return fault_set(f, -EOPNOTSUPP, "this xespd does not send ESP in UDP");
+	if (m->natt.encap > XESP_ENCAP_UDP || m->natt.accept_any > 1 || m->natt.follow_peer > 1 ||
+	    m->natt.checksum > XESP_UDP_CHECKSUM_COMPUTE)
+		return fault_set(f, -EINVAL, "encapsulation %u/%u/%u, checksum %u: no such value",
+				 m->natt.encap, m->natt.accept_any, m->natt.follow_peer,
+				 m->natt.checksum);
+	if (m->natt.encap == XESP_ENCAP_UDP &&
+	    (!m->natt.local_port || !m->natt.remote_port || !m->natt.peer_port))
+		return fault_set(f, -EINVAL, "encapsulated in UDP without ports");
+	if (m->natt.encap == XESP_ENCAP_UDP && m->mode == XESP_MODE_TRANSPORT)
+		return fault_set(f, -EOPNOTSUPP, "transport mode in UDP is not possible yet");
+	if (addr_is_ip4(tunnel_peer(m)) != ip4)
+		return fault_set(f, -EINVAL, "its peer moved to another IP version");
 	if (!m->ttl)
 		return fault_set(f, -EINVAL, "outer TTL 0 would reach nobody");
 	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_SET || m->dscp_value > DSCP_MAX ||
@@ -68,9 +93,9 @@ static void make_header_ip4(struct tunnel *t, const struct xesp_keymsg_tunnel *m
 
 	h[0] = 0x45;
 	h[8] = m->ttl;
-	h[9] = IPPROTO_ESP;
+	h[9] = m->natt.encap == XESP_ENCAP_UDP ? IPPROTO_UDP : IPPROTO_ESP;
 	memcpy(h + 12, &m->local.w[3], 4);
-	memcpy(h + 16, &m->remote.w[3], 4);
+	memcpy(h + 16, &tunnel_peer(m)->w[3], 4);
 	t->header_len = 20;
 	t->sum = sum_words(h, 20);
 }
@@ -80,11 +105,37 @@ static void make_header_ip6(struct tunnel *t, const struct xesp_keymsg_tunnel *m
 	uint8_t *h = t->header;
 
 	h[0] = 0x60;
-	h[6] = IPPROTO_ESP;
+	h[6] = m->natt.encap == XESP_ENCAP_UDP ? IPPROTO_UDP : IPPROTO_ESP;
 	h[7] = m->ttl;
 	memcpy(h + 8, &m->local, 16);
-	memcpy(h + 24, &m->remote, 16);
+	memcpy(h + 24, tunnel_peer(m), 16);
 	t->header_len = 40;
+}
+
+/*
+ * RFC 3948 section 2.1: zero on IPv4. RFC 6935 section 5 lets a tunnel do so on IPv6 too, where
+ * both ends agree to it: only when asked.
+ */
+static enum tunnel_udp udp_checksum(const struct xesp_keymsg_tunnel *m)
+{
+	switch (m->natt.checksum) {
+	case XESP_UDP_CHECKSUM_ZERO:
+		return TUNNEL_UDP_ZERO;
+	case XESP_UDP_CHECKSUM_COMPUTE:
+		return TUNNEL_UDP_SUM;
+	default:
+		return addr_is_ip4(&m->local) ? TUNNEL_UDP_ZERO : TUNNEL_UDP_SUM;
+	}
+}
+
+static void add_header_udp(struct tunnel *t, const struct xesp_keymsg_tunnel *m)
+{
+	uint8_t *h = t->header + t->header_len;
+
+	memcpy(h, &m->natt.local_port, 2);
+	memcpy(h + 2, &m->natt.peer_port, 2);
+	t->header_len += TUNNEL_UDP_LEN;
+	t->udp = (uint8_t)udp_checksum(m);
 }
 
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f)
@@ -115,6 +166,8 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		make_header_ip4(t, m);
 	else
 		make_header_ip6(t, m);
+	if (m->natt.encap == XESP_ENCAP_UDP)
+		add_header_udp(t, m);
 	tunnel_set_path_mtu(t, 0);
 	*out = t;
 	return 0;

@@ -8,6 +8,7 @@
 #ifndef XESP_TUNNEL_H
 #define XESP_TUNNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "sad/epoch.h"
 #include "xesp/keymsg.h"
@@ -16,12 +17,20 @@ struct fault;
 struct sad;
 struct selectors;
 
+#define TUNNEL_UDP_LEN 8
+
+enum tunnel_udp {
+	TUNNEL_UDP_NONE,
+	TUNNEL_UDP_ZERO, /* ESP in UDP, with checksum 0 */
+	TUNNEL_UDP_SUM,  /* with one that is computed once the packet is encrypted */
+};
+
 struct tunnel {
 	uint32_t sa_out;   /* 0 none */
 	uint32_t mtu;      /* outer bytes; atomic, see tunnel_set_path_mtu() */
 	uint32_t tfc;      /* least bytes of a payload, 0 off; XESP_TFC_MTU: all that fit */
 	uint16_t sum;      /* IPv4: one's complement sum of `header`, in memory order */
-	uint8_t header_len; /* 20 or 40 */
+	uint8_t header_len; /* 20 or 40, and 8 for UDP */
 	uint8_t df;        /* enum xesp_df */
 	uint8_t dscp;      /* enum xesp_dscp */
 	uint8_t dscp_value;
@@ -29,12 +38,13 @@ struct tunnel {
 	uint8_t icmp_check; /* RFC 4301 section 6.2 */
 	uint16_t mss;       /* XESP_MSS_OFF, XESP_MSS_AUTO, or a value */
 	uint8_t mode;      /* enum xesp_mode */
-	uint8_t header[40]; /* outer header without length, TOS, ID, DF, checksum, flow label */
+	uint8_t udp;       /* enum tunnel_udp */
+	uint8_t header[48]; /* outer headers without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
 	struct xesp_addr local;
 	struct epoch_item retire;
 	uint32_t named_in; /* main thread: number of the last synchronisation that named it */
-	struct xesp_keymsg_tunnel as_told;
+	struct xesp_keymsg_tunnel as_told; /* but natt.peer is where the peer is now, whoever said so */
 };
 
 #define TUNNEL_MTU_UNKNOWN 1500 /* until the route to the remote address is known */
@@ -42,6 +52,18 @@ struct tunnel {
 /* Workers. NULL: no such tunnel, no selectors. */
 const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id);
 const struct selectors *sad_tunnel_selectors(const struct sad *s, uint32_t id);
+
+/* Without UDP and options: 20 or 40. */
+static inline uint8_t tunnel_ip_len(const struct tunnel *t)
+{
+	return (uint8_t)(t->header_len - (t->udp == TUNNEL_UDP_NONE ? 0 : TUNNEL_UDP_LEN));
+}
+
+/* Where the remote end is: as configured, unless it moved. */
+const struct xesp_addr *tunnel_peer(const struct xesp_keymsg_tunnel *m);
+
+/* As configured, the two are one tunnel to one place, from which its peer may move. */
+bool tunnel_same_place(const struct xesp_keymsg_tunnel *a, const struct xesp_keymsg_tunnel *b);
 
 /* Main thread. Every value of the message is checked; -EINVAL with a sentence, -ENOMEM. */
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f);

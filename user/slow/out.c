@@ -40,6 +40,17 @@ void out_to_wire(struct slow *s, struct pkt *p)
 	out_count(&out_stats(s)->tx_bytes, p->len);
 }
 
+int slow_send_own(struct slow *s, const uint8_t *ip, uint32_t len)
+{
+	int err = raw_send(&s->raw, ip, len);
+
+	if (err)
+		return err;
+	out_count(&out_stats(s)->tx_packets, 1);
+	out_count(&out_stats(s)->tx_bytes, len);
+	return 0;
+}
+
 void out_to_tun(struct slow *s, struct pkt *p)
 {
 	ssize_t n;

@@ -57,6 +57,9 @@ bool slow_to_tunnel(struct slow *s, const struct pkt *p);
 /* Any thread: p was dropped with TTL_EXPIRED or TOO_BIG: tell its sender, rate-limited. */
 void slow_tell_sender(struct slow *s, const struct pkt *p);
 
+/* Main thread: a whole outer packet of this machine's own making, by a raw socket. -errno of it */
+int slow_send_own(struct slow *s, const uint8_t *ip, uint32_t len);
+
 /* Largest inner packet the device takes without fragmentation; main thread. */
 int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f);
 

@@ -9,6 +9,7 @@
 #include "worker/intake.h"
 
 #define ESP_HDR_LEN 8 /* SPI and sequence number, RFC 4303 section 2 */
+#define UDP_HDR_LEN 8
 
 /* Length by the IP header itself; 0: it contradicts the `room` bytes there are. */
 static uint32_t ip_len(const uint8_t *l3, uint32_t room)
@@ -62,7 +63,8 @@ unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len, uint32_t 
 	memset(frame - sizeof(meta), 0, sizeof(meta.magic));
 
 	if (meta.magic != XESP_META_MAGIC || meta.l3_off > len ||
-	    (meta.kind != XESP_KIND_CLEAR && meta.kind != XESP_KIND_ESP))
+	    (meta.kind != XESP_KIND_CLEAR && meta.kind != XESP_KIND_ESP &&
+	     meta.kind != XESP_KIND_ESP_UDP))
 		return refuse(p, XESP_DROP_BAD_META);
 	p->l3 = frame + meta.l3_off;
 	p->len = ip_len(p->l3, len - meta.l3_off);
@@ -74,7 +76,8 @@ unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len, uint32_t 
 		return XESP_KIND_CLEAR;
 	}
 	p->l4_off = (uint16_t)(meta.l4_off * 4);
-	if (p->l4_off < sizeof(struct ip) || (uint32_t)p->l4_off + ESP_HDR_LEN > p->len)
+	p->udp = meta.kind == XESP_KIND_ESP_UDP;
+	if (p->l4_off < sizeof(struct ip) + (p->udp ? UDP_HDR_LEN : 0) || (uint32_t)p->l4_off + ESP_HDR_LEN > p->len)
 		return refuse(p, XESP_DROP_BAD_META);
 	return XESP_KIND_ESP;
 }

@@ -20,6 +20,7 @@ struct esp_worker;
 struct event_base;
 struct fib;
 struct keyd_link;
+struct natt;
 struct pool;
 struct rpc_server;
 struct slow;
@@ -47,6 +48,7 @@ struct daemon {
 	struct slow *slow;
 	struct dpd *dpd;
 	struct keyd_link *link;
+	struct natt *natt;
 	struct rpc_server *rpc;
 	uint32_t tun_mtu;
 	bool tunnels_changed;

@@ -180,6 +180,21 @@ static void ask_lease(void *ctx, uint32_t sa_id)
 	send_message(ctx, &m.h, XESP_KEYMSG_LEASE_REQUEST, sizeof(m));
 }
 
+static void tell_peer(void *ctx, const struct xesp_keymsg_tunnel *t)
+{
+	struct xesp_keymsg_peer m = { .tunnel = t->id,
+				      .port = t->natt.peer_port,
+				      .addr = t->natt.peer };
+
+	send_message(ctx, &m.h, XESP_KEYMSG_PEER_MOVED, sizeof(m));
+}
+
+void keyd_link_tell_peers(struct keyd_link *l)
+{
+	if (l->state == SYNCED)
+		sad_tell_peers(l->o.sad, tell_peer, l);
+}
+
 static void on_lease(evutil_socket_t fd, short what, void *arg)
 {
 	struct keyd_link *l = arg;
@@ -228,6 +243,7 @@ static int sync_end(struct keyd_link *l, struct fault *f)
 	event_add(l->lease, NULL);
 	/* Requests that were made while keyd was away. */
 	sad_lease_wanted(l->o.sad, ask_lease, l);
+	keyd_link_tell_peers(l);
 	l->o.changed(l->o.ctx);
 	return 0;
 }

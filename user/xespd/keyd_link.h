@@ -32,6 +32,9 @@ int keyd_link_open(struct keyd_link **out, struct event_base *base, const struct
 		   struct fault *f);
 void keyd_link_close(struct keyd_link *l);
 
+/* Peers that moved: keyd is told now, or as soon as it is there. */
+void keyd_link_tell_peers(struct keyd_link *l);
+
 /* keyd is there and its whole state is ours. */
 bool keyd_link_connected(const struct keyd_link *l);
 

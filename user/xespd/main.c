@@ -32,6 +32,7 @@
 #include "xespd/daemon.h"
 #include "xespd/dpd.h"
 #include "xespd/keyd_link.h"
+#include "xespd/natt.h"
 #include "xespd/pool.h"
 #include "xespd/privilege.h"
 #include "xespd/tunnels.h"
@@ -270,6 +271,8 @@ static int open_links(struct daemon *d, struct fault *f)
 
 	snprintf(path, sizeof(path), "%s/keymsg.sock", d->o.run_dir);
 	err = keyd_link_open(&d->link, d->base, &link, f);
+	if (!err)
+		err = natt_open(&d->natt, d, f);
 	return err ? err : control_open(d, f);
 }
 
@@ -315,6 +318,7 @@ static bool tear_down(struct daemon *d)
 	bool sound;
 
 	rpc_server_close(d->rpc);
+	natt_close(d->natt);
 	keyd_link_close(d->link);
 	sound = pool_close(d->pool);
 	dpd_close(d->dpd);
@@ -358,6 +362,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	 */
 	fib_idle(d->fib, pool_slow_worker(d->pool), true);
 	sad_reclaim(d->sad);
+	natt_tick(d->natt);
 	if (d->tunnels_changed)
 		tunnels_refresh(d);
 }

@@ -34,8 +34,9 @@ static uint32_t path_mtu(struct daemon *d, uint32_t id, const struct xesp_keymsg
 {
 	struct fib_hop hop;
 
-	fib_want(d->fib, &t->remote);
-	if (fib_lookup(d->fib, pool_slow_worker(d->pool), &t->remote, FIB_OURS, &hop) != FIB_SEND)
+	fib_want(d->fib, tunnel_peer(t));
+	if (fib_lookup(d->fib, pool_slow_worker(d->pool), tunnel_peer(t), FIB_OURS, &hop) !=
+	    FIB_SEND)
 		return 0;
 	sad_tunnel_mtu(d->sad, id, hop.mtu);
 	return hop.mtu;

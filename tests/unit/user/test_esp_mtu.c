@@ -58,13 +58,15 @@ static void mtu_rows(void)
 }
 
 /* Every path MTU from 1280 on, every algorithm: what is told fits, and one byte more does not. */
-static void mtu_of(const struct pair_cipher *c, bool outer6)
+static void mtu_of(const struct pair_cipher *c, bool outer6, bool udp)
 {
 	static struct frame f;
 
 	for (uint32_t mtu = 1280; mtu < 1280 + 32; mtu++) {
-		const struct pair_opts o = { .outer6 = outer6, .mtu = mtu, PAIR_OF(c) };
-		uint32_t over = (outer6 ? 40u : 20u) + 8 + c->iv_len + c->icv_len;
+		const struct pair_opts o = { .outer6 = outer6, .mtu = mtu, PAIR_OF(c),
+					     .natt = { .encap = udp, .local_port = 1,
+						       .remote_port = 1, .peer_port = 1 } };
+		uint32_t over = (outer6 ? 40u : 20u) + (udp ? 8 : 0) + 8 + c->iv_len + c->icv_len;
 		uint32_t fits = (mtu - over) / c->align * c->align - 2;
 		struct pkt pkt;
 		struct pair p;
@@ -87,8 +89,10 @@ static void mtu_of(const struct pair_cipher *c, bool outer6)
 static void all_mtus(void)
 {
 	for (int k = 0; k < PAIR_CIPHERS; k++) {
-		mtu_of(&pair_ciphers[k], false);
-		mtu_of(&pair_ciphers[k], true);
+		for (int udp = 0; udp < 2; udp++) {
+			mtu_of(&pair_ciphers[k], false, udp);
+			mtu_of(&pair_ciphers[k], true, udp);
+		}
 	}
 }
 
