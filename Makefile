@@ -19,7 +19,7 @@ DEPS_BUILD := gcc clang llvm make pkg-config libc6-dev linux-libc-dev libbpf-dev
 	libcap-ng-dev libseccomp-dev
 DEPS_TEST := libcunit1-dev libclang-rt-14-dev iproute2 iputils-ping ethtool tcpdump tshark \
 	python3 python3-scapy python3-cryptography iperf3 jq xxd procps util-linux netcat-openbsd \
-	bsdextrautils
+	bsdextrautils nftables
 DEPS_LINT := clang-format shellcheck mandoc
 DEPS := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
 

@@ -14,6 +14,7 @@
 #include "keyd/config.h"
 #include "keyd/control.h"
 #include "keyd/daemon.h"
+#include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
 #include "libxesp/addr.h"
@@ -97,6 +98,27 @@ static struct json_object *interfaces_json(const struct daemon *d)
 	return list;
 }
 
+/* Tunnels whose remote end is elsewhere than configured. */
+static struct json_object *moved_json(const struct sad *sad)
+{
+	struct json_object *list = json_object_new_array();
+	char text[NATT_TEXT_MAX];
+
+	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
+		const struct tunnel *t = &sad->tunnels[i];
+		struct json_object *o;
+
+		if (!natt_has_moved(t))
+			continue;
+		o = json_object_new_object();
+		put_text(o, "tunnel", t->name);
+		put_text(o, "remote", natt_print_remote(t, text));
+		put_text(o, "peer", natt_print_peer(t, text));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static int handle_status(void *ctx, struct json_object *params, struct json_object **result,
 			 struct fault *f)
 {
@@ -118,6 +140,7 @@ static int handle_status(void *ctx, struct json_object *params, struct json_obje
 	put_number(worker, "pid", publish_worker_pid(d->change.worker));
 	json_object_object_add(o, "worker", worker);
 	json_object_object_add(o, "interfaces", interfaces_json(d));
+	json_object_object_add(o, "moved", moved_json(&c->sad));
 	put_text(o, "state_dir", d->o.state);
 	*result = o;
 	return 0;
@@ -159,7 +182,7 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	struct json_object *o = json_object_new_object();
 	char text[ADDR_TEXT_MAX];
 	const struct algorithm algorithm = sad_algorithm(sa);
-	char name[ALGORITHM_TEXT_MAX];
+	char name[ALGORITHM_TEXT_MAX], place[NATT_TEXT_MAX];
 
 	put_number(o, "id", sa->id);
 	put_text(o, "name", sa->name);
@@ -169,6 +192,8 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_text(o, "spi", text);
 	put_text(o, "local", addr_print(&t->local, text));
 	put_text(o, "remote", addr_print(&t->remote, text));
+	put_text(o, "encap", t->natt.encap == XESP_ENCAP_UDP ? "udp" : "none");
+	put_text(o, "peer", natt_print_peer(t, place));
 	put_text(o, "protocol", sa->proto == IPPROTO_AH ? "ah" : "esp");
 	put_text(o, "mode", t->mode == XESP_MODE_TRANSPORT ? "transport" : "tunnel");
 	put_text(o, "algorithm", algorithm_print(&algorithm, name));

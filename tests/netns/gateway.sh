@@ -52,6 +52,9 @@ peer_of() { case $1 in gw1) echo gw2 ;; gw2) echo gw1 ;; esac; }
 net4() { case $1 in gw1) echo 10.1.0 ;; gw2) echo 10.2.0 ;; esac; }
 net6() { case $1 in gw1) echo 2001:db8:1: ;; gw2) echo 2001:db8:2: ;; esac; }
 outer4() { case $1 in gw1) echo 192.0.2.1 ;; gw2) echo 192.0.2.2 ;; esac; }
+remote4() { outer4 "$(peer_of "$1")"; } # where this gateway believes the other to be
+remote6() { outer6 "$(peer_of "$1")"; }
+tunnel_keys() { :; } # tunnel_keys <gateway> <tunnel>: more lines of a tunnel
 outer6() { case $1 in gw1) echo 2001:db8:ffff::1 ;; gw2) echo 2001:db8:ffff::2 ;; esac; }
 
 policy() { # policy <name> <action> [key value]...
@@ -89,8 +92,10 @@ write_config() { # write_config <gateway> [file]
 		printf 'version: 1\ndefault: %s\nroutes: %s\ninterfaces:\n' "$DEFAULT" "$ROUTES"
 		interfaces
 		printf 'tunnels:\n'
-		printf '  - name: t4\n    local: %s\n    remote: %s\n' "$(outer4 "$me")" "$(outer4 "$peer")"
-		printf '  - name: t6\n    local: %s\n    remote: %s\n' "$(outer6 "$me")" "$(outer6 "$peer")"
+		printf '  - name: t4\n    local: %s\n    remote: %s\n' "$(outer4 "$me")" "$(remote4 "$me")"
+		tunnel_keys "$me" t4
+		printf '  - name: t6\n    local: %s\n    remote: %s\n' "$(outer6 "$me")" "$(remote6 "$me")"
+		tunnel_keys "$me" t6
 		printf 'sas:\n'
 		for t in t4 t6; do sa "$t" "$me" out; sa "$t" "$peer" in; done
 		printf 'policies:\n'

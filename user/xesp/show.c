@@ -136,6 +136,8 @@ static void print_sa_details(struct json_object *sa)
 		printf("  %-10s %s\n", show_text(sa, "state"), show_text(sa, "reason"));
 	printf("  addresses  %s (local), %s (remote)\n", show_text(sa, "local"),
 	       show_text(sa, "remote"));
+	if (!strcmp(show_text(sa, "encap"), "udp"))
+		printf("  in UDP     to %s\n", show_text(sa, "peer"));
 	if (json_object_object_get(seq, "next"))
 		printf("  sequence   next %s, leased up to %s, ESN: %s\n", show_text(seq, "next"),
 		       show_text(seq, "lease_end"), show_text(sa, "esn"));

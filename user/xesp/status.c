@@ -166,6 +166,19 @@ static const char *connected_text(struct json_object *o, const char *key)
 										  : "not connected";
 }
 
+static void print_moved(struct json_object *keyd)
+{
+	struct json_object *list = json_object_object_get(keyd, "moved");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		printf("           tunnel %s: its peer is at %s, configured at %s\n",
+		       show_text(o, "tunnel"), show_text(o, "peer"), show_text(o, "remote"));
+	}
+}
+
 static void print_keyd(struct json_object *o)
 {
 	struct json_object *keyd = json_object_object_get(o, "keyd");
@@ -181,6 +194,7 @@ static void print_keyd(struct json_object *o)
 	       show_text(keyd, "generation"), show_text(keyd, "tunnels"), show_text(keyd, "sas"),
 	       show_text(keyd, "policies"), show_text(config, "file"),
 	       show_text(config, "loaded_at"));
+	print_moved(keyd);
 }
 
 static void print_xespd(struct json_object *o)

@@ -12,6 +12,7 @@
 #include "xespd/daemon.h"
 #include "xespd/dpd.h"
 #include "xespd/keyd_link.h"
+#include "xespd/natt.h"
 #include "xespd/pool.h"
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
@@ -72,6 +73,17 @@ static struct json_object *fib_json(const struct fib *fib)
 	return o;
 }
 
+static struct json_object *natt_json(const struct natt *natt)
+{
+	struct json_object *o = json_object_new_object();
+	struct natt_counts counts;
+
+	natt_count(natt, &counts);
+	add_u64(o, "keepalives", counts.keepalives);
+	add_u64(o, "moves", counts.moves);
+	return o;
+}
+
 static int answer_status(void *ctx, struct json_object *params, struct json_object **result,
 			 struct fault *f)
 {
@@ -96,6 +108,7 @@ static int answer_status(void *ctx, struct json_object *params, struct json_obje
 	json_object_object_add(o, "ports", pool_json(d->pool));
 	json_object_object_add(o, "peers", dpd_json(d->dpd));
 	json_object_object_add(o, "fib", fib_json(d->fib));
+	json_object_object_add(o, "natt", natt_json(d->natt));
 	add_text(tun, "name", d->o.tun_name);
 	add_u64(tun, "mtu", d->tun_mtu);
 	json_object_object_add(o, "tun", tun);
