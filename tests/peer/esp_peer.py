@@ -13,8 +13,8 @@ octets, the upper half of an ESN that has moved on, packets that are authentic a
                                     odd, most of them to be refused
 
 IFACE is where the wire is, MAC the gateway's there, SRC and DST are the hosts' addresses. SAS is a
-JSON file: [{spi, key, algorithm, esn, local, remote}], key with its salt in hex. Exit status 0 when
-everything was as it must be.
+JSON file: [{spi, key, algorithm, esn, local, remote}], key with its salt in hex; with `udp` true, on
+port 4500. Exit status 0 when everything was as it must be.
 """
 
 import json
@@ -28,7 +28,7 @@ import scapy.config
 scapy.config.conf.ipv6_enabled = True
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: E402
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: E402
-from scapy.layers.inet import ICMP, IP  # noqa: E402
+from scapy.layers.inet import ICMP, IP, UDP  # noqa: E402
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6  # noqa: E402
 from scapy.layers.ipsec import CRYPT_ALGOS, ESP, CryptAlgo, SecurityAssociation  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
@@ -80,6 +80,7 @@ class Sa:
         self.algorithm = row["algorithm"]
         self.esn = row["esn"] == "yes"
         self.local, self.remote = row["local"], row["remote"]
+        self.udp = row.get("udp", False)
         self.outer = IPv6 if ":" in self.local else IP
         self.name = "%s %s %#x" % (self.outer.__name__, row["algorithm"], self.spi)
         self.next = 1
@@ -88,7 +89,8 @@ class Sa:
         name, _ = cipher_of(self.algorithm, self.key[:-4])
         return SecurityAssociation(
             ESP, spi=self.spi, seq_num=self.next, crypt_algo=name, crypt_key=self.key,
-            tunnel_header=self.outer(src=self.local, dst=self.remote), esn_en=self.esn, esn=high)
+            tunnel_header=self.outer(src=self.local, dst=self.remote), esn_en=self.esn, esn=high,
+            nat_t_header=UDP(sport=4500, dport=4500) if self.udp else None)
 
     def aad(self, seq):
         """RFC 4106 section 5, RFC 7634 section 2.1."""
@@ -125,10 +127,15 @@ def load(path):
 def outer_esp(frame):
     """The outer IP packet of a frame and the octets of its ESP, or None."""
     for layer, proto in ((IP, "proto"), (IPv6, "nh")):
-        if isinstance(frame.payload, layer) and getattr(frame.payload, proto) == 50:
+        if isinstance(frame.payload, layer) and getattr(frame.payload, proto) in (50, 17):
             ip = layer(raw(frame.payload))
             length = ip.len if layer is IP else 40 + ip.plen
             start = ip.ihl * 4 if layer is IP else 40
+            if getattr(ip, proto) == 17:
+                start += 8
+                # Not IKE, not a keepalive: RFC 3948 section 2.
+                if length - start < 8 or not any(raw(ip)[start:start + 4]):
+                    continue
             return layer(raw(ip)[:length]), raw(ip)[start:length]
     return None, None
 
@@ -240,7 +247,7 @@ def exchange(iface, mac, out, back, packets, wanted):
         answers.append(by_scapy)
 
     ready = threading.Event()
-    sniffer = AsyncSniffer(iface=iface, prn=look, store=False, filter="esp or ip6 proto 50",
+    sniffer = AsyncSniffer(iface=iface, prn=look, store=False, filter="esp or ip6 proto 50 or udp port 4500",
                            started_callback=ready.set)
     sniffer.start()
     assert ready.wait(5), "scapy does not listen on %s" % iface
@@ -253,12 +260,19 @@ def exchange(iface, mac, out, back, packets, wanted):
     return answers
 
 
+def udp_length(packet):
+    """scapy 2.5 settles the UDP length before there is a payload: let it count again."""
+    if UDP in packet:
+        del packet[UDP].len
+    return packet
+
+
 def converse(iface, mac, sas, src, dst, count):
     out, back = pair(sas)
     count = int(count)
     sa = out.scapy()
     sizes = [0, 1, 2, 3, 4, 15, 16, 17, 56, 500, 1000, 1300]
-    packets = [sa.encrypt(request(src, dst, n, sizes[n % len(sizes)])) for n in range(count)]
+    packets = [udp_length(sa.encrypt(request(src, dst, n, sizes[n % len(sizes)]))) for n in range(count)]
     answers = exchange(iface, mac, out, back, packets, count)
     for n in range(count):
         found = [a for a in answers if is_answer(a, src, dst, n)]

@@ -25,8 +25,8 @@ write_sas() {
 		for gw in gw1 gw2; do
 			jq -n --arg spi "${SPI[$tunnel-$gw]}" --arg key "$(key_of "$tunnel" "$gw")" --arg esn "$ESN" \
 				--arg algorithm "${ALGORITHM:?}" --arg local "$("outer$v" "$gw")" \
-				--arg remote "$("outer$v" "$(peer_of $gw)")" \
-				'{spi: $spi, key: $key, algorithm: $algorithm, esn: $esn, local: $local, remote: $remote}'
+				--arg remote "$("outer$v" "$(peer_of $gw)")" --argjson udp "${UDP:-false}" \
+				'{spi: $spi, key: $key, algorithm: $algorithm, esn: $esn, local: $local, remote: $remote, udp: $udp}'
 		done
 	done | jq -s . >"$file"
 }
