@@ -50,36 +50,6 @@ static uint32_t *index_tunnels(const struct maps *m, const struct config *c)
 	return at;
 }
 
-static bool same_selector(const struct selector *a, const struct selector *b)
-{
-	struct xesp_selector x, y;
-
-	if (selector_rows_n(a) != selector_rows_n(b))
-		return false;
-	for (uint64_t i = 0; i < selector_rows_n(a); i++) {
-		selector_row(a, i, &x);
-		selector_row(b, i, &y);
-		if (memcmp(&x, &y, sizeof(x)))
-			return false;
-	}
-	return true;
-}
-
-static bool same_selectors(const struct config *a, const struct tunnel *ta, const struct config *b,
-			   const struct tunnel *tb)
-{
-	if (ta->inbound_n != tb->inbound_n)
-		return false;
-	for (uint32_t i = 0; i < ta->inbound_n; i++) {
-		const uint32_t ra = a->spd.inbound[ta->inbound_first + i];
-		const uint32_t rb = b->spd.inbound[tb->inbound_first + i];
-
-		if (!same_selector(&a->spd.policies[ra].sel, &b->spd.policies[rb].sel))
-			return false;
-	}
-	return true;
-}
-
 static uint32_t configured_out_id(const struct config *c, const struct tunnel *t)
 {
 	return t->sa_out == SAD_NONE ? 0 : c->sad.sas[t->sa_out].id;
@@ -104,7 +74,7 @@ static bool same_tunnel(const struct config *a, const struct tunnel *ta, const s
 		compose_tunnel(&x, a, ia, configured_out_id(a, ta));
 		compose_tunnel(&y, b, ib, configured_out_id(b, tb));
 	}
-	return !memcmp(&x, &y, sizeof(x)) && same_selectors(a, ta, b, tb);
+	return !memcmp(&x, &y, sizeof(x));
 }
 
 /* The same; its numbers are not part of what an SA is. */
@@ -324,7 +294,9 @@ static void log_refusals(const struct sad *sad)
 
 int change_apply(struct change *c, struct config *next, struct change_result *r, struct fault *f)
 {
+	const uint64_t began_ns = maps_now_ns();
 	struct fault settled = { "" };
+	uint64_t committed_ns;
 	struct plan p;
 	int err;
 
@@ -342,12 +314,14 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 		c->next = NULL;
 		goto close;
 	}
+	committed_ns = maps_now_ns();
 	/* From here on there is no way back, and none is needed: both ends agree on `next`. */
 	tell_switch(&p);
 	if (maps_settle(c->maps, &p.spd, &settled))
 		log_error("maps: %s", settled.text);
 	tell_gone(&p);
 	count(&p, r);
+	r->commit_us = (uint32_t)((committed_ns - began_ns) / 1000);
 	log_refusals(&next->sad);
 	c->next = NULL;
 	c->now = next;

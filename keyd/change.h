@@ -32,12 +32,13 @@ struct change {
 struct change_result {
 	uint32_t added, removed, kept; /* SAs */
 	uint32_t generation;
+	uint32_t commit_us; /* from comparing the two models to the commit in the maps */
 };
 
 /*
  * On success `next` is in force and owned by c, and the configuration before it is freed. On
  * failure `next` stays the caller's and nothing has changed.
- * -EREMOTEIO xespd refused an SA; others as of ids_assign(), spd_compile(), maps_commit()
+ * -EREMOTEIO xespd refused an SA; others as of ids_assign(), maps_commit()
  */
 int change_apply(struct change *c, struct config *next, struct change_result *r, struct fault *f);
 

@@ -137,29 +137,6 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 	return fill_header(&m->h, XESP_KEYMSG_SA_ADD, sizeof(*m));
 }
 
-size_t compose_selectors(void *buf, const struct config *c, uint32_t tunnel,
-			 struct compose_rows *at)
-{
-	const struct tunnel *t = &c->sad.tunnels[tunnel];
-	struct xesp_keymsg_selectors *m = buf;
-
-	*m = (struct xesp_keymsg_selectors){ .tunnel = t->id, .first = !at->messages };
-	while (at->policy < t->inbound_n && m->n < XESP_KEYMSG_SELECTORS_MAX) {
-		uint32_t rank = c->spd.inbound[t->inbound_first + at->policy];
-		const struct selector *s = &c->spd.policies[rank].sel;
-
-		selector_row(s, at->row, &m->sel[m->n++]);
-		if (++at->row == selector_rows_n(s)) {
-			at->policy++;
-			at->row = 0;
-		}
-	}
-	at->messages++;
-	at->done = at->policy == t->inbound_n;
-	m->last = at->done != 0;
-	return fill_header(&m->h, XESP_KEYMSG_SELECTORS, sizeof(*m) + m->n * sizeof(m->sel[0]));
-}
-
 int compose_check_reply(const void *packet, size_t len, struct fault *f)
 {
 	static const size_t lens[] = {

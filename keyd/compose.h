@@ -23,16 +23,6 @@ size_t compose_group(void *buf, const struct config *c, uint32_t group);
 size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out);
 size_t compose_sa(void *buf, const struct config *c, uint32_t sa);
 
-/* How far a tunnel's selectors were told: zeroed before the first call. */
-struct compose_rows {
-	uint32_t policy; /* of the tunnel's inbound ones */
-	uint64_t row;    /* of that policy */
-	uint32_t messages;
-	int done;
-};
-size_t compose_selectors(void *buf, const struct config *c, uint32_t tunnel,
-			 struct compose_rows *at);
-
 /* Is this packet a message that xespd may send? -EPROTO with a sentence. */
 int compose_check_reply(const void *packet, size_t len, struct fault *f);
 

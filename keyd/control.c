@@ -313,6 +313,7 @@ static int handle_reload(void *ctx, struct json_object *params, struct json_obje
 	put_number(o, "added", r.added);
 	put_number(o, "removed", r.removed);
 	put_number(o, "kept", r.kept);
+	put_number(o, "commit_us", r.commit_us);
 	*result = o;
 	return 0;
 }

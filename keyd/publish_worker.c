@@ -66,8 +66,6 @@ struct publish_worker {
 	uint64_t moved_ns; /* when something was last sent or received */
 	struct event *acceptable, *readable, *writable, *timer;
 	struct fifo items, sent;
-	bool tunnel_told;          /* of the first item: TUNNEL_SET is out, selectors follow */
-	struct compose_rows rows;  /* of the first item */
 	uint8_t *out, *in;         /* XESP_KEYMSG_MAX each, locked */
 	struct log_limit second_log;
 };
@@ -232,28 +230,11 @@ static bool send_out(struct publish_worker *w, size_t len, uint32_t id)
 	return true;
 }
 
-/* One message of the first item; false when none went out. */
+/* The first item; false when it did not go out. */
 static bool send_next(struct publish_worker *w, const struct item *it)
 {
-	struct compose_rows rows = w->rows;
-	size_t len;
-
-	if (it->kind != ITEM_TUNNEL || !w->tunnel_told) {
-		if (!send_out(w, compose(w, it), wire_id(it)))
-			return false;
-		w->tunnel_told = it->kind == ITEM_TUNNEL;
-		if (!w->tunnel_told)
-			fifo_pop(&w->items);
-		return true;
-	}
-	len = compose_selectors(w->out, it->config, it->id, &rows);
-	if (!send_out(w, len, 0))
+	if (!send_out(w, compose(w, it), wire_id(it)))
 		return false;
-	w->rows = rows;
-	if (!rows.done)
-		return true;
-	w->rows = (struct compose_rows){ 0 };
-	w->tunnel_told = false;
 	fifo_pop(&w->items);
 	return true;
 }
@@ -412,8 +393,6 @@ static void hang_up(struct publish_worker *w, const char *why)
 	w->pid = 0;
 	w->items.n = w->items.head = 0;
 	w->sent.n = w->sent.head = 0;
-	w->tunnel_told = false;
-	w->rows = (struct compose_rows){ 0 };
 	if (was_there)
 		w->calls.gone(w->calls.ctx);
 }

@@ -52,7 +52,7 @@ uint32_t publish_worker_pid(const struct publish_worker *w); /* 0 without a work
  */
 enum publish_out { PUBLISH_OUT_SA, PUBLISH_NO_OUT_SA };
 void publish_worker_tunnel(struct publish_worker *w, const struct config *c, uint32_t tunnel,
-			   enum publish_out out); /* and its selectors */
+			   enum publish_out out);
 void publish_worker_sa(struct publish_worker *w, const struct config *c, uint32_t sa);
 void publish_worker_sa_del(struct publish_worker *w, uint32_t id);
 void publish_worker_tunnel_del(struct publish_worker *w, uint32_t id);

@@ -47,8 +47,6 @@ struct tunnel {
 	uint8_t mode;    /* enum xesp_mode */
 	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
-	uint32_t inbound_first; /* inbound policies: spd.inbound[first .. first + n - 1] */
-	uint32_t inbound_n;
 };
 
 #define SAD_NONE UINT32_MAX

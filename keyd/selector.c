@@ -9,7 +9,6 @@
 #include "keyd/schema.h"
 #include "keyd/selector.h"
 #include "libxesp/addr.h"
-#include "xesp/keymsg.h"
 
 /* A table of our own: /etc/protocols is not there on every machine. IANA's names, and ours. */
 static const struct proto_name {
@@ -424,40 +423,6 @@ uint32_t selector_cut_ports(struct port_range r, struct port_cut cuts[SELECTOR_C
 		at += size;
 	}
 	return n;
-}
-
-static uint64_t at_least_one(uint32_t n)
-{
-	return n ? n : 1;
-}
-
-uint64_t selector_rows_n(const struct selector *s)
-{
-	return (uint64_t)s->local_n * s->remote_n * at_least_one(s->local_ports_n) *
-	       at_least_one(s->remote_ports_n);
-}
-
-void selector_row(const struct selector *s, uint64_t row, struct xesp_selector *out)
-{
-	static const struct port_range any = { 0, UINT16_MAX };
-	const struct port_range *lp, *rp;
-	const struct prefix *l, *r;
-
-	rp = s->remote_ports_n ? &s->remote_ports[row % s->remote_ports_n] : &any;
-	row /= at_least_one(s->remote_ports_n);
-	lp = s->local_ports_n ? &s->local_ports[row % s->local_ports_n] : &any;
-	row /= at_least_one(s->local_ports_n);
-	r = &s->remote[row % s->remote_n];
-	l = &s->local[row / s->remote_n];
-	memset(out, 0, sizeof(*out));
-	addr_range(&l->addr, l->len, &out->local_first, &out->local_last);
-	addr_range(&r->addr, r->len, &out->remote_first, &out->remote_last);
-	out->local_port_first = lp->first;
-	out->local_port_last = lp->last;
-	out->remote_port_first = rp->first;
-	out->remote_port_last = rp->last;
-	out->proto = s->proto;
-	out->family = s->family;
 }
 
 /* ---- selector to text */

@@ -71,12 +71,4 @@ const char *selector_print_prefixes(const struct selector *s, const struct prefi
 const char *selector_print_ports(const struct selector *s, const struct port_range *r, uint32_t n,
 				 char *buf, size_t len);
 
-/*
- * The ranges that xespd compares inner packets with: every combination of the lists, in order.
- * `row` below selector_rows_n(). Rows of one policy cover exactly what the policy matches.
- */
-struct xesp_selector;
-uint64_t selector_rows_n(const struct selector *s);
-void selector_row(const struct selector *s, uint64_t row, struct xesp_selector *out);
-
 #endif /* XESP_KEYD_SELECTOR_H */

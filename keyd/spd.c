@@ -84,52 +84,6 @@ static int init_policies(struct spd *spd, const struct raw_config *raw, const st
 	return err;
 }
 
-static bool is_inbound(const struct policy *p)
-{
-	return p->action == XESP_ACTION_PROTECT && p->dirs & 1 << XESP_DIR_IN;
-}
-
-/* The tunnels that packets of a protect policy may come by: its own, or all of its group. */
-static uint32_t ways(const struct spd *spd, const struct sad *sad, uint32_t rank)
-{
-	const struct tunnel *t = &sad->tunnels[spd->policies[rank].tunnel];
-
-	return t->members_n ? t->members_n : 1;
-}
-
-static struct tunnel *way(const struct spd *spd, const struct sad *sad, uint32_t rank, uint32_t k)
-{
-	struct tunnel *t = &sad->tunnels[spd->policies[rank].tunnel];
-
-	return t->members_n ? &sad->tunnels[t->members[k]] : t;
-}
-
-/* Which inbound policies a tunnel has: a counting sort, for xespd is told tunnel by tunnel. */
-static int group_inbound(struct spd *spd, struct sad *sad)
-{
-	uint32_t at = 0;
-
-	for (uint32_t i = 0; i < spd->n; i++)
-		for (uint32_t k = 0; is_inbound(&spd->policies[i]) && k < ways(spd, sad, i); k++)
-			way(spd, sad, i, k)->inbound_n++;
-	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
-		sad->tunnels[i].inbound_first = at;
-		at += sad->tunnels[i].inbound_n;
-		sad->tunnels[i].inbound_n = 0;
-	}
-	spd->inbound = calloc(at + 1u, sizeof(*spd->inbound));
-	if (!spd->inbound)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < spd->n; i++) {
-		for (uint32_t k = 0; is_inbound(&spd->policies[i]) && k < ways(spd, sad, i); k++) {
-			struct tunnel *t = way(spd, sad, i, k);
-
-			spd->inbound[t->inbound_first + t->inbound_n++] = i;
-		}
-	}
-	return 0;
-}
-
 /* Everything that a policy's entries and its rule are made of, but for its rank. */
 static int digest_policy(EVP_MD_CTX *ctx, const EVP_MD *md, const struct policy *p,
 			 const char tunnel[XESP_NAME_MAX], uint8_t out[SPD_DIGEST_LEN])
@@ -198,7 +152,7 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 		err = init_policies(spd, raw, sad, &tunnels, &names, ps);
 	index_fini(&tunnels);
 	index_fini(&names);
-	if (!err && (group_inbound(spd, sad) || digest_policies(spd, sad)))
+	if (!err && digest_policies(spd, sad))
 		err = problems_add(ps, "policies", "out of memory");
 	return err ? -EINVAL : 0;
 }
@@ -211,7 +165,6 @@ void spd_fini(struct spd *spd)
 	free(spd->ids);
 	free(spd->ranks);
 	free(spd->digests);
-	free(spd->inbound);
 	*spd = (struct spd){ 0 };
 }
 

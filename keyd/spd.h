@@ -39,10 +39,9 @@ struct spd {
 	uint32_t *ids;   /* [n] index into xesp_policies; 0 not yet */
 	uint32_t *ranks; /* [n] growing, with gaps; set by spd_diff() */
 	uint8_t (*digests)[SPD_DIGEST_LEN]; /* [n] equal: the same name, selectors, action and tunnel */
-	uint32_t *inbound; /* places of inbound protect policies, grouped by tunnel (struct tunnel) */
 };
 
-/* Sets the tunnels' inbound_*. On failure problems are added; spd_fini() anyway. */
+/* On failure problems are added; spd_fini() anyway. */
 int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	     struct problems *ps);
 void spd_fini(struct spd *spd);

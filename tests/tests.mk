@@ -28,15 +28,17 @@ $$(B)/tests/$(1): $$(patsubst %.c,$$(B)/%.o,$$(TESTS_$(1)) $$(filter-out $(2)/te
 	$$(Q)$$(CC) $$(LDFLAGS) $$^ -o $$@ -lcunit $(4)
 endef
 
+LIST_OBJS := $(patsubst %.c,$(B)/%.o,tests/spd/list.c keyd/spd_table.c keyd/spd_diff.c keyd/spd_cut.c \
+	keyd/selector.c keyd/index.c keyd/problems.c)
+
 # Both ends of a tunnel in one process, for unit tests, fuzz targets and the bench: an archive, so that
 # only what uses it needs the rooms it uses.
-$(B)/tests/pair.a: $(B)/tests/pair/pair.o $(B)/tests/pair/vector.o
+$(B)/tests/pair.a: $(B)/tests/pair/pair.o $(B)/tests/pair/vector.o $(LIST_OBJS)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 # Lists of policies, published by keyd's own code, for tests of what reads them.
-$(B)/tests/list.a: $(patsubst %.c,$(B)/%.o,tests/spd/list.c keyd/spd_table.c keyd/spd_diff.c keyd/spd_cut.c \
-		keyd/selector.c keyd/index.c keyd/problems.c)
+$(B)/tests/list.a: $(LIST_OBJS)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

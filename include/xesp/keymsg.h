@@ -27,8 +27,7 @@ enum xesp_keymsg_type {
 	XESP_KEYMSG_SYNC_END,      /* keyd: header only */
 	XESP_KEYMSG_TUNNEL_SET,    /* keyd: struct xesp_keymsg_tunnel: add or replace */
 	XESP_KEYMSG_TUNNEL_DEL,    /* keyd: struct xesp_keymsg_id */
-	XESP_KEYMSG_SELECTORS,     /* keyd: struct xesp_keymsg_selectors */
-	XESP_KEYMSG_SA_ADD,        /* keyd: struct xesp_keymsg_sa: add or replace by id */
+	XESP_KEYMSG_SA_ADD = 7,    /* keyd: struct xesp_keymsg_sa: add or replace by id */
 	XESP_KEYMSG_SA_DEL,        /* keyd: struct xesp_keymsg_id */
 	XESP_KEYMSG_LEASE_GRANT,   /* keyd: struct xesp_keymsg_lease */
 	XESP_KEYMSG_LEASE_REFUSED, /* keyd: struct xesp_keymsg_id: number space spent, or disk error */
@@ -131,29 +130,6 @@ struct xesp_keymsg_group {
 	__u32 member[XESP_GROUP_MAX]; /* ids of tunnels, none twice */
 };
 
-/* One row of what a tunnel may carry inbound, RFC 4301 section 5.2. Ranges are inclusive. */
-struct xesp_selector {
-	struct xesp_addr local_first, local_last;
-	struct xesp_addr remote_first, remote_last;
-	__u16 local_port_first, local_port_last;   /* HOST byte order; 0..65535 any */
-	__u16 remote_port_first, remote_port_last; /* HOST byte order */
-	__u8 proto;                                /* 0 any */
-	__u8 family;                               /* 4 or 6; 0 both: ::/0 holds IPv4's numbers too */
-	__u8 pad[6];
-};
-
-#define XESP_KEYMSG_SELECTORS_MAX 128 /* in one message */
-
-/* Replaces (first = 1) or continues (first = 0) the selectors of a tunnel; last = 1 commits. */
-struct xesp_keymsg_selectors {
-	struct xesp_keymsg h;
-	__u32 tunnel;
-	__u16 n;
-	__u8 first;
-	__u8 last;
-	struct xesp_selector sel[];
-};
-
 enum xesp_alg { /* the key length is in key_len; numbers are IANA's ESP transforms */
 	XESP_ALG_NONE, /* AH: integrity alone */
 	XESP_ALG_AES_GCM_16, /* RFC 4106, 16-byte ICV: 20 */
@@ -238,12 +214,7 @@ _Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 
 		       8 + 8 + 64 + 32, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
-_Static_assert(sizeof(struct xesp_selector) == 80, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_selectors) == 24, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_ack) == 144, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_selectors) +
-		       XESP_KEYMSG_SELECTORS_MAX * sizeof(struct xesp_selector) <=
-	       XESP_KEYMSG_MAX, "the largest message fits");
 
 #endif /* XESP_KEYMSG_H */

@@ -138,47 +138,42 @@ void pair_identify(struct pair *p, const struct xesp_keymsg_sa *m, uint32_t repl
 	memcpy(&st->fingerprint, fingerprint, sizeof(fingerprint));
 }
 
-struct xesp_selector pair_selector(const char *local, const char *remote)
+#define ROWS_MAX 16
+#define ROW_ID 32 /* policies of the SPD have ids from here */
+
+void pair_allow(struct pair *p, uint32_t tunnel, const struct list_row *row, uint16_t n)
 {
-	struct xesp_selector s = { .local_port_last = 65535, .remote_port_last = 65535 };
-	struct fault f = { "" };
-	struct xesp_addr prefix;
-	uint8_t len;
+	struct list_row in[ROWS_MAX];
 
-	must(addr_parse_prefix(&prefix, &len, local, &f), &f, local);
-	addr_range(&prefix, len, &s.local_first, &s.local_last);
-	must(addr_parse_prefix(&prefix, &len, remote, &f), &f, remote);
-	addr_range(&prefix, len, &s.remote_first, &s.remote_last);
-	return s;
-}
-
-int pair_allow(struct pair *p, uint32_t tunnel, const struct xesp_selector *sel, uint16_t n)
-{
-	struct xesp_keymsg_selectors *m = calloc(1, sizeof(*m) + n * sizeof(*sel));
-	int err;
-
-	m->tunnel = tunnel;
-	m->n = n;
-	m->first = m->last = 1;
-	memcpy(m->sel, sel, n * sizeof(*sel));
-	err = sad_selectors(p->sad, m, NULL);
-	free(m);
-	return err;
+	for (uint16_t i = 0; i < n; i++) {
+		in[i] = row[i];
+		in[i].id = ROW_ID + i;
+		in[i].in_only = true;
+		if (!in[i].action)
+			in[i].action = XESP_ACTION_PROTECT;
+		if (in[i].action == XESP_ACTION_PROTECT && !in[i].tunnel)
+			in[i].tunnel = tunnel;
+	}
+	if (list_commit(p->list, in, n, XESP_ACTION_DISCARD))
+		exit(70);
 }
 
 void pair_open(struct pair *p, const struct pair_opts *o)
 {
-	const struct xesp_selector allowed[] = {
-		pair_selector("10.2.0.0/24", "10.1.0.0/24"),
-		pair_selector("2001:db8:2::/48", "2001:db8:1::/48"),
-		pair_selector("192.0.2.2/32", "192.0.2.1/32"),
-		pair_selector("2001:db8::2/128", "2001:db8::1/128"),
+	static const struct list_row allowed[] = {
+		{ .local = "10.2.0.0/24", .remote = "10.1.0.0/24" },
+		{ .local = "2001:db8:2::/48", .remote = "2001:db8:1::/48" },
+		{ .local = "192.0.2.2/32", .remote = "192.0.2.1/32" },
+		{ .local = "2001:db8::2/128", .remote = "2001:db8::1/128" },
 	};
 	struct fault f = { "" };
 	uint32_t words = 2;
 
 	*p = (struct pair){ 0 };
 	alloc_maps(&p->st);
+	list_memory_open(&p->spd, 1024, 64);
+	p->st.spd = &p->spd;
+	p->list = list_open(&p->spd);
 	describe_tunnels(p, o);
 	describe_sas(p, o);
 	while (64 * (words - 1) < p->in.window)
@@ -188,7 +183,7 @@ void pair_open(struct pair *p, const struct pair_opts *o)
 	must(sad_open(&p->sad, &p->st, PAIR_WORKERS, &engine_openssl, &f), &f, "SAD");
 	must(sad_tunnel_set(p->sad, &p->tunnel_out, &f), &f, "tunnel 1");
 	must(sad_tunnel_set(p->sad, &p->tunnel_in, &f), &f, "tunnel 2");
-	must(pair_allow(p, PAIR_TUNNEL_IN, allowed, o->mode ? 4 : 2), &f, "selectors");
+	pair_allow(p, PAIR_TUNNEL_IN, allowed, o->mode ? 4 : 2);
 	must(sad_add(p->sad, &p->out, &f), &f, "SA 1");
 	must(sad_add(p->sad, &p->in, &f), &f, "SA 2");
 	must(esp_worker_open(&p->w, p->sad, PAIR_MAIN, &f), &f, "worker");
@@ -198,6 +193,8 @@ void pair_close(struct pair *p)
 {
 	esp_worker_close(p->w);
 	sad_close(p->sad);
+	list_close(p->list);
+	list_memory_close(&p->spd);
 	free(p->st.sa);
 	free(p->st.replay);
 	free(p->st.policy);

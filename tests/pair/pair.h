@@ -5,7 +5,7 @@
  * For unit tests, fuzz targets and the bench. One SAD holds SA 1 (outbound, tunnel 1) and SA 2
  * (inbound, tunnel 2) with the same SPI and key, so what is encapsulated to tunnel 1 can be given
  * back as SA 2's. Hosts 10.1.0.2 and 2001:db8:1::2 are behind the sending end, 10.2.0.2 and
- * 2001:db8:2::2 behind the receiving one; tunnel 2's selectors allow just these networks.
+ * 2001:db8:2::2 behind the receiving one; the SPD lets just these networks into tunnel 2.
  */
 #ifndef XESP_TEST_PAIR_H
 #define XESP_TEST_PAIR_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "esp/esp.h"
 #include "sad/sad.h"
+#include "tests/spd/list.h"
 #include "xesp/keymsg.h"
 
 #define PAIR_SA_OUT 1
@@ -45,6 +46,8 @@ struct pair_opts {
 
 struct pair {
 	struct sad_state st;
+	struct spd_memory spd;
+	struct list *list;
 	struct sad *sad;
 	struct esp_worker *w;  /* PAIR_MAIN, of the thread that opened it */
 	struct xesp_keymsg_sa out, in; /* as they were added */
@@ -68,9 +71,11 @@ void pair_close(struct pair *p);
 void pair_identify(struct pair *p, const struct xesp_keymsg_sa *m, uint32_t replay_off,
 		   uint32_t replay_words);
 
-/* Lets the rows of `tunnel` allow `local` and `remote` alone, any protocol and port. */
-struct xesp_selector pair_selector(const char *local, const char *remote);
-int pair_allow(struct pair *p, uint32_t tunnel, const struct xesp_selector *sel, uint16_t n);
+/*
+ * The inbound SPD from now on: these rows, in order. A row without an action protects, by `tunnel`
+ * unless it names another.
+ */
+void pair_allow(struct pair *p, uint32_t tunnel, const struct list_row *row, uint16_t n);
 
 /* A buffer with room before and behind, as a UMEM frame has it. */
 #define PAIR_FRAME 10240

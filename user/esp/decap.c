@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "crypto/transform.h"
+#include "esp/admit.h"
 #include "esp/ecn.h"
 #include "esp/esp.h"
 #include "esp/icmp_quote.h"
@@ -301,22 +302,22 @@ static void strip_trailers(struct esp_worker *w, struct batch *b)
  * peer, so what it quotes decides. An error whose own header fits is held to its quote too, unless
  * the tunnel was told not to.
  */
-static enum xesp_drop judge(const struct selectors *sel, const struct pkt *p,
-			    const struct stage_pkt *x)
+static enum xesp_drop judge(struct esp_worker *w, const struct pkt *p, const struct stage_pkt *x)
 {
 	struct selector_key key, quoted;
 	bool fits;
 
 	if (!inner_selector_key(&key, p->l3, &x->inner))
 		return XESP_DROP_BAD_INNER;
-	fits = selectors_match(sel, &key);
+	fits = admit_packet(w, &key, p->sa->tunnel);
 	if ((key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6) &&
 	    (!fits || x->tunnel->icmp_check)) {
 		switch (icmp_quote_of(&quoted, p->l3, &x->inner)) {
 		case ICMP_QUOTE_NONE:
 			break;
 		case ICMP_QUOTE_KEY:
-			fits = selectors_match(sel, &quoted);
+			quoted.first = false; /* what a quote shows opens nothing for fragments */
+			fits = admit_packet(w, &quoted, p->sa->tunnel);
 			break;
 		case ICMP_QUOTE_BAD:
 			fits = false;
@@ -328,20 +329,13 @@ static enum xesp_drop judge(const struct selectors *sel, const struct pkt *p,
 
 static void check_selectors(struct esp_worker *w, struct batch *b)
 {
-	const struct selectors *sel = NULL;
-	const struct sa *sa = NULL;
-
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 		enum xesp_drop why;
 
 		if (stage_skips(p))
 			continue;
-		if (p->sa != sa) {
-			sa = p->sa;
-			sel = sad_tunnel_selectors(w->sad, sa->tunnel);
-		}
-		why = judge(sel, p, &w->x[i]);
+		why = judge(w, p, &w->x[i]);
 		if (why != XESP_DROP_NONE)
 			wipe_and_drop(w, p, &w->x[i], why);
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "esp/admit.h"
 #include "esp/esp.h"
 #include "esp/stage.h"
 #include "libxesp/secret.h"
@@ -19,6 +20,10 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
 	memset(w, 0, sizeof(*w));
+	if (admit_open(&w->admit)) {
+		free(w);
+		return fault_set(f, -ENOMEM, "out of memory");
+	}
 	w->sad = sad;
 	w->st = sad_mapped(sad);
 	w->engine = sad_engine(sad);
@@ -38,6 +43,7 @@ void esp_worker_close(struct esp_worker *w)
 	sad_idle(w->sad, w->worker, true);
 	secret_wipe(w->job, sizeof(w->job)); /* nonces hold salts */
 	secret_wipe(&w->ivs, sizeof(w->ivs));
+	admit_close(w->admit);
 	free(w);
 }
 

@@ -7,6 +7,7 @@
 #include "esp/inner.h"
 #include "esp/wire.h"
 #include "sad/selector.h"
+#include "xesp/steer.h"
 
 #define IP4_FRAGMENT 0x3fff /* the offset, and more to come */
 #define IP6_HDR 40
@@ -52,7 +53,7 @@ uint32_t flow_hash(const uint8_t *ip, const struct inner *in)
 	hash = mix(hash, k.remote.hi);
 	hash = mix(hash, k.remote.lo);
 	hash = mix(hash, k.proto);
-	if (k.ports_known && !is_fragment(ip, in))
+	if (k.fields == XESP_FIELDS_KNOWN && !is_fragment(ip, in))
 		hash = mix(hash, (uint64_t)k.local_port << 16 | k.remote_port);
 	return (uint32_t)(hash >> 32);
 }

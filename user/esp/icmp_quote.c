@@ -7,6 +7,7 @@
 #include "esp/inner.h"
 #include "esp/wire.h"
 #include "sad/selector.h"
+#include "xesp/steer.h"
 
 #define IP4_HDR    20u
 #define IP4_OFFSET 0x1fff
@@ -89,6 +90,7 @@ void icmp_quote_key(struct selector_key *k, const struct icmp_quote *q)
 		k->local = selector_addr_of(q->ip + 8);
 		k->remote = selector_addr_of(q->ip + 24);
 	}
+	k->fields = q->later ? XESP_FIELDS_LATER : XESP_FIELDS_NONE;
 	if (q->later || q->have - q->l4_off < 4)
 		return;
 	switch (q->proto) {
@@ -99,7 +101,13 @@ void icmp_quote_key(struct selector_key *k, const struct icmp_quote *q)
 	case IPPROTO_UDPLITE:
 		k->local_port = wire_get16(q->ip + q->l4_off);
 		k->remote_port = wire_get16(q->ip + q->l4_off + 2);
-		k->ports_known = true;
+		k->fields = XESP_FIELDS_KNOWN;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		k->local_port = q->ip[q->l4_off];
+		k->remote_port = q->ip[q->l4_off + 1];
+		k->fields = XESP_FIELDS_KNOWN;
 	}
 }
 

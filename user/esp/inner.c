@@ -5,6 +5,7 @@
 #include "esp/inner.h"
 #include "esp/wire.h"
 #include "sad/selector.h"
+#include "xesp/steer.h"
 
 #define IP4_HDR_MIN 20
 #define IP4_DF 0x4000
@@ -123,7 +124,6 @@ static void set_ports(struct selector_key *k, const uint8_t *l4, uint32_t len)
 	default:
 		return;
 	}
-	k->ports_known = true;
 	k->fields = XESP_FIELDS_KNOWN;
 }
 

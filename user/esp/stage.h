@@ -19,6 +19,7 @@
 #include "esp/transport.h"
 
 struct groups;
+struct admit;
 struct lease_desk;
 struct sa;
 struct sad;
@@ -56,6 +57,7 @@ struct esp_worker {
 	const struct engine *engine;
 	struct lease_desk *desk;
 	const struct groups *groups;
+	struct admit *admit;
 	struct xesp_worker_stats *stats;
 	uint64_t now_ns; /* CLOCK_BOOTTIME, of this batch */
 	uint32_t worker;

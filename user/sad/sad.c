@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sad.c - the tables of SAs, tunnels and selectors, by id.
+ * sad.c - the tables of SAs and tunnels, by id.
  *
  * One writer, the main thread: it builds an object, publishes it with one store, and retires what
  * stood there. Readers are the workers; see epoch.h for how long they may hold what they found.
@@ -19,7 +19,6 @@
 #include "sad/peer.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
-#include "sad/selector.h"
 #include "sad/tunnel.h"
 #include "xesp/fault.h"
 
@@ -27,7 +26,6 @@
 
 struct tunnel_slot {
 	struct tunnel *tunnel;       /* published */
-	struct selectors *selectors; /* published */
 	uint32_t path_mtu;           /* main thread; outlives a replaced tunnel */
 	bool moved;                  /* main thread: keyd does not know yet where the peer is */
 };
@@ -48,8 +46,6 @@ struct sad {
 	uint32_t count;
 	uint32_t sync; /* number of the synchronisation that runs or ran last */
 	bool syncing;
-	struct selectors *staged; /* rows that came without `last` */
-	uint32_t staged_for;
 };
 
 /* ---- workers. The loads are in total order with epoch_idle(), and acquire what they find. */
@@ -62,12 +58,6 @@ struct sa *sad_find(const struct sad *s, uint32_t id)
 const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id)
 {
 	return id < s->tunnels_max ? __atomic_load_n(&s->tunnel[id].tunnel, __ATOMIC_SEQ_CST) :
-				     NULL;
-}
-
-const struct selectors *sad_tunnel_selectors(const struct sad *s, uint32_t id)
-{
-	return id < s->tunnels_max ? __atomic_load_n(&s->tunnel[id].selectors, __ATOMIC_SEQ_CST) :
 				     NULL;
 }
 
@@ -120,11 +110,6 @@ static void free_tunnel(struct epoch_item *item)
 	free((char *)item - offsetof(struct tunnel, retire));
 }
 
-static void free_selectors(struct epoch_item *item)
-{
-	free((char *)item - offsetof(struct selectors, retire));
-}
-
 static void put_sa(struct sad *s, uint32_t id, struct sa *sa)
 {
 	struct sa *old = s->sa[id];
@@ -142,15 +127,6 @@ static void put_tunnel(struct sad *s, uint32_t id, struct tunnel *t)
 	__atomic_store_n(&s->tunnel[id].tunnel, t, __ATOMIC_SEQ_CST);
 	if (old)
 		epoch_retire(&s->epoch, &old->retire, free_tunnel);
-}
-
-static void put_selectors(struct sad *s, uint32_t id, struct selectors *sel)
-{
-	struct selectors *old = s->tunnel[id].selectors;
-
-	__atomic_store_n(&s->tunnel[id].selectors, sel, __ATOMIC_SEQ_CST);
-	if (old)
-		epoch_retire(&s->epoch, &old->retire, free_selectors);
 }
 
 int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
@@ -194,13 +170,11 @@ void sad_close(struct sad *s)
 		free(s->shared[i]);
 	for (uint32_t i = 0; s->tunnel && i < s->tunnels_max; i++) {
 		free(s->tunnel[i].tunnel);
-		free(s->tunnel[i].selectors);
 	}
 	epoch_fini(&s->epoch);
 	groups_fini(&s->groups);
 	lease_desk_close(&s->desk);
 	peer_desk_close(&s->peers);
-	free(s->staged);
 	free(s->tunnel);
 	free(s->shared);
 	free(s->sa);
@@ -292,10 +266,9 @@ int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f)
 		return err;
 	if (groups_del(&s->groups, id))
 		return 0;
-	if (!s->tunnel[id].tunnel && !s->tunnel[id].selectors)
+	if (!s->tunnel[id].tunnel)
 		return fault_set(f, -ENOENT, "no tunnel has the id %u", id);
 	put_tunnel(s, id, NULL);
-	put_selectors(s, id, NULL);
 	s->tunnel[id].path_mtu = 0;
 	return groups_tunnel_down(&s->groups, id, false, f);
 }
@@ -308,38 +281,6 @@ int sad_group_set(struct sad *s, const struct xesp_keymsg_group *m, struct fault
 int sad_tunnel_down(struct sad *s, uint32_t id, bool down, struct fault *f)
 {
 	return groups_tunnel_down(&s->groups, id, down, f);
-}
-
-int sad_selectors(struct sad *s, const struct xesp_keymsg_selectors *m, struct fault *f)
-{
-	struct selectors *all;
-	int err;
-
-	err = check_tunnel_id(s, m->tunnel, f);
-	if (err)
-		return err;
-	if (m->first) {
-		free(s->staged);
-		s->staged = NULL;
-		s->staged_for = m->tunnel;
-	} else if (s->staged_for != m->tunnel) {
-		return fault_set(f, -EINVAL, "selectors of tunnel %u go on without a beginning",
-				 m->tunnel);
-	}
-	err = selectors_append(&all, s->staged, m->sel, m->n, f);
-	free(s->staged);
-	s->staged = NULL;
-	if (err) {
-		s->staged_for = 0;
-		return fault_in(f, err, "tunnel %u", m->tunnel);
-	}
-	if (m->last) {
-		put_selectors(s, m->tunnel, all);
-		s->staged_for = 0;
-	} else {
-		s->staged = all;
-	}
-	return 0;
 }
 
 static struct sa_shared *get_shared(struct sad *s, uint32_t id)

@@ -19,6 +19,7 @@ struct fault;
 struct groups;
 struct sa;
 struct sad;
+struct spd_memory;
 
 /* The mapped state that the SAD works on; borrowed, all of it outlives the SAD. */
 struct sad_state {
@@ -26,6 +27,7 @@ struct sad_state {
 	uint64_t *replay;                  /* [replay_words] */
 	struct xesp_policy_drops *policy;  /* [max_policies] */
 	struct xesp_worker_stats *worker;  /* [XESP_WORKERS_MAX] */
+	const struct spd_memory *spd;      /* the inbound check; NULL: nothing may come in */
 	uint32_t max_sas, replay_words, max_policies;
 };
 
@@ -49,8 +51,6 @@ int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f); /* of a group, 
 /* sad/group.h: equal tunnels, and those of them whose peer does not answer. */
 int sad_group_set(struct sad *s, const struct xesp_keymsg_group *m, struct fault *f);
 int sad_tunnel_down(struct sad *s, uint32_t id, bool down, struct fault *f);
-/* n selectors behind the struct, as m->n says. */
-int sad_selectors(struct sad *s, const struct xesp_keymsg_selectors *m, struct fault *f);
 /*
  * Adds or replaces. The key is copied into the engine's contexts, one per worker; the caller wipes
  * its message. An outbound SA whose xesp_sa_state still holds numbers of an earlier lease goes on

@@ -15,7 +15,6 @@
 
 struct fault;
 struct sad;
-struct selectors;
 
 #define TUNNEL_UDP_LEN 8
 
@@ -49,9 +48,8 @@ struct tunnel {
 
 #define TUNNEL_MTU_UNKNOWN 1500 /* until the route to the remote address is known */
 
-/* Workers. NULL: no such tunnel, no selectors. */
+/* Workers. NULL: no such tunnel. */
 const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id);
-const struct selectors *sad_tunnel_selectors(const struct sad *s, uint32_t id);
 
 /* Without UDP and options: 20 or 40. */
 static inline uint8_t tunnel_ip_len(const struct tunnel *t)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "libxesp/pins.h"
+#include "libxesp/spd_memory.h"
 #include "port/port.h"
 #include "sad/sad.h"
 
@@ -38,6 +39,7 @@ struct daemon {
 	int run_lock, pins_lock;
 	struct pins pins;
 	struct sad_state state; /* the mapped maps */
+	struct spd_memory spd;  /* likewise */
 	size_t state_len[4];    /* of sa, replay, policy, worker: for munmap() */
 	struct event_base *base;
 	const struct engine *engine;

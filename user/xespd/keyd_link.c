@@ -57,7 +57,6 @@ static const struct {
 	[XESP_KEYMSG_SYNC_END] = { sizeof(struct xesp_keymsg), "SYNC_END" },
 	[XESP_KEYMSG_TUNNEL_SET] = { sizeof(struct xesp_keymsg_tunnel), "TUNNEL_SET" },
 	[XESP_KEYMSG_TUNNEL_DEL] = { sizeof(struct xesp_keymsg_id), "TUNNEL_DEL" },
-	[XESP_KEYMSG_SELECTORS] = { sizeof(struct xesp_keymsg_selectors), "SELECTORS" },
 	[XESP_KEYMSG_SA_ADD] = { sizeof(struct xesp_keymsg_sa), "SA_ADD" },
 	[XESP_KEYMSG_SA_DEL] = { sizeof(struct xesp_keymsg_id), "SA_DEL" },
 	[XESP_KEYMSG_LEASE_GRANT] = { sizeof(struct xesp_keymsg_lease), "LEASE_GRANT" },
@@ -65,16 +64,6 @@ static const struct {
 	[XESP_KEYMSG_GROUP_SET] = { sizeof(struct xesp_keymsg_group), "GROUP_SET" },
 };
 #define MESSAGES_N (sizeof(messages) / sizeof(messages[0]))
-
-static int check_selectors(const struct xesp_keymsg_selectors *m, size_t len, struct fault *f)
-{
-	if (m->n > XESP_KEYMSG_SELECTORS_MAX)
-		return fault_set(f, -EPROTO, "SELECTORS with %u rows, more than %d", m->n,
-				 XESP_KEYMSG_SELECTORS_MAX);
-	if (len != sizeof(*m) + m->n * sizeof(m->sel[0]))
-		return fault_set(f, -EPROTO, "SELECTORS of %zu bytes for %u rows", len, m->n);
-	return 0;
-}
 
 int keyd_link_check(const void *packet, size_t len, struct fault *f)
 {
@@ -93,8 +82,6 @@ int keyd_link_check(const void *packet, size_t len, struct fault *f)
 	want = h->type < MESSAGES_N ? messages[h->type].len : 0;
 	if (!want)
 		return fault_set(f, -EPROTO, "message type %u is not keyd's to send", h->type);
-	if (h->type == XESP_KEYMSG_SELECTORS && len >= want)
-		return check_selectors(packet, len, f);
 	if (len != want)
 		return fault_set(f, -EPROTO, "%s of %zu bytes instead of %zu",
 				 messages[h->type].name, len, want);
@@ -266,10 +253,6 @@ static void apply(struct keyd_link *l, const struct xesp_keymsg *h)
 		break;
 	case XESP_KEYMSG_TUNNEL_DEL:
 		err = sad_tunnel_del(sad, id->id, &f);
-		answer = false;
-		break;
-	case XESP_KEYMSG_SELECTORS:
-		err = sad_selectors(sad, (const void *)h, &f);
 		answer = false;
 		break;
 	case XESP_KEYMSG_SA_ADD:

@@ -204,7 +204,10 @@ static int map_state(struct daemon *d, struct fault *f)
 		s->policy = pins_mmap(&d->pins, PINS_POLICY_DROPS, 1, &d->state_len[2], f);
 	if (s->policy)
 		s->worker = pins_mmap(&d->pins, PINS_WORKER_STATS, 1, &d->state_len[3], f);
-	return s->worker ? 0 : -EINVAL;
+	if (!s->worker || spd_memory_map(&d->spd, &d->pins, false, f))
+		return -EINVAL;
+	s->spd = &d->spd;
+	return 0;
 }
 
 static void unmap_state(struct daemon *d)
@@ -214,6 +217,7 @@ static void unmap_state(struct daemon *d)
 	for (size_t i = 0; i < LEN(maps); i++)
 		if (maps[i])
 			munmap(maps[i], d->state_len[i]);
+	spd_memory_unmap(&d->spd);
 }
 
 static int open_rooms(struct daemon *d, struct fault *f)

@@ -62,9 +62,6 @@ static bool answer(struct xespd *d)
 	case XESP_KEYMSG_TUNNEL_SET:
 		tell(d, "T", t->id, t->sa_out);
 		return peer_ack(&d->peer, h->seq, 0, "");
-	case XESP_KEYMSG_SELECTORS:
-		tell(d, "S", ((const struct xesp_keymsg_selectors *)h)->n, 0);
-		return true;
 	case XESP_KEYMSG_TUNNEL_DEL:
 		tell(d, "X", id->id, 0);
 		return true;
@@ -212,7 +209,7 @@ static void test_connecting_and_unchanged_reloads(void)
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_WAITING);
 	start_xespd(&x);
-	expect_story(&x, "T1>1 S1 A1 A2");
+	expect_story(&x, "T1>1 A1 A2");
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_ACTIVE);
 	/* The same again: xespd hears nothing, and everything stays active. */
@@ -220,9 +217,9 @@ static void test_connecting_and_unchanged_reloads(void)
 	CU_ASSERT(r.added == 0 && r.kept == 2 && r.removed == 0);
 	expect_story(&x, "");
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
-	/* Another policy: its selectors, and no SA. */
+	/* Another policy is in the maps, which xespd reads itself. */
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan_and_more), 0);
-	expect_story(&x, "T1>1 S2");
+	expect_story(&x, "");
 	finish(&x);
 }
 
@@ -238,7 +235,7 @@ static void test_another_algorithm_under_the_same_key(void)
 	fixture_sa(sa, "o", "out", 4097, 1, ", lease: 100");
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x.k, &r, sa, lan), 0);
 	start_xespd(&x);
-	expect_story(&x, "T1>1 S1 A1");
+	expect_story(&x, "T1>1 A1");
 	at = strstr(sa, "aes-gcm-128");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
 	snprintf(other, sizeof(other), "%.*saes-gcm-128-8%s", (int)(at - sa), sa,
@@ -259,11 +256,11 @@ static void test_make_before_break(void)
 	setup(&x);
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	start_xespd(&x);
-	expect_story(&x, "T1>1 S1 A1 A2");
+	expect_story(&x, "T1>1 A1 A2");
 	/* New keys in both directions: the new SAs, the switch, and then the old ones go. */
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 3, 4, lan), 0);
 	CU_ASSERT(r.added == 2 && r.kept == 0 && r.removed == 2);
-	expect_story(&x, "A3 A4 T1>3 S1 D1 D2");
+	expect_story(&x, "A3 A4 T1>3 D1 D2");
 	CU_ASSERT_EQUAL(x.k.change.maps->sa[1].in_use, 0);
 	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[1], 0); /* xespd has said so */
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
@@ -280,7 +277,7 @@ static void test_a_refusal_takes_all_back(void)
 	setup(&x);
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	start_xespd(&x);
-	expect_story(&x, "T1>1 S1 A1 A2");
+	expect_story(&x, "T1>1 A1 A2");
 	x.d.refuse_spi = 8192 + 4;
 	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan_and_more), -EREMOTEIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(x.k.f.text, "xespd refused SA 'i': I will not"));
@@ -308,7 +305,7 @@ static void test_a_worker_that_dies_midway(void)
 	setup(&x);
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	start_xespd(&x);
-	expect_story(&x, "T1>1 S1 A1 A2");
+	expect_story(&x, "T1>1 A1 A2");
 	x.d.die_at_spi = 8192 + 4;
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 3, 4, lan), 0); /* the file is right: it holds */
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_WAITING);
@@ -317,7 +314,7 @@ static void test_a_worker_that_dies_midway(void)
 	x.d.story[0] = '\0';
 	start_xespd(&x);
 	/* The present state, and one question more about what it may still have held. */
-	expect_story(&x, "T1>3 S1 A3 A4 D1");
+	expect_story(&x, "T1>3 A3 A4 D1");
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_ACTIVE);
 	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[1], 0);
 	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[2], 0);
@@ -332,7 +329,7 @@ static void test_leases_are_granted_and_refused(void)
 	setup(&x);
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	start_xespd(&x);
-	expect_story(&x, "T1>1 S1 A1 A2");
+	expect_story(&x, "T1>1 A1 A2");
 	grants_want(&x.k.grants, 1);
 	grants_want(&x.k.grants, 1); /* once is enough */
 	grants_want(&x.k.grants, 2); /* inbound: no */

@@ -143,17 +143,6 @@ static void check_tunnel(const struct peer *p)
 	CU_ASSERT_EQUAL(m->remote.w[3], inet_addr("192.0.2.2"));
 }
 
-static void check_selectors(const struct peer *p)
-{
-	const struct xesp_keymsg_selectors *m = (const void *)p->buf;
-
-	CU_ASSERT_EQUAL_FATAL(p->len, sizeof(*m) + sizeof(m->sel[0]));
-	CU_ASSERT(m->tunnel == 3 && m->n == 1 && m->first == 1 && m->last == 1);
-	CU_ASSERT_EQUAL(m->sel[0].local_first.w[3], inet_addr("10.1.0.0"));
-	CU_ASSERT_EQUAL(m->sel[0].remote_last.w[3], inet_addr("10.2.0.255"));
-	CU_ASSERT_EQUAL(m->sel[0].local_port_last, 65535);
-}
-
 static void check_sa(const struct peer *p, int which)
 {
 	const struct xesp_keymsg_sa *m = (const void *)p->buf;
@@ -178,7 +167,7 @@ static void test_a_worker_is_told_everything(void)
 {
 	static const enum xesp_keymsg_type order[] = {
 		XESP_KEYMSG_HELLO,     XESP_KEYMSG_SYNC_BEGIN, XESP_KEYMSG_TUNNEL_SET,
-		XESP_KEYMSG_SELECTORS, XESP_KEYMSG_SA_ADD,     XESP_KEYMSG_SA_ADD,
+		XESP_KEYMSG_SA_ADD,    XESP_KEYMSG_SA_ADD,
 		XESP_KEYMSG_SYNC_END,
 	};
 	struct fixture x;
@@ -193,10 +182,8 @@ static void test_a_worker_is_told_everything(void)
 		CU_ASSERT_EQUAL(peer_header(&p)->seq, i + 1);
 		if (order[i] == XESP_KEYMSG_TUNNEL_SET)
 			check_tunnel(&p);
-		if (order[i] == XESP_KEYMSG_SELECTORS)
-			check_selectors(&p);
 		if (order[i] == XESP_KEYMSG_SA_ADD)
-			check_sa(&p, (int)i - 4);
+			check_sa(&p, (int)i - 3);
 	}
 	CU_ASSERT(publish_worker_connected(x.w));
 	CU_ASSERT_EQUAL(x.in_step, 1);
@@ -253,46 +240,6 @@ static void test_answers_and_leases(void)
 	CU_ASSERT_EQUAL(((const struct xesp_keymsg_id *)p.buf)->id, 12);
 	publish_worker_tunnel_del(x.w, 3);
 	CU_ASSERT_EQUAL(peer_receive(&p, x.base), XESP_KEYMSG_TUNNEL_DEL);
-	peer_close(&p);
-	finish(&x);
-}
-
-static void test_many_selectors_go_in_several_messages(void)
-{
-	struct fixture x;
-	struct peer p;
-	char *text = calloc(1, 65536);
-	uint32_t rows = 0, messages = 0, last = 0;
-
-	setup(&x);
-	config_free(x.config);
-	strcpy(text, "version: 1\ntunnels: [{name: t, local: 192.0.2.1, remote: 192.0.2.2}]\n"
-		     "policies:\n  - name: p\n    action: protect\n    tunnel: t\n    remote: [");
-	for (int i = 0; i < 300; i++)
-		snprintf(text + strlen(text), 32, "%s10.%d.%d.0/24", i ? ", " : "", i / 250, i % 250);
-	strcat(text, "]\n");
-	x.config = fixture_config("%s", text);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(x.config);
-	CU_ASSERT_FATAL(peer_connect(&p, x.path));
-	CU_ASSERT(peer_hello(&p, XESP_STEER_ABI));
-	for (;;) {
-		enum xesp_keymsg_type type = peer_receive(&p, x.base);
-		const struct xesp_keymsg_selectors *m = (const void *)p.buf;
-
-		if (!type || type == XESP_KEYMSG_SYNC_END)
-			break;
-		if (type != XESP_KEYMSG_SELECTORS)
-			continue;
-		CU_ASSERT_EQUAL(m->first, messages == 0);
-		CU_ASSERT_EQUAL(last, 0);
-		messages++;
-		rows += m->n;
-		last = m->last;
-	}
-	CU_ASSERT_EQUAL(rows, 300);
-	CU_ASSERT_EQUAL(messages, 3);
-	CU_ASSERT_EQUAL(last, 1);
-	free(text);
 	peer_close(&p);
 	finish(&x);
 }
@@ -487,7 +434,6 @@ CU_TestInfo publish_worker_tests[] = {
 	{ "on connect a worker is told everything, in order", test_a_worker_is_told_everything },
 	{ "refused SAs are not told", test_refused_sas_are_not_told },
 	{ "answers and lease requests reach keyd", test_answers_and_leases },
-	{ "many selectors go in several messages", test_many_selectors_go_in_several_messages },
 	{ "malformed messages end the connection, the next one is served",
 	  test_malformed_messages_end_the_connection },
 	{ "an answer to another message ends the connection", test_an_answer_to_another_message },

@@ -272,7 +272,6 @@ static struct spd *make_spd(struct raw_policy *raws, uint32_t n)
 	struct spd *spd = calloc(1, sizeof(*spd));
 	struct problems ps = { 0 };
 
-	one_tunnel.inbound_n = 0;
 	CU_ASSERT_EQUAL_FATAL(spd_init(spd, &raw, &sad, &ps), 0);
 	return spd;
 }

@@ -121,19 +121,16 @@ static const struct error errors[] = {
 /* ICMP, and UDP to port 53 behind the sending end. */
 static void allow(struct pair *p)
 {
-	struct xesp_selector sel[] = {
-		pair_selector("10.2.0.0/24", "10.1.0.0/24"),
-		pair_selector("2001:db8:2::/48", "2001:db8:1::/48"),
-		pair_selector("10.2.0.0/24", "10.1.0.0/24"),
-		pair_selector("2001:db8:2::/48", "2001:db8:1::/48"),
+	static const struct list_row row[] = {
+		{ .local = "10.2.0.0/24", .remote = "10.1.0.0/24", .proto = IPPROTO_ICMP },
+		{ .local = "2001:db8:2::/48", .remote = "2001:db8:1::/48", .proto = IPPROTO_ICMPV6 },
+		{ .local = "10.2.0.0/24", .remote = "10.1.0.0/24", .proto = IPPROTO_UDP,
+		  .remote_port = 53 },
+		{ .local = "2001:db8:2::/48", .remote = "2001:db8:1::/48", .proto = IPPROTO_UDP,
+		  .remote_port = 53 },
 	};
 
-	sel[0].proto = IPPROTO_ICMP;
-	sel[1].proto = IPPROTO_ICMPV6;
-	sel[2].proto = sel[3].proto = IPPROTO_UDP;
-	sel[2].remote_port_first = sel[2].remote_port_last = 53;
-	sel[3].remote_port_first = sel[3].remote_port_last = 53;
-	CU_ASSERT_EQUAL_FATAL(pair_allow(p, PAIR_TUNNEL_IN, sel, LEN(sel)), 0);
+	pair_allow(p, PAIR_TUNNEL_IN, row, LEN(row));
 }
 
 static void error_rows(void)
@@ -218,14 +215,14 @@ static void cut_quotes(void)
 		found = icmp_quote_of(&key, ip, &in);
 		CU_ASSERT_EQUAL(found, n < 48 ? ICMP_QUOTE_BAD : ICMP_QUOTE_KEY);
 		if (found == ICMP_QUOTE_KEY)
-			CU_ASSERT_EQUAL(key.ports_known, n >= 52);
+			CU_ASSERT_EQUAL(key.fields == XESP_FIELDS_KNOWN, n >= 52);
 	}
 	CU_ASSERT_EQUAL(key.local_port, 1000);
 	CU_ASSERT_EQUAL(key.remote_port, 53);
 	/* A later fragment that is quoted has no ports. */
 	wire_put16(ip + 28 + 6, 0x0010);
 	CU_ASSERT_EQUAL(icmp_quote_of(&key, ip, &in), ICMP_QUOTE_KEY);
-	CU_ASSERT_FALSE(key.ports_known);
+	CU_ASSERT_EQUAL(key.fields, XESP_FIELDS_LATER);
 	/* A later fragment of an error is no error that could be read. */
 	wire_put16(ip + 6, 0x0010);
 	put_len(ip, 4, len);

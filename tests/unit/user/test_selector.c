@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The inbound check of RFC 4301 section 5.2: which inner packet may come out of which tunnel. */
 #include <CUnit/CUnit.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "esp/wire.h"
 #include "tests/pair/pair.h"
-#include "xesp/fault.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define OK XESP_DROP_NONE
@@ -54,7 +52,9 @@ static const struct {
 	{ "extension header longer than the packet", 6, ANY, EXT_LONG, BAD },
 	{ "behind a fragment header, first", 6, UDP_PORTS, EXT_FRAGMENT_FIRST, OK },
 	{ "behind a fragment header, later", 6, UDP_PORTS, EXT_FRAGMENT_LATER, MISMATCH },
-	{ "behind a fragment header, later, any port", 6, UDP_ANY_PORT, EXT_FRAGMENT_LATER, OK },
+	{ "behind a fragment header, later, any port: UDP is hearsay", 6, UDP_ANY_PORT,
+	  EXT_FRAGMENT_LATER, MISMATCH },
+	{ "behind a fragment header, later, any protocol", 6, ANY, EXT_FRAGMENT_LATER, OK },
 	{ "more headers than a sane sender makes", 6, ANY, EXT_DEEP, BAD },
 	{ "ESP is a next layer protocol", 6, UDP_ANY_PORT, EXT_ESP, MISMATCH },
 	{ "IPv6 that writes allowed IPv4 addresses", 6, ANY, MAPPED, BAD },
@@ -156,24 +156,26 @@ static void change(uint8_t *ip, enum change c)
 
 static void set_rows(struct pair *p, enum rows rows)
 {
-	struct xesp_selector s[] = {
-		pair_selector("10.2.0.0/24", "10.1.0.0/24"),
-		pair_selector("2001:db8:2::/48", "2001:db8:1::/48"),
+	struct list_row row[] = {
+		{ .local = "10.2.0.0/24", .remote = "10.1.0.0/24" },
+		{ .local = "2001:db8:2::/48", .remote = "2001:db8:1::/48" },
 	};
 
 	for (int i = 0; i < 2; i++) {
-		if (rows == LOW_PORTS)
-			s[i].remote_port_last = s[i].local_port_last = 2000;
+		if (rows == LOW_PORTS) {
+			row[i].proto = 17;
+			row[i].has_local = row[i].has_remote = true;
+			row[i].remote_port_last = row[i].local_port_last = 2000;
+		}
 		if (rows == UDP_PORTS || rows == UDP_ANY_PORT)
-			s[i].proto = 17;
+			row[i].proto = 17;
 		if (rows == UDP_PORTS) {
-			s[i].remote_port_first = 1000;
-			s[i].remote_port_last = 1000;
-			s[i].local_port_first = 1990;
-			s[i].local_port_last = 2000;
+			row[i].remote_port = 1000;
+			row[i].local_port = 1990;
+			row[i].local_port_last = 2000;
 		}
 	}
-	CU_ASSERT_EQUAL(pair_allow(p, PAIR_TUNNEL_IN, s, rows == NONE ? 0 : 2), 0);
+	pair_allow(p, PAIR_TUNNEL_IN, row, rows == NONE ? 0 : 2);
 }
 
 /* The packet was changed before the sending end sealed it, so it is authentic. */
@@ -200,107 +202,143 @@ static void case_rows(void)
 	pair_close(&p);
 }
 
-static void edges_of_ranges(void)
+static enum xesp_drop through(struct pair *p, int version, void (*alter)(uint8_t *ip, int arg),
+			      int arg)
 {
-	static const struct {
-		uint8_t last_byte;
-		enum xesp_drop want;
-	} edges[] = { { 9, MISMATCH }, { 10, OK }, { 15, OK }, { 20, OK }, { 21, MISMATCH } };
-	struct xesp_selector s = pair_selector("10.2.0.0/24", "10.1.0.10");
-	const struct pair_opts o = { 0 };
 	static struct frame f;
+	struct pkt pkt = pair_make(&f, version, 400);
+
+	if (alter)
+		alter(pkt.l3, arg);
+	if (version == 4)
+		pair_checksum(pkt.l3);
+	CU_ASSERT_EQUAL(pair_encap(p, &pkt), OK);
+	pair_turn(&pkt);
+	return pair_decap(p, &pkt);
+}
+
+static void set_source(uint8_t *ip, int last_byte)
+{
+	ip[15] = (uint8_t)last_byte;
+}
+
+static void edges_of_prefixes(void)
+{
+	static const struct list_row row = { .local = "10.2.0.0/24", .remote = "10.1.0.8/29" },
+				     all6 = { .local = "::/0", .remote = "2000::/3" },
+				     all4 = { .local = "0.0.0.0/0" };
+	const struct pair_opts o = { 0 };
 	struct pair p;
 
-	((uint8_t *)&s.remote_last)[15] = 20;
 	pair_open(&p, &o);
-	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &s, 1), 0);
-	for (size_t i = 0; i < LEN(edges); i++) {
-		struct pkt pkt = pair_make(&f, 4, 60);
-
-		pkt.l3[15] = edges[i].last_byte;
-		pair_checksum(pkt.l3);
-		CU_ASSERT_EQUAL(pair_encap(&p, &pkt), OK);
-		pair_turn(&pkt);
-		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), edges[i].want);
-	}
-	/* IPv4 is not within a range of IPv6, however wide. */
-	s = pair_selector("::/0", "2000::/3");
-	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &s, 1), 0);
-	struct pkt pkt = pair_make(&f, 4, 60);
-
-	CU_ASSERT_EQUAL(pair_encap(&p, &pkt), OK);
-	pair_turn(&pkt);
-	CU_ASSERT_EQUAL(pair_decap(&p, &pkt), MISMATCH);
+	pair_allow(&p, PAIR_TUNNEL_IN, &row, 1);
+	CU_ASSERT_EQUAL(through(&p, 4, set_source, 7), MISMATCH);
+	CU_ASSERT_EQUAL(through(&p, 4, set_source, 8), OK);
+	CU_ASSERT_EQUAL(through(&p, 4, set_source, 15), OK);
+	CU_ASSERT_EQUAL(through(&p, 4, set_source, 16), MISMATCH);
+	/* A family holds none of the other's addresses, however wide the prefix. */
+	pair_allow(&p, PAIR_TUNNEL_IN, &all6, 1);
+	CU_ASSERT_EQUAL(through(&p, 4, NULL, 0), MISMATCH);
+	CU_ASSERT_EQUAL(through(&p, 6, NULL, 0), OK);
+	pair_allow(&p, PAIR_TUNNEL_IN, &all4, 1);
+	CU_ASSERT_EQUAL(through(&p, 4, NULL, 0), OK);
+	CU_ASSERT_EQUAL(through(&p, 6, NULL, 0), MISMATCH);
 	pair_close(&p);
 }
 
-/* "::/0" is every IPv6 address, and as numbers the IPv4 ones lie within. */
-static void row_of_a_family(void)
+/* RFC 4301 section 5.2: the tunnel's policy must be the first that matches, of the whole list. */
+static void first_match_decides(void)
 {
+	static const struct list_row mine = { .local = "10.2.0.0/24", .remote = "10.1.0.0/24" };
 	static const struct {
-		uint8_t family;
-		int version;
+		const char *what;
+		struct list_row before;
 		enum xesp_drop want;
-	} rows[] = { { 6, 4, MISMATCH }, { 6, 6, OK }, { 4, 4, OK },
-		     { 4, 6, MISMATCH }, { 0, 4, OK }, { 0, 6, OK } };
-	struct xesp_selector s = pair_selector("::/0", "::/0");
+	} rows[] = {
+		{ "a discard before it", { .action = XESP_ACTION_DISCARD, .remote = "10.1.0.2/32" },
+		  MISMATCH },
+		{ "a bypass before it", { .action = XESP_ACTION_BYPASS, .remote = "10.1.0.2/32" },
+		  MISMATCH },
+		{ "another tunnel's before it", { .tunnel = 9, .remote = "10.1.0.2/32" }, MISMATCH },
+		{ "a discard of other addresses",
+		  { .action = XESP_ACTION_DISCARD, .remote = "10.1.0.3/32" }, OK },
+		{ "a discard of the other family",
+		  { .action = XESP_ACTION_DISCARD, .remote = "::/0" }, OK },
+		{ "a discard of other ports",
+		  { .action = XESP_ACTION_DISCARD, .proto = 17, .remote_port = 1001 }, OK },
+		{ "a discard of these ports",
+		  { .action = XESP_ACTION_DISCARD, .proto = 17, .remote_port = 1000 }, MISMATCH },
+	};
 	const struct pair_opts o = { 0 };
-	static struct frame f;
 	struct pair p;
 
 	pair_open(&p, &o);
 	for (size_t i = 0; i < LEN(rows); i++) {
-		struct pkt pkt = pair_make(&f, rows[i].version, 60);
+		struct list_row both[] = { rows[i].before, mine };
+		struct list_row turned[] = { mine, rows[i].before };
+		enum xesp_drop got;
 
-		s.family = rows[i].family;
-		CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &s, 1), 0);
-		CU_ASSERT_EQUAL(pair_encap(&p, &pkt), OK);
-		pair_turn(&pkt);
-		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), rows[i].want);
+		pair_allow(&p, PAIR_TUNNEL_IN, both, 2);
+		got = through(&p, 4, NULL, 0);
+		if (got != rows[i].want)
+			fprintf(stderr, "selector: %s: %d\n", rows[i].what, got);
+		CU_ASSERT_EQUAL(got, rows[i].want);
+		/* The same in the other order, for the flow that is remembered. */
+		pair_allow(&p, PAIR_TUNNEL_IN, turned, 2);
+		CU_ASSERT_EQUAL(through(&p, 4, NULL, 0), OK);
 	}
-	s.family = 5;
-	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &s, 1), -EINVAL);
+	/* No SPD at all. */
+	p.spd.conf->generation = 0;
+	CU_ASSERT_EQUAL(through(&p, 4, NULL, 0), MISMATCH);
 	pair_close(&p);
 }
 
-static void message_rows(void)
+static void set_fragment(uint8_t *ip, int offset)
 {
-	struct xesp_selector s = pair_selector("10.2.0.0/24", "10.1.0.0/24"), wrong;
-	struct xesp_keymsg_selectors *m = (void *)(uint64_t[64]){ 0 };
+	wire_put16(ip + 4, 77);
+	wire_put16(ip + 6, (uint16_t)offset);
+}
+
+static void set_other_fragment(uint8_t *ip, int offset)
+{
+	set_fragment(ip, offset);
+	wire_put16(ip + 4, 78);
+}
+
+static void set_port(uint8_t *ip, int offset)
+{
+	set_fragment(ip, offset);
+	wire_put16(ip + 20, 7);
+}
+
+/* RFC 4301 section 7.3. */
+static void later_fragments_follow(void)
+{
+	static const struct list_row row = { .local = "10.2.0.0/24", .remote = "10.1.0.0/24",
+					     .proto = 17, .remote_port = 1000 };
 	const struct pair_opts o = { 0 };
-	struct fault f = { "" };
 	struct pair p;
 
 	pair_open(&p, &o);
-	wrong = s;
-	wrong.local_port_first = 7;
-	wrong.local_port_last = 6;
-	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &wrong, 1), -EINVAL);
-	wrong = s;
-	wrong.remote_first = s.remote_last;
-	wrong.remote_last = s.remote_first;
-	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_TUNNEL_IN, &wrong, 1), -EINVAL);
-	CU_ASSERT_EQUAL(pair_allow(&p, 0, &s, 1), -EINVAL);
-	CU_ASSERT_EQUAL(pair_allow(&p, PAIR_SAS, &s, 1), -EINVAL);
-	/* Rows that go on need rows that began, of the same tunnel. */
-	*m = (struct xesp_keymsg_selectors){ .tunnel = PAIR_TUNNEL_IN, .n = 1, .last = 1 };
-	m->sel[0] = s;
-	CU_ASSERT_EQUAL(sad_selectors(p.sad, m, &f), -EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f.text, "without a beginning"));
-	m->first = 1;
-	m->last = 0;
-	CU_ASSERT_EQUAL(sad_selectors(p.sad, m, &f), 0);
-	m->first = 0;
-	m->last = 1;
-	CU_ASSERT_EQUAL(sad_selectors(p.sad, m, &f), 0);
-	CU_ASSERT_EQUAL(sad_selectors(p.sad, m, &f), -EINVAL);
+	pair_allow(&p, PAIR_TUNNEL_IN, &row, 1);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2001), MISMATCH); /* before its first */
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2000), OK);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2001), OK);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), OK);
+	CU_ASSERT_EQUAL(through(&p, 4, set_other_fragment, 0x0002), MISMATCH);
+	/* A first one that is refused opens nothing, and takes back what was open. */
+	CU_ASSERT_EQUAL(through(&p, 4, set_port, 0x2000), MISMATCH);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), MISMATCH);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2000), OK);
+	pair_allow(&p, PAIR_TUNNEL_IN, &row, 1); /* another generation */
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), MISMATCH);
 	pair_close(&p);
 }
 
 CU_TestInfo selector_tests[] = {
 	{ "inner packets against selectors, row by row", case_rows },
-	{ "edges of an address range", edges_of_ranges },
-	{ "rows of one family, however wide", row_of_a_family },
-	{ "messages: empty ranges, rows without a beginning", message_rows },
+	{ "edges of prefixes, and families", edges_of_prefixes },
+	{ "the first match of the whole list decides", first_match_decides },
+	{ "later fragments follow their first one", later_fragments_follow },
 	CU_TEST_INFO_NULL,
 };

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admit.h - may this inner packet come out of this tunnel? RFC 4301 section 5.2 step 4.
+ *
+ * Why it exists: that a packet is authentic says who sent it, not that the sender may send it from
+ * this address. The first policy of the inbound SPD that matches must be a protect policy of the
+ * tunnel (or of a group that has it): the same list, searched in the same memory, as XDP holds
+ * cleartext against. Answers are remembered per worker and flow, tagged with the SPD's generation,
+ * so that a flow costs a few nanoseconds whatever the number of policies. Visible to decap.c.
+ */
+#ifndef XESP_ADMIT_H
+#define XESP_ADMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct admit;
+struct esp_worker;
+struct selector_key;
+
+int admit_open(struct admit **out); /* -ENOMEM */
+void admit_close(struct admit *a);
+
+/* One worker's thread. False also when no SPD is loaded, or a commit overtook the search twice. */
+bool admit_packet(struct esp_worker *w, const struct selector_key *k, uint32_t tunnel);
+
+#endif /* XESP_ADMIT_H */
