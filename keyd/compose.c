@@ -96,6 +96,12 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));
 }
 
+/* A soft limit alone is told as a hard one that is never met: xespd counts only towards limits. */
+static uint64_t hard_or_soft(uint64_t hard, uint64_t soft)
+{
+	return hard || !soft ? hard : INT64_MAX;
+}
+
 static uint64_t hard_ns(const struct sa *s)
 {
 	return s->limits.hard_seconds ? s->born_ns + s->limits.hard_seconds * 1000000000u : 0;
@@ -122,8 +128,8 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 		.window = s->window,
 		.lease_first = s->lease_first,
 		.lease_last = s->lease_last,
-		.hard_packets = s->limits.hard_packets,
-		.hard_bytes = s->limits.hard_bytes,
+		.hard_packets = hard_or_soft(s->limits.hard_packets, s->limits.soft_packets),
+		.hard_bytes = hard_or_soft(s->limits.hard_bytes, s->limits.soft_bytes),
 		.hard_ns = hard_ns(s),
 		.seq_max = s->dir == XESP_DIR_OUT ? sad_last_number(s) : 0,
 		.over = s->over,

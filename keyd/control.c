@@ -14,6 +14,7 @@
 #include "keyd/config.h"
 #include "keyd/control.h"
 #include "keyd/daemon.h"
+#include "keyd/lifetime.h"
 #include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
@@ -56,6 +57,7 @@ static struct json_object *config_json(const struct daemon *d)
 	add_problem(list, d->grants.problem);
 	if (c->keys_exposed)
 		add_problem(list, "the configuration holds keys and is open to others: chmod 600 it");
+	lifetime_problems(d->lifetime, list);
 	for (uint32_t i = 0; i < d->routes.problems_n; i++)
 		add_problem(list, d->routes.problems[i]);
 	json_object_object_add(o, "problems", list);
@@ -210,6 +212,7 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_number(o, "lost", __atomic_load_n(&st->lost, __ATOMIC_RELAXED));
 	json_object_object_add(o, "last_used_s", last_used_json(st));
 	json_object_object_add(o, "drops", drops_json(st->drops, 0));
+	lifetime_show(d->lifetime, sa, o);
 	return o;
 }
 

@@ -9,6 +9,7 @@
 #include "keyd/config.h"
 #include "keyd/daemon.h"
 #include "keyd/lease.h"
+#include "keyd/lifetime.h"
 #include "keyd/netwatch.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
@@ -164,6 +165,9 @@ int daemon_open(struct daemon *d, struct event_base *base, struct config *next, 
 	}
 	note_loaded(d, &r);
 	follow_routes(d);
+	err = lifetime_open(&d->lifetime, base, &d->change, f);
+	if (err)
+		return err;
 	return netwatch_open(&d->netwatch, base, on_net_changed, d, f);
 }
 
@@ -171,6 +175,7 @@ void daemon_close(struct daemon *d)
 {
 	rpc_server_close(d->control);
 	netwatch_close(d->netwatch);
+	lifetime_close(d->lifetime);
 	if (d->change.worker)
 		publish_worker_close(d->change.worker);
 	if (d->flush)

@@ -18,6 +18,7 @@
 
 struct event;
 struct event_base;
+struct lifetime;
 struct netwatch;
 struct rpc_server;
 
@@ -36,6 +37,7 @@ struct daemon {
 	struct state_dir state;
 	struct grants grants;
 	struct change change; /* maps, worker and the configuration in force */
+	struct lifetime *lifetime;
 	struct local_addrs addrs;
 	struct routes routes;
 	struct netwatch *netwatch;

@@ -80,6 +80,8 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 		if (sa->dir != XESP_DIR_OUT)
 			continue;
 		take_none(sa);
+		if (sa->over)
+			continue;
 		if (!g->book) {
 			sad_stand(sa, SA_REFUSED, g->problem);
 			continue;
@@ -126,7 +128,7 @@ static size_t collect(struct grants *g, struct sad *sad, struct publish_worker *
 		uint32_t at = sad_find(sad, g->wants[i]);
 
 		if (at == SAD_NONE || sad->sas[at].dir != XESP_DIR_OUT ||
-		    sad->sas[at].standing == SA_REFUSED || !g->book) {
+		    sad->sas[at].standing == SA_REFUSED || sad->sas[at].over || !g->book) {
 			publish_worker_refuse(w, g->wants[i]);
 			continue;
 		}

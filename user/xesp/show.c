@@ -9,6 +9,7 @@
 #include "libxesp/rpc.h"
 #include "xesp/counters.h"
 #include "xesp/fault.h"
+#include "xesp/life.h"
 #include "xesp/show.h"
 #include "xesp/table.h"
 
@@ -144,6 +145,7 @@ static void print_sa_details(struct json_object *sa)
 	else
 		printf("  sequence   highest %s, replay window %s packets, ESN: %s\n",
 		       show_text(seq, "highest"), show_text(sa, "window"), show_text(sa, "esn"));
+	life_print(sa);
 	print_drops(json_object_object_get(sa, "drops"));
 }
 
