@@ -86,12 +86,15 @@ static void describe_tunnels(struct pair *p, const struct pair_opts *o)
 
 	p->tunnel_out = (struct xesp_keymsg_tunnel){
 		.id = PAIR_TUNNEL_OUT, .sa_out = PAIR_SA_OUT, .name = "out", .local = a,
-		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : 64,
+		.remote = b, .mtu = o->mtu ? o->mtu : 1500, .ttl = o->ttl ? o->ttl : o->ttl_copy ? 0 : 64,
 		.df = o->df, .dscp = o->dscp, .dscp_value = o->dscp_value, .ecn = o->ecn,
-		.tfc = o->tfc, .mode = o->mode, .natt = o->natt,
+		.tfc = o->tfc, .mode = o->mode, .natt = o->natt, .flow_label = o->flow_label,
 	};
+	if (o->dscp_map)
+		memcpy(p->tunnel_out.dscp_map, o->dscp_map, sizeof(p->tunnel_out.dscp_map));
 	p->tunnel_in = (struct xesp_keymsg_tunnel){
 		.id = PAIR_TUNNEL_IN, .name = "in", .local = b, .remote = a, .ttl = 64,
+		.dscp_in = o->dscp_in,
 		.mode = o->mode, .natt = o->natt,
 	};
 	p->tunnel_in.natt.local_port = o->natt.peer_port;

@@ -42,6 +42,10 @@ struct pair_opts {
 	struct xesp_natt natt; /* of tunnel 1; tunnel 2's is its mirror image */
 	uint64_t lease;   /* numbers of SA 1; 0: 1 .. 1000000 */
 	uint32_t tfc;     /* of tunnel 1, in bytes */
+	bool ttl_copy;    /* of tunnel 1 */
+	uint8_t flow_label; /* of tunnel 1 */
+	uint8_t dscp_in;  /* of tunnel 2 */
+	const uint8_t *dscp_map; /* of tunnel 1, [64] */
 };
 
 struct pair {

@@ -341,20 +341,27 @@ static void check_selectors(struct esp_worker *w, struct batch *b)
 	}
 }
 
-static void carry_ecn(struct esp_worker *w, struct batch *b)
+/* ECN by RFC 6040 section 4.2, DSCP by RFC 2983 section 4.2: kept, or taken from the outer header. */
+static void carry_marks(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct stage_pkt *x = &w->x[i];
 		struct pkt *p = &b->pkt[i];
-		uint8_t ecn;
+		uint8_t ecn, tos;
 
 		if (stage_skips(p) || x->transport) /* then there is one header, and its ECN is the packet's */
 			continue;
-		ecn = ecn_decap(x->outer_tos & ECN_MASK, x->inner.tos & ECN_MASK);
-		if (ecn == ECN_DROP)
+		ecn = ecn_decap(x->outer_tos, x->inner.tos);
+		if (ecn_is_alarming(x->outer_tos, x->inner.tos))
+			__atomic_fetch_add(&p->sa->state->ecn_alarms, 1, __ATOMIC_RELAXED);
+		if (ecn == ECN_DROP) {
 			wipe_and_drop(w, p, x, XESP_DROP_ECN_INVALID);
-		else if (ecn != (x->inner.tos & ECN_MASK))
-			inner_set_ecn(p->l3, &x->inner, ecn);
+			continue;
+		}
+		tos = x->tunnel->dscp_in == XESP_DSCP_IN_COPY ? x->outer_tos : x->inner.tos;
+		tos = (uint8_t)((tos & ~ECN_MASK) | ecn);
+		if (tos != x->inner.tos)
+			inner_set_tos(p->l3, &x->inner, tos);
 	}
 }
 
@@ -369,6 +376,6 @@ void esp_decap(struct esp_worker *w, struct batch *b)
 	strip_trailers(w, b);
 	check_selectors(w, b);
 	mss_clamp_batch(w, b);
-	carry_ecn(w, b);
+	carry_marks(w, b);
 	stage_add_own(&w->stats->decap_packets, stage_count_good(w, b));
 }

@@ -17,6 +17,18 @@ static const uint8_t forwarded[4][4] = {
 	[ECN_CE] = { ECN_CE, ECN_CE, ECN_CE, ECN_CE },
 };
 
+/* Figure 4's exclamation marks, by inner; bits by outer. */
+static const uint8_t alarming[4] = {
+	[ECN_NOT_ECT] = 1 << ECN_ECT0 | 1 << ECN_ECT1 | 1 << ECN_CE, /* (!!!) */
+	[ECN_ECT1] = 1 << ECN_ECT0,                                  /* (!) */
+	[ECN_CE] = 1 << ECN_ECT1,                                    /* (!!!) */
+};
+
+bool ecn_is_alarming(uint8_t outer, uint8_t inner)
+{
+	return alarming[inner & ECN_MASK] >> (outer & ECN_MASK) & 1;
+}
+
 uint8_t ecn_decap(uint8_t outer, uint8_t inner)
 {
 	return forwarded[inner & ECN_MASK][outer & ECN_MASK];

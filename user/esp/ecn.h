@@ -7,6 +7,7 @@
 #ifndef XESP_ECN_H
 #define XESP_ECN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ECN_NOT_ECT 0
@@ -22,5 +23,8 @@ uint8_t ecn_encap(uint8_t mode, uint8_t inner);
 
 /* Section 4.2: the field to forward inside, or ECN_DROP. */
 uint8_t ecn_decap(uint8_t outer, uint8_t inner);
+
+/* Section 4.2: is this a combination that no path makes, and that has to be logged? */
+bool ecn_is_alarming(uint8_t outer, uint8_t inner);
 
 #endif /* XESP_ECN_H */

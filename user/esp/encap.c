@@ -10,6 +10,7 @@
 
 #include "esp/balance.h"
 #include "esp/esp.h"
+#include "esp/flow.h"
 #include "esp/natt.h"
 #include "esp/job.h"
 #include "esp/mss.h"
@@ -115,6 +116,8 @@ static void parse(struct esp_worker *w, struct batch *b)
 			stage_drop(w, p, XESP_DROP_TTL_EXPIRED);
 			continue;
 		}
+		if (w->x[i].tunnel->flow_label == XESP_FLOW_LABEL_FLOW)
+			in->label = flow_label(p->l3, in, w->x[i].tunnel->label_secret);
 		if (w->x[i].g.transport)
 			place_in_own(w, p, &w->x[i]);
 	}

@@ -57,3 +57,10 @@ uint32_t flow_hash(const uint8_t *ip, const struct inner *in)
 		hash = mix(hash, (uint64_t)k.local_port << 16 | k.remote_port);
 	return (uint32_t)(hash >> 32);
 }
+
+uint32_t flow_label(const uint8_t *ip, const struct inner *in, uint64_t secret)
+{
+	uint32_t label = (uint32_t)(mix(mix(secret, flow_hash(ip, in)), secret) >> 44);
+
+	return label ? label : 1;
+}

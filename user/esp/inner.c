@@ -12,6 +12,7 @@
 #define IP4_OFFSET 0x1fff
 #define IP4_MORE 0x2000
 #define IP6_HDR 40
+#define IP6_LABEL 0xfffffu
 #define IP6_FRAG_OFFSET 0xfff8
 #define IP6_FRAG_MORE 0x0001
 #define EXT_MAX 16 /* headers followed; the packet of a sane sender has fewer than 8 */
@@ -58,6 +59,7 @@ static bool parse_ip6(struct inner *in, const uint8_t *ip, uint32_t room)
 		.version = 6,
 		.tos = (uint8_t)(ip[0] << 4 | ip[1] >> 4),
 		.ttl = ip[7],
+		.label = wire_get32(ip) & IP6_LABEL,
 		.df = true,
 	};
 	return true;
@@ -85,16 +87,17 @@ void inner_decrement_ttl(uint8_t *ip, const struct inner *in)
 	wire_replace16(ip + 10, ip + 8, wire_raw16(word));
 }
 
-void inner_set_ecn(uint8_t *ip, const struct inner *in, uint8_t ecn)
+void inner_set_tos(uint8_t *ip, const struct inner *in, uint8_t tos)
 {
 	uint8_t word[2];
 
 	if (in->version == 6) {
-		ip[1] = (uint8_t)((ip[1] & ~0x30u) | (unsigned int)ecn << 4);
+		ip[0] = (uint8_t)(0x60 | tos >> 4);
+		ip[1] = (uint8_t)((ip[1] & 0xfu) | (unsigned int)tos << 4);
 		return;
 	}
 	word[0] = ip[0];
-	word[1] = (uint8_t)((ip[1] & ~3u) | ecn);
+	word[1] = tos;
 	wire_replace16(ip + 10, ip, wire_raw16(word));
 }
 

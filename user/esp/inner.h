@@ -19,6 +19,7 @@ struct inner {
 	uint8_t version; /* 4 or 6 */
 	uint8_t tos;     /* or traffic class: DSCP and ECN */
 	uint8_t ttl;     /* or hop limit */
+	uint32_t label;  /* IPv6 flow label, host byte order; 0 of IPv4 */
 	bool df;         /* IPv6: true, for no router may fragment it */
 };
 
@@ -31,8 +32,8 @@ bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room);
 /* One hop less, with the IPv4 checksum kept right; the TTL must be at least 1. */
 void inner_decrement_ttl(uint8_t *ip, const struct inner *in);
 
-/* Sets the ECN field, with the IPv4 checksum kept right. */
-void inner_set_ecn(uint8_t *ip, const struct inner *in, uint8_t ecn);
+/* Sets DSCP and ECN, with the IPv4 checksum kept right. */
+void inner_set_tos(uint8_t *ip, const struct inner *in, uint8_t tos);
 
 /*
  * What selectors look at, for a packet that came out of a tunnel: its destination is local, its

@@ -17,10 +17,37 @@
 
 static uint8_t outer_tos(const struct tunnel *t, uint8_t inner)
 {
-	uint8_t dscp = t->dscp == XESP_DSCP_COPY ? inner & ~ECN_MASK :
-						   (uint8_t)(t->dscp_value << 2);
+	uint8_t dscp = inner >> 2;
 
-	return dscp | ecn_encap(t->ecn, inner & ECN_MASK);
+	if (t->dscp == XESP_DSCP_SET)
+		dscp = t->dscp_value;
+	else if (t->dscp == XESP_DSCP_MAP)
+		dscp = t->dscp_map[dscp];
+	return (uint8_t)(dscp << 2) | ecn_encap(t->ecn, inner & ECN_MASK);
+}
+
+/* Where the tunnel copies it: as the inner packet goes on. */
+static uint8_t inner_ttl(const struct pkt *p, const struct inner *in)
+{
+	return (uint8_t)(in->ttl - !p->local);
+}
+
+/* RFC 6437. What is copied shows which packets belong together, the others do not. */
+static uint32_t outer_label(const struct pkt *p, const struct tunnel *t, const struct inner *in)
+{
+	switch (t->flow_label) {
+	case XESP_FLOW_LABEL_ZERO:
+		return 0;
+	case XESP_FLOW_LABEL_COPY:
+		if (in->version == 6)
+			return in->label;
+		break;
+	case XESP_FLOW_LABEL_FLOW:
+		if (in->version)
+			return in->label; /* made of its flow, see encap.c */
+		break;
+	}
+	return be32toh(p->sa->out.flow_label);
 }
 
 static bool outer_df(const struct pkt *p, const struct tunnel *t, const struct inner *in)
@@ -39,9 +66,16 @@ static bool outer_df(const struct pkt *p, const struct tunnel *t, const struct i
 static void write_ip4(const struct pkt *p, const struct tunnel *t, const struct inner *in)
 {
 	uint8_t *h = p->l3;
+	uint32_t sum = t->sum;
 	uint16_t check;
 
 	memcpy(h, t->header, IP4_HDR);
+	if (!h[8]) {
+		const uint8_t word[2] = { inner_ttl(p, in), 0 };
+
+		h[8] = word[0];
+		sum += wire_raw16(word);
+	}
 	h[1] = outer_tos(t, in->tos);
 	wire_put16(h + 2, (uint16_t)p->len);
 	if (outer_df(p, t, in))
@@ -50,7 +84,7 @@ static void write_ip4(const struct pkt *p, const struct tunnel *t, const struct 
 		wire_put16(h + 4, (uint16_t)p->seq); /* the one thing that differs per packet */
 	/* h[0] is in the template's sum already, beside a TOS of 0. */
 	h[0] = 0;
-	check = (uint16_t)~wire_fold((uint32_t)t->sum + wire_raw16(h) + wire_raw16(h + 2) +
+	check = (uint16_t)~wire_fold(sum + wire_raw16(h) + wire_raw16(h + 2) +
 				     wire_raw16(h + 4) + wire_raw16(h + 6));
 	h[0] = t->header[0];
 	memcpy(h + 10, &check, sizeof(check));
@@ -62,7 +96,9 @@ static void write_ip6(const struct pkt *p, const struct tunnel *t, const struct 
 	uint8_t *h = p->l3;
 
 	memcpy(h, t->header, IP6_HDR);
-	wire_put32(h, 0x60000000u | tc << 20 | be32toh(p->sa->out.flow_label));
+	if (!h[7])
+		h[7] = inner_ttl(p, in);
+	wire_put32(h, 0x60000000u | tc << 20 | outer_label(p, t, in));
 	wire_put16(h + 4, (uint16_t)(p->len - IP6_HDR));
 }
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "libxesp/addr.h"
 #include "sad/tunnel.h"
@@ -32,6 +33,17 @@ bool tunnel_same_place(const struct xesp_keymsg_tunnel *a, const struct xesp_key
 	       a->natt.local_port == b->natt.local_port &&
 	       a->natt.remote_port == b->natt.remote_port && addr_equal(&a->local, &b->local) &&
 	       addr_equal(&a->remote, &b->remote);
+}
+
+static int check_marks(const struct xesp_keymsg_tunnel *m, struct fault *f)
+{
+	if (m->dscp_in > XESP_DSCP_IN_COPY || m->flow_label > XESP_FLOW_LABEL_FLOW)
+		return fault_set(f, -EINVAL, "DSCP inwards %u, flow label %u: no such value",
+				 m->dscp_in, m->flow_label);
+	for (size_t i = 0; m->dscp == XESP_DSCP_MAP && i < sizeof(m->dscp_map); i++)
+		if (m->dscp_map[i] > DSCP_MAX)
+			return fault_set(f, -EINVAL, "DSCP %zu is mapped to %u", i, m->dscp_map[i]);
+	return 0;
 }
 
 static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
@@ -64,9 +76,7 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 		return fault_set(f, -EOPNOTSUPP, "transport mode in UDP is not possible yet");
 	if (addr_is_ip4(tunnel_peer(m)) != ip4)
 		return fault_set(f, -EINVAL, "its peer moved to another IP version");
-	if (!m->ttl)
-		return fault_set(f, -EINVAL, "outer TTL 0 would reach nobody");
-	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_SET || m->dscp_value > DSCP_MAX ||
+	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_MAP || m->dscp_value > DSCP_MAX ||
 	    m->ecn > XESP_ECN_COMPATIBILITY || m->mode > XESP_MODE_TRANSPORT)
 		return fault_set(f, -EINVAL, "DF %u, DSCP %u/%u, ECN %u, mode %u: no such value",
 				 m->df, m->dscp, m->dscp_value, m->ecn, m->mode);
@@ -144,6 +154,8 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 	int err;
 
 	err = check(m, f);
+	if (!err)
+		err = check_marks(m, f);
 	if (err)
 		return err;
 	t = aligned_alloc(64, (sizeof(*t) + 63) / 64 * 64);
@@ -156,12 +168,21 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		.dscp_value = m->dscp_value,
 		.ecn = m->ecn,
 		.tfc = m->tfc,
+		.dscp_in = m->dscp_in,
+		.flow_label = m->flow_label,
 		.icmp_check = m->icmp_check,
 		.mss = m->mss,
 		.mode = m->mode,
 		.local = m->local,
 		.as_told = *m,
 	};
+	memcpy(t->dscp_map, m->dscp_map, sizeof(t->dscp_map));
+	if (m->flow_label == XESP_FLOW_LABEL_FLOW &&
+	    getrandom(&t->label_secret, sizeof(t->label_secret), 0) < 0) {
+		err = fault_set(f, -errno, "no random numbers: %s", strerror(errno));
+		free(t);
+		return err;
+	}
 	if (addr_is_ip4(&m->local))
 		make_header_ip4(t, m);
 	else

@@ -32,6 +32,8 @@ struct tunnel {
 	uint8_t header_len; /* 20 or 40, and 8 for UDP */
 	uint8_t df;        /* enum xesp_df */
 	uint8_t dscp;      /* enum xesp_dscp */
+	uint8_t dscp_in;   /* enum xesp_dscp_in */
+	uint8_t flow_label; /* enum xesp_flow_label */
 	uint8_t dscp_value;
 	uint8_t ecn;       /* enum xesp_ecn */
 	uint8_t icmp_check; /* RFC 4301 section 6.2 */
@@ -40,6 +42,8 @@ struct tunnel {
 	uint8_t udp;       /* enum tunnel_udp */
 	uint8_t header[48]; /* outer headers without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
+	uint8_t dscp_map[64];  /* with XESP_DSCP_MAP */
+	uint64_t label_secret; /* with XESP_FLOW_LABEL_FLOW */
 	struct xesp_addr local;
 	struct epoch_item retire;
 	uint32_t named_in; /* main thread: number of the last synchronisation that named it */

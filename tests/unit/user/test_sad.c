@@ -428,9 +428,9 @@ static void refuses_tunnels(void)
 		case 0: m.id = 0; break;
 		case 1: m.id = PAIR_SAS; break;
 		case 2: m.sa_out = PAIR_SAS; break;
-		case 3: m.ttl = 0; break;
+		case 3: m.dscp_in = 2; break;
 		case 4: m.df = 3; break;
-		case 5: m.dscp = 2; break;
+		case 5: m.dscp = 3; break;
 		case 6: m.dscp_value = 64; break;
 		case 7: m.ecn = 2; break;
 		case 8: m.mtu = 127; break;
