@@ -58,7 +58,7 @@ struct packet {
 	__u16 l4_off; /* from the IP header to what `proto` names */
 	__be16 sport; /* 0 unless ports_known; ICMP: its type, mobility header: its type */
 	__be16 dport; /* ICMP: its code */
-	__be32 spi;     /* of ESP that is no fragment, else 0 */
+	__be32 spi;     /* of ESP or AH that is no fragment, else 0 */
 	__be32 frag_id; /* of a fragment: IPv4 16 bits, IPv6 32; else anything */
 	__u8 family;    /* 4 or 6; 0: not IP, and nothing else here is set */
 	__u8 proto;     /* behind the extension headers, RFC 4301 section 4.4.1.1 */
@@ -248,6 +248,8 @@ static __always_inline __u32 l4_min_len(__u8 proto)
 	case IPPROTO_ESP:
 	case PARSE_PROTO_MH:
 		return 8;
+	case IPPROTO_AH: /* RFC 4302 section 2 */
+		return 12;
 	case IPPROTO_ICMPV6: /* RFC 4443 section 2.1 promises no more */
 		return 4;
 	default:
@@ -290,6 +292,14 @@ static __always_inline void parse_l4(void *l3, void *end, struct packet *p)
 	case IPPROTO_ESP:
 		if (p->fragment == FRAGMENT_NONE)
 			p->spi = *(__be32 *)l4;
+		break;
+	case IPPROTO_AH: /* its SPI is the second word */
+		if (p->fragment != FRAGMENT_NONE)
+			break;
+		if ((void *)(l4 + 2) > end)
+			p->flaw = XESP_DROP_MALFORMED_L4;
+		else
+			p->spi = *(__be32 *)(l4 + 1);
 		break;
 	default:
 		p->sport = l4->sport;

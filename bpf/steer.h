@@ -114,7 +114,7 @@ static __always_inline int steer_esp_at(struct xdp_md *ctx, const struct packet 
 
 static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
 {
-	return steer_esp_at(ctx, p, XESP_KIND_ESP);
+	return steer_esp_at(ctx, p, p->proto == IPPROTO_AH ? XESP_KIND_AH : XESP_KIND_ESP);
 }
 
 /* A verdict of the SPD for a packet that is not for this machine. */

@@ -81,12 +81,19 @@ static bool find_source(const struct planner *pl, const struct selector *s, stru
 	return false;
 }
 
+static bool is_transport(const struct planner *pl, const struct policy *p)
+{
+	return pl->config->sad.tunnels[p->tunnel].mode == XESP_MODE_TRANSPORT;
+}
+
 /* A route that would lead a tunnel's own packets into the tunnel is not made. */
 static bool is_possible(const struct planner *pl, const struct policy *p, const struct prefix *dst)
 {
 	char text[ADDR_TEXT_MAX], end[ADDR_TEXT_MAX], sentence[FAULT_TEXT_MAX];
 	const struct xesp_addr *inside;
 
+	if (is_transport(pl, p))
+		return true; /* its table does not see the tunnel's own packets */
 	if (dst->len == 0 || (is_ip4(dst) && dst->len == IP4_LEN)) {
 		snprintf(sentence, sizeof(sentence),
 			 "policy '%s': no default route into xesp0: it would catch the tunnels' own packets; only forwarded traffic is protected",
@@ -120,6 +127,7 @@ static int plan_prefix(struct planner *pl, const struct policy *p, const struct 
 		return 0;
 	/* Kept also when impossible, so that it is said once; is_possible() has the last word. */
 	w->has_src = find_source(pl, &p->sel, &w->src);
+	w->transport = is_transport(pl, p);
 	pl->plan->n++;
 	return 0;
 }

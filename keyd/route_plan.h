@@ -16,6 +16,7 @@ struct route_wish {
 	struct prefix dst;
 	struct xesp_addr src; /* with has_src: an address of ours inside the policy's local prefixes */
 	bool has_src;
+	bool transport; /* a far end of transport mode: into the table of rules.h */
 };
 
 struct route_plan {

@@ -17,10 +17,17 @@
 #include "keyd/index.h"
 #include "keyd/route_plan.h"
 #include "keyd/routes.h"
+#include "keyd/rules.h"
 #include "libxesp/addr.h"
 #include "xesp/log.h"
 
 #define IP4_LEN 96
+/*
+ * To the far ends of transport mode the kernel hands whole packets, which are fragmented behind ESP
+ * (RFC 4303 section 3.3.4): the route's MTU is what an IP packet can be, less room for ESP, and locked,
+ * so that IPv4 packets come without DF unless their socket insists on it.
+ */
+#define TRANSPORT_MTU 65280
 
 /* A route of ours as it is or should be; compared as bytes. */
 struct entry {
@@ -30,7 +37,8 @@ struct entry {
 	uint8_t len; /* mapped form */
 	uint8_t type;
 	uint8_t has_src;
-	uint8_t pad[5];
+	uint8_t table;
+	uint8_t pad[4];
 };
 
 _Static_assert(sizeof(struct entry) == 48, "hashed as bytes");
@@ -111,11 +119,13 @@ static void take_route(struct nl_object *object, void *arg)
 	struct entry e = { 0 };
 
 	if (es->err || rtnl_route_get_protocol(route) != ROUTES_PROTOCOL ||
-	    rtnl_route_get_table(route) != RT_TABLE_MAIN ||
+	    (rtnl_route_get_table(route) != RT_TABLE_MAIN &&
+	     rtnl_route_get_table(route) != XESP_ROUTE_TABLE) ||
 	    (family != AF_INET && family != AF_INET6))
 		return;
 	take_addr(&e.dst, &e.len, rtnl_route_get_dst(route), family);
 	e.type = rtnl_route_get_type(route);
+	e.table = (uint8_t)rtnl_route_get_table(route);
 	e.metric = rtnl_route_get_priority(route);
 	if (e.type == RTN_UNICAST) {
 		e.oif = hop ? (uint32_t)rtnl_route_nh_get_ifindex(hop) : 0;
@@ -136,11 +146,11 @@ static int on_message(struct nl_msg *msg, void *arg)
 }
 
 /* With strict checking the kernel sends our protocol's routes alone, not a full table. */
-static int read_ours(struct nl_sock *sock, int family, struct entries *es)
+static int read_table(struct nl_sock *sock, int family, uint8_t table, struct entries *es)
 {
 	struct rtmsg request = { .rtm_family = (unsigned char)family,
 				 .rtm_protocol = ROUTES_PROTOCOL,
-				 .rtm_table = RT_TABLE_MAIN };
+				 .rtm_table = table };
 	const int on = 1;
 	int err;
 
@@ -152,7 +162,17 @@ static int read_ours(struct nl_sock *sock, int family, struct entries *es)
 	/* A kernel without IPv6 has none of its routes. */
 	if (err == -NLE_OPNOTSUPP || err == -NLE_AF_NOSUPPORT)
 		err = 0;
+	/* Nor has a table that no route is in. */
+	if (err == -NLE_OBJ_NOTFOUND)
+		err = 0;
 	return err < 0 ? err : 0;
+}
+
+static int read_ours(struct nl_sock *sock, int family, struct entries *es)
+{
+	int err = read_table(sock, family, RT_TABLE_MAIN, es);
+
+	return err ? err : read_table(sock, family, XESP_ROUTE_TABLE, es);
 }
 
 /* ---- what should be there */
@@ -169,6 +189,10 @@ static int plan_entries(struct routes *r, const struct config *c, const struct l
 		const struct route_wish *w = &plan.wishes[i];
 		bool ip4 = addr_is_ip4(&w->dst.addr) && w->dst.len >= IP4_LEN;
 		struct entry e = { .dst = w->dst.addr, .len = w->dst.len };
+
+		e.table = w->transport ? XESP_ROUTE_TABLE : RT_TABLE_MAIN;
+		r->transport4 |= w->transport && ip4;
+		r->transport6 |= w->transport && !ip4;
 
 		e.type = RTN_UNREACHABLE;
 		e.metric = ROUTES_LAST_METRIC;
@@ -212,7 +236,7 @@ static struct rtnl_route *build_route(const struct entry *e)
 	if (!route || !dst || (e->has_src && !src))
 		goto fail;
 	rtnl_route_set_family(route, ip4 ? AF_INET : AF_INET6);
-	rtnl_route_set_table(route, RT_TABLE_MAIN);
+	rtnl_route_set_table(route, e->table);
 	rtnl_route_set_protocol(route, ROUTES_PROTOCOL);
 	rtnl_route_set_priority(route, e->metric);
 	if (rtnl_route_set_type(route, e->type) || rtnl_route_set_dst(route, dst) ||
@@ -220,6 +244,10 @@ static struct rtnl_route *build_route(const struct entry *e)
 		goto fail;
 	rtnl_route_set_scope(route, e->type == RTN_UNICAST && ip4 ? RT_SCOPE_LINK :
 								   RT_SCOPE_UNIVERSE);
+	if (e->type == RTN_UNICAST && e->table == XESP_ROUTE_TABLE &&
+	    (rtnl_route_set_metric(route, RTAX_MTU, TRANSPORT_MTU) ||
+	     rtnl_route_set_metric(route, RTAX_LOCK, 1u << RTAX_MTU)))
+		goto fail;
 	if (e->type == RTN_UNICAST) {
 		hop = rtnl_route_nh_alloc();
 		if (!hop)
@@ -318,6 +346,7 @@ int routes_sync(struct routes *r, const struct config *c, const struct local_add
 	int err;
 
 	r->problems_n = r->problems_left_out = r->wanted = r->installed = 0;
+	r->transport4 = r->transport6 = false;
 	if (!sock)
 		return fault_set(f, -ENOMEM, "out of memory");
 	err = nl_connect(sock, NETLINK_ROUTE);
@@ -336,8 +365,13 @@ int routes_sync(struct routes *r, const struct config *c, const struct local_add
 	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
 	if (!err)
 		err = apply(r, sock, &want, &have);
-	if (err)
+	if (err) {
 		fault_set(f, err, "out of memory");
+		goto free_all;
+	}
+	err = rules_sync(sock, AF_INET, r->transport4, f);
+	if (!err)
+		err = rules_sync(sock, AF_INET6, r->transport6, f);
 free_all:
 	free_entries(&want);
 	free_entries(&have);

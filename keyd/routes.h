@@ -11,6 +11,7 @@
 #ifndef XESP_KEYD_ROUTES_H
 #define XESP_KEYD_ROUTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "xesp/steer.h"
@@ -26,6 +27,7 @@ struct local_addrs;
 struct routes {
 	const char *tun; /* borrowed: "xesp0" */
 	uint32_t wanted, installed;
+	bool transport4, transport6; /* there are ends of transport mode: rules are needed */
 	uint32_t problems_n, problems_left_out;
 	char problems[ROUTES_PROBLEMS_MAX][FAULT_TEXT_MAX];
 };

@@ -27,7 +27,8 @@
  */
 #define XESP_ROUTE_PROTOCOL 120
 #define XESP_ROUTE_TABLE 120
-#define XESP_ROUTE_MARK 0x78657370 /* "xesp" */
+#define XESP_ROUTE_MARK 0x65730000 /* "es", the lower half is for others */
+#define XESP_ROUTE_MARK_MASK 0xffff0000
 
 #define XESP_PORTS_MAX 64   /* attached interfaces */
 #define XESP_QUEUES_MAX 64  /* receive queues of one interface */

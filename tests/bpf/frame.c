@@ -171,6 +171,12 @@ static void put_l4(struct frame *f, const struct frame_spec *s)
 		put32(f, s->spi);
 		put32(f, 1);
 		break;
+	case 51: /* AH, next header TCP, ICV of 16 bytes */
+		put32(f, 0x06050000);
+		put32(f, s->spi);
+		put32(f, 1);
+		put_fill(f, 16);
+		break;
 	default:
 		break;
 	}

@@ -192,14 +192,24 @@ void gateway_natt_port(struct gateway *g, uint16_t port)
 	set(g->map[PINS_NATT_PORT], &key, &one, BPF_ANY);
 }
 
-void gateway_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id)
+static void set_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id, uint8_t proto)
 {
 	const struct xesp_sa_in_key key = {
-		.dst = parse_addr(dst), .spi = htobe32(spi), .proto = IPPROTO_ESP
+		.dst = parse_addr(dst), .spi = htobe32(spi), .proto = proto
 	};
 	const struct xesp_sa_in_val val = { .sa_id = id, .tunnel = 1 };
 
 	set(g->map[PINS_SA_IN], &key, &val, BPF_ANY);
+}
+
+void gateway_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id)
+{
+	set_sa(g, dst, spi, id, IPPROTO_ESP);
+}
+
+void gateway_sa_ah(struct gateway *g, const char *dst, uint32_t spi, uint32_t id)
+{
+	set_sa(g, dst, spi, id, IPPROTO_AH);
 }
 
 void gateway_generation(struct gateway *g, uint32_t generation)

@@ -56,6 +56,8 @@ void gateway_close(struct gateway *g);
 void gateway_local(struct gateway *g, const char *addr);
 void gateway_endpoint(struct gateway *g, const char *addr);
 void gateway_natt_port(struct gateway *g, uint16_t port); /* ESP in UDP is received there */
+/* The same of AH. */
+void gateway_sa_ah(struct gateway *g, const char *dst, uint32_t spi, uint32_t id);
 void gateway_sa(struct gateway *g, const char *dst, uint32_t spi, uint32_t id);
 void gateway_policies(struct gateway *g, uint32_t generation, const struct gateway_policy *p,
 		      unsigned int n, enum xesp_action default_action);

@@ -12,6 +12,7 @@
 #define PEER6 "2001:db8:fffe::2"
 #define HOST4 "203.0.113.7" /* an address of ours that is no tunnel's end */
 #define SPI 0x10001
+#define SPI_AH 0x20001
 #define SA4 21
 #define SA6 22
 
@@ -44,6 +45,9 @@ static void set_up(struct gateway *g)
 	gateway_sa(g, G4, 255, SA4); /* reserved, so never used, whatever the table holds */
 	gateway_sa(g, G4, SPI + 9, 0); /* id 0 is no SA */
 	gateway_sa(g, G6, SPI, SA6);
+	gateway_sa_ah(g, G4, SPI_AH, SA4);
+	gateway_sa_ah(g, G6, SPI_AH, SA6);
+	gateway_sa_ah(g, G4, SPI_AH + 1, 0); /* id 0 is no SA */
 	gateway_worker_add(g);
 	gateway_policies(g, GATEWAY_GENERATION, policies, LEN(policies), XESP_ACTION_DISCARD);
 }
@@ -56,6 +60,7 @@ static void set_up(struct gateway *g)
 #define TO_G4(...) { .src = PEER4, .dst = G4, __VA_ARGS__ }
 #define TO_G6(...) { .src = PEER6, .dst = G6, __VA_ARGS__ }
 #define ESP .proto = 50, .spi = SPI
+#define AH .proto = 51, .spi = SPI_AH
 #define EIGHT .ext = { 0, 60, 60, 60, 60, 60, 60, 60 }, .ext_n = 8
 #define NINE .ext = { 0, 60, 60, 60, 60, 60, 60, 60, 60 }, .ext_n = 9
 
@@ -90,6 +95,21 @@ static const struct row {
 	{ "SPI 0, IPv6", TO_G6(.proto = 50, .spi = 0), DROP(BAD_SPI, 0) },
 	{ "ESP header cut off", TO_G4(ESP, .cut = true, .cut_at = 7), DROP(MALFORMED_L4, 0) },
 	{ "ESP header and no more", TO_G4(ESP, .cut = true, .cut_at = 8), WORKER },
+	/* AH */
+	{ "AH of ours", TO_G4(AH), WORKER },
+	{ "AH of ours, QinQ", TO_G4(AH, .vlans = 2), WORKER },
+	{ "AH of ours from another source", { .src = "198.51.100.9", .dst = G4, AH }, WORKER },
+	{ "AH of ours behind options", TO_G4(AH, .options = 40), WORKER },
+	{ "AH of ours, IPv6", TO_G6(AH), WORKER },
+	{ "AH of ours behind eight extension headers", TO_G6(AH, EIGHT), WORKER },
+	{ "AH under the SPI of an ESP SA", TO_G4(.proto = 51, .spi = SPI), BYPASS(P_SELF) },
+	{ "ESP under the SPI of an AH SA", TO_G4(.proto = 50, .spi = SPI_AH), DROP(NO_SA, 0) },
+	{ "an AH SA without id", TO_G4(.proto = 51, .spi = SPI_AH + 1), DROP(NO_SA, 0) },
+	{ "AH header cut off", TO_G4(AH, .cut = true, .cut_at = 11), DROP(MALFORMED_L4, 0) },
+	{ "AH header and no more", TO_G4(AH, .cut = true, .cut_at = 12), WORKER },
+	{ "first fragment of AH", TO_G4(AH, .fragment = FIRST), BYPASS(P_SELF) },
+	{ "last fragment of AH", TO_G4(AH, .fragment = LAST), BYPASS(P_SELF) },
+	{ "AH to an address that is no tunnel's end", { .src = PEER4, .dst = HOST4, AH }, PASS },
 	/* outer fragments: the kernel's */
 	{ "first fragment", TO_G4(ESP, .fragment = FIRST), PASS },
 	{ "middle fragment", TO_G4(ESP, .fragment = MIDDLE), PASS },
@@ -219,6 +239,8 @@ static const struct frame_spec esp_stacks[] = {
 	TO_G6(ESP, .vlans = 2, .ext = { 0, 43, 60 }, .ext_n = 3, .ext_units = 3),
 	TO_G6(ESP, .ext = { 44, 60 }, .ext_n = 2),
 	TO_G6(ESP, .ext = { 60, 60 }, .ext_n = 2, .ext_units = 60),
+	TO_G4(AH, .vlans = 1, .options = 8),
+	TO_G6(AH, .ext = { 0, 43 }, .ext_n = 2),
 };
 
 static void metadata(void)
@@ -229,7 +251,10 @@ static void metadata(void)
 
 	set_up(&g);
 	for (size_t i = 0; i < LEN(esp_stacks); i++) {
-		struct xesp_meta meta = { .magic = XESP_META_MAGIC, .kind = XESP_KIND_ESP };
+		struct xesp_meta meta = {
+			.magic = XESP_META_MAGIC,
+			.kind = esp_stacks[i].proto == 51 ? XESP_KIND_AH : XESP_KIND_ESP,
+		};
 
 		frame_build(&f, &esp_stacks[i]);
 		meta.id = f.bytes[f.l3_off] >> 4 == 6 ? SA6 : SA4;
@@ -268,14 +293,15 @@ static void cut_packets(void)
 
 	set_up(&g);
 	for (size_t i = 0; i < LEN(esp_stacks); i++) {
+		const uint32_t least = esp_stacks[i].proto == 51 ? 12 : 8;
 		uint32_t ip_hdr_len;
 
 		frame_build(&f, &esp_stacks[i]);
 		ip_hdr_len = f.bytes[f.l3_off] >> 4 == 6 ? 40 : 20;
 		for (uint32_t len = f.l3_off + ip_hdr_len; len <= f.len; len++) {
 			const struct expect *e = len < f.l4_off	    ? &ip :
-						 len < f.l4_off + 8 ? &l4 :
-								      &worker;
+						 len < f.l4_off + least ? &l4 :
+									  &worker;
 
 			frame_set_end(&f, len);
 			CU_ASSERT_TRUE(gateway_expect(&g, "packet cut short", &f, len, e));

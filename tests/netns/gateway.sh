@@ -21,6 +21,9 @@ for program in xesp xespd xesp-keyd; do
 done
 
 ALGORITHM=aes-gcm-128 # or any other that keyd knows by its first name
+MODE=tunnel  # of both tunnels, or transport
+PROTOCOL=esp # or ah, with INTEGRITY
+INTEGRITY=sha256
 ESN=yes
 WINDOW=64
 LEASE= # sequence numbers a block; empty: the default
@@ -43,6 +46,19 @@ key_of() {
 	aes-gcm-192*) printf '%.56s' "${KEY[$1-$2]}" ;;
 	aes-gcm-256* | chacha20poly1305) printf '%s' "${KEY[$1-$2]}" ;;
 	*) die "no key for $ALGORITHM" ;;
+	esac
+}
+
+# Key of AH: integrity_key_of t4 gw1
+integrity_key_of() {
+	local key=${KEY[$1-$2]}
+	case $INTEGRITY in
+	sha256) printf '%.64s' "$key" ;;
+	sha384) printf '%.96s' "$key$key" ;;
+	sha512) printf '%.128s' "$key$key" ;;
+	aes-gmac-128) printf '%.40s' "$key" ;;
+	aes-gmac-256) printf '%.72s' "$key" ;;
+	*) die "no key for $INTEGRITY" ;;
 	esac
 }
 
@@ -79,9 +95,13 @@ interfaces() {
 }
 
 sa() { # sa <tunnel> <sender> <direction>
-	printf '  - name: %s-%s\n    tunnel: %s\n    direction: %s\n    spi: %s\n    algorithm: %s\n' \
-		"$1" "$3" "$1" "$3" "${SPI[$1-$2]}" "$ALGORITHM"
-	printf '    key: %s\n    esn: %s\n' "$(key_of "$1" "$2")" "$ESN"
+	printf '  - name: %s-%s\n    tunnel: %s\n    direction: %s\n    protocol: %s\n    spi: %s\n    esn: %s\n' \
+		"$1" "$3" "$1" "$3" "$PROTOCOL" "${SPI[$1-$2]}" "$ESN"
+	if [ "$PROTOCOL" = ah ]; then
+		printf '    integrity: %s\n    integrity_key: %s\n' "$INTEGRITY" "$(integrity_key_of "$1" "$2")"
+	else
+		printf '    algorithm: %s\n    key: %s\n' "$ALGORITHM" "$(key_of "$1" "$2")"
+	fi
 	[ "$3" = out ] || printf '    replay_window: %s\n' "$WINDOW"
 	[ "$3" = in ] || [ -z "$LEASE" ] || printf '    lease: %s\n' "$LEASE"
 }
@@ -93,8 +113,10 @@ write_config() { # write_config <gateway> [file]
 		interfaces
 		printf 'tunnels:\n'
 		printf '  - name: t4\n    local: %s\n    remote: %s\n' "$(outer4 "$me")" "$(remote4 "$me")"
+		printf '    mode: %s\n' "$MODE"
 		tunnel_keys "$me" t4
 		printf '  - name: t6\n    local: %s\n    remote: %s\n' "$(outer6 "$me")" "$(remote6 "$me")"
+		printf '    mode: %s\n' "$MODE"
 		tunnel_keys "$me" t6
 		printf 'sas:\n'
 		for t in t4 t6; do sa "$t" "$me" out; sa "$t" "$peer" in; done

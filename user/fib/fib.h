@@ -27,8 +27,8 @@ struct fib;
  * packets from what belongs into a tunnel: "not fwmark FIB_MARK/FIB_MARK_MASK lookup ..." leads the
  * latter into xesp0.
  */
-#define FIB_MARK 0x65730000
-#define FIB_MARK_MASK 0xffff0000
+#define FIB_MARK XESP_ROUTE_MARK
+#define FIB_MARK_MASK XESP_ROUTE_MARK_MASK
 
 enum fib_from {
 	FIB_FORWARDED, /* somebody's packet, without a mark */

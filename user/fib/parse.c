@@ -254,6 +254,10 @@ static enum rule_use use_of(const struct fib_rule_hdr *r, struct nlattr **tb)
 	/* Without a mask all bits count; without a mark none. */
 	uint32_t mask = tb[FRA_FWMASK] ? u32_of(tb[FRA_FWMASK]) : tb[FRA_FWMARK] ? UINT32_MAX : 0;
 
+	/* keyd/rules.h: for what this machine sends itself, never for what is forwarded. */
+	if (tb[FRA_PROTOCOL] && nla_len(tb[FRA_PROTOCOL]) >= 1 &&
+	    nla_get_u8(tb[FRA_PROTOCOL]) == XESP_ROUTE_PROTOCOL)
+		return RULE_NEVER;
 	for (int i = 1; i <= FRA_MAX; i++) {
 		if (!tb[i] || i == FRA_PRIORITY || i == FRA_TABLE || i == FRA_PROTOCOL ||
 		    i == FRA_FWMARK || i == FRA_FWMASK)

@@ -15,14 +15,15 @@
 
 #define IP4_HDR_MIN      20
 #define IP6_HDR          40
+#define AH_HDR           12 /* all of it before the ICV, RFC 4302 section 2 */
 #define ESP_HDR          8   /* SPI and sequence number */
 #define SPI_RESERVED_MAX 255 /* RFC 4303 section 2.1 */
 #define RECV_BYTES       (4 << 20)
 
-static int open_one(int family)
+static int open_one(int family, int proto)
 {
 	const int bytes = RECV_BYTES, one = 1;
-	int fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ESP), err;
+	int fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, proto), err;
 
 	if (fd < 0)
 		return -errno;
@@ -42,22 +43,23 @@ static int open_one(int family)
 	return fd;
 }
 
-int esp_in_open(struct esp_in *e, const struct pins *pins, struct fault *f)
+int esp_in_open(struct esp_in *e, uint8_t proto, const struct pins *pins, struct fault *f)
 {
 	int err;
 
 	e->pins = pins;
+	e->proto = proto;
 	e->lost4 = e->lost6 = 0;
 	e->fd6 = -1;
-	e->fd4 = open_one(AF_INET);
+	e->fd4 = open_one(AF_INET, proto);
 	if (e->fd4 < 0)
-		return fault_set(f, e->fd4, "cannot open a raw ESP socket: %s: run xespd as root",
+		return fault_set(f, e->fd4, "cannot open a raw IPsec socket: %s: run xespd as root",
 				 strerror(-e->fd4));
-	e->fd6 = open_one(AF_INET6);
+	e->fd6 = open_one(AF_INET6, proto);
 	if (e->fd6 < 0 && e->fd6 != -EAFNOSUPPORT) {
 		err = e->fd6;
 		esp_in_close(e);
-		return fault_set(f, err, "cannot open a raw IPv6 ESP socket: %s", strerror(-err));
+		return fault_set(f, err, "cannot open a raw IPv6 IPsec socket: %s", strerror(-err));
 	}
 	return 0;
 }
@@ -88,7 +90,7 @@ uint32_t esp_in_lost(const struct esp_in *e, uint32_t *before)
 }
 
 /* The header as it was, from what the kernel says of it; extension headers are gone. */
-static bool rebuild_ip6(uint8_t *ip, struct msghdr *msg, uint32_t payload)
+static bool rebuild_ip6(uint8_t *ip, struct msghdr *msg, uint32_t payload, uint8_t proto)
 {
 	const struct sockaddr_in6 *from = msg->msg_name;
 	int tclass = 0, hops = 0;
@@ -113,7 +115,7 @@ static bool rebuild_ip6(uint8_t *ip, struct msghdr *msg, uint32_t payload)
 	ip[0] = (uint8_t)(0x60 | (tclass >> 4 & 0xf));
 	ip[1] = (uint8_t)(tclass << 4);
 	wire_put16(ip + 4, (uint16_t)payload);
-	ip[6] = IPPROTO_ESP;
+	ip[6] = proto;
 	ip[7] = (uint8_t)hops;
 	memcpy(ip + 8, &from->sin6_addr, 16);
 	return true;
@@ -122,20 +124,22 @@ static bool rebuild_ip6(uint8_t *ip, struct msghdr *msg, uint32_t payload)
 /* Whose it is: RFC 4301 section 4.1. */
 static void find_sa(const struct esp_in *e, struct pkt *p, const struct xesp_addr *dst)
 {
-	struct xesp_sa_in_key key = { .dst = *dst, .proto = IPPROTO_ESP };
+	struct xesp_sa_in_key key = { .dst = *dst, .proto = e->proto };
 	struct xesp_sa_in_val sa;
+	const uint8_t *spi;
 	__u32 tunnel;
 
 	if (bpf_map_lookup_elem(e->pins->fd[PINS_ENDPOINTS], dst, &tunnel)) {
 		p->len = 0;
 		return;
 	}
-	if (p->len < (uint32_t)p->l4_off + ESP_HDR) {
-		p->drop = XESP_DROP_ESP_SHORT;
+	if (p->len < (uint32_t)p->l4_off + (e->proto == IPPROTO_AH ? AH_HDR : ESP_HDR)) {
+		p->drop = e->proto == IPPROTO_AH ? XESP_DROP_BAD_AH : XESP_DROP_ESP_SHORT;
 		return;
 	}
-	memcpy(&key.spi, p->l3 + p->l4_off, sizeof(key.spi));
-	if (wire_get32(p->l3 + p->l4_off) <= SPI_RESERVED_MAX)
+	spi = p->l3 + p->l4_off + (e->proto == IPPROTO_AH ? 4 : 0);
+	memcpy(&key.spi, spi, sizeof(key.spi));
+	if (wire_get32(spi) <= SPI_RESERVED_MAX)
 		p->drop = XESP_DROP_BAD_SPI;
 	else if (bpf_map_lookup_elem(e->pins->fd[PINS_SA_IN], &key, &sa) || !sa.sa_id)
 		p->drop = XESP_DROP_NO_SA;
@@ -186,7 +190,7 @@ bool esp_in_read(struct esp_in *e, int fd, uint8_t *buf, struct pkt *p)
 		return true;
 	p->l3 = ip4 ? buf + IP6_HDR : buf;
 	p->len = (uint32_t)n + (ip4 ? 0 : IP6_HDR);
-	if (!ip4 && !rebuild_ip6(buf, &msg, (uint32_t)n))
+	if (!ip4 && !rebuild_ip6(buf, &msg, (uint32_t)n, e->proto))
 		p->len = 0;
 	else
 		look_at(e, p, ip4);

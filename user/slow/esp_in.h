@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * esp_in.h - ESP that arrived in outer fragments: whole again, by raw sockets.
+ * esp_in.h - ESP or AH that arrived in outer fragments: whole again, by raw sockets.
  *
  * XDP passes fragments; the kernel puts them together (RFC 4303 section 3.4.1 wants that done
  * before ESP) and hands the packet to every raw ESP socket. So do interfaces that xesp is not
@@ -19,11 +19,12 @@ struct pins;
 
 struct esp_in {
 	int fd4, fd6; /* -1: the kernel lacks the family */
+	uint8_t proto; /* IPPROTO_ESP or IPPROTO_AH */
 	const struct pins *pins;
 	uint32_t lost4, lost6; /* as the kernel last said: since the socket was opened */
 };
 
-int esp_in_open(struct esp_in *e, const struct pins *pins, struct fault *f);
+int esp_in_open(struct esp_in *e, uint8_t proto, const struct pins *pins, struct fault *f);
 void esp_in_close(struct esp_in *e);
 
 /*
@@ -36,7 +37,7 @@ uint32_t esp_in_lost(const struct esp_in *e, uint32_t *before);
 
 /*
  * One packet from fd (one of the two) into buf of ESP_IN_ROOM bytes. False: nothing there. p->l3,
- * len and l4_off are set; p->len 0: not for us. p->drop: NO_SA, BAD_SPI, ESP_SHORT, for the caller
+ * len and l4_off are set; p->len 0: not for us. p->drop: NO_SA, BAD_SPI, ESP_SHORT, BAD_AH, for the caller
  * to count; else p->id is the SA's.
  */
 bool esp_in_read(struct esp_in *e, int fd, uint8_t *buf, struct pkt *p);

@@ -5,6 +5,12 @@
 #include <unistd.h>
 
 #include "esp/esp.h"
+#include "esp/inner.h"
+#include "esp/transport.h"
+#include "fib/fib.h"
+#include "libxesp/addr.h"
+#include "slow/frag.h"
+#include "slow/frag6.h"
 #include "slow/room.h"
 
 uint64_t slow_now_ms(void)
@@ -30,14 +36,63 @@ void out_drop(struct slow *s, struct pkt *p, enum xesp_drop why)
 	esp_count_drop(s->o.esp, p, why);
 }
 
+static bool send_piece(struct slow *s, const uint8_t *ip, uint32_t len)
+{
+	if (raw_send(&s->raw, ip, len))
+		return false;
+	out_count(&out_stats(s)->tx_packets, 1);
+	out_count(&out_stats(s)->tx_bytes, len);
+	return true;
+}
+
+/* Raw sockets with the header included do not fragment: a packet of transport mode is cut here. */
+static bool send_in_pieces(struct slow *s, const struct pkt *p)
+{
+	const bool ip4 = p->l3[0] >> 4 == 4;
+	uint8_t *out = s->piece_buf;
+	struct frag6 six;
+	struct frag four;
+	uint32_t n;
+
+	if (ip4 ? frag_begin(&four, p->l3, p->len, p->mtu) :
+		  frag6_begin(&six, p->l3, p->len, p->l4_off, p->mtu, ++s->frag_id))
+		return false;
+	while ((n = ip4 ? frag_next(&four, out) : frag6_next(&six, out)))
+		if (!send_piece(s, out, n))
+			return false;
+	return true;
+}
+
 void out_to_wire(struct slow *s, struct pkt *p)
 {
-	if (raw_send(&s->raw, p->l3, p->len)) {
+	const bool cut = p->mtu && p->len > p->mtu;
+
+	if (!(cut ? send_in_pieces(s, p) : send_piece(s, p->l3, p->len)))
 		out_drop(s, p, XESP_DROP_TX_ERROR);
+}
+
+void out_in_clear(struct slow *s, struct pkt *p)
+{
+	struct transport_place place;
+	struct xesp_addr dst;
+	struct inner in;
+	struct fib_hop hop;
+	uint32_t port;
+
+	if (p->l3[0] >> 4 == 4)
+		addr_from_ip4(&dst, p->l3 + 16);
+	else
+		addr_from_ip6(&dst, p->l3 + 24);
+	if (!fib_port_of(s->o.fib, &dst, &port)) {
+		out_drop(s, p, XESP_DROP_NO_ROUTE);
 		return;
 	}
-	out_count(&out_stats(s)->tx_packets, 1);
-	out_count(&out_stats(s)->tx_bytes, p->len);
+	if (inner_parse(&in, p->l3, p->len) && transport_find_place(&place, p->l3, &in) &&
+	    fib_lookup(s->o.fib, s->o.worker, &dst, FIB_OURS, &hop) == FIB_SEND) {
+		p->mtu = hop.mtu;
+		p->l4_off = place.len;
+	}
+	out_to_wire(s, p);
 }
 
 int slow_send_own(struct slow *s, const uint8_t *ip, uint32_t len)

@@ -13,10 +13,9 @@
 #define SEND_BYTES (4 << 20)
 
 /* IPPROTO_RAW means that packets come with their header, in both families. */
-static int open_one(int family)
+static int open_one(int family, uint32_t mark)
 {
 	const int bytes = SEND_BYTES, one = 1;
-	const uint32_t mark = FIB_MARK;
 	const int probe4 = IP_PMTUDISC_PROBE, probe6 = IPV6_PMTUDISC_PROBE;
 	int fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW), err;
 
@@ -26,7 +25,7 @@ static int open_one(int family)
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	/* So that routes into xesp0 can leave out what comes from there: see fib.h. */
-	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+	if (mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
 		err = -1;
 	else if (family == AF_INET)
 		err = setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe4, sizeof(probe4));
@@ -41,14 +40,14 @@ static int open_one(int family)
 	return fd;
 }
 
-int raw_open(struct raw *r, struct fault *f)
+int raw_open(struct raw *r, uint32_t mark, struct fault *f)
 {
 	r->fd6 = -1;
-	r->fd4 = open_one(AF_INET);
+	r->fd4 = open_one(AF_INET, mark);
 	if (r->fd4 < 0)
 		return fault_set(f, r->fd4, "cannot open a raw IPv4 socket: %s: run xespd as root",
 				 strerror(-r->fd4));
-	r->fd6 = open_one(AF_INET6);
+	r->fd6 = open_one(AF_INET6, mark);
 	if (r->fd6 < 0 && r->fd6 != -EAFNOSUPPORT) {
 		int err = r->fd6;
 

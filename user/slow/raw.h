@@ -16,7 +16,8 @@ struct raw {
 	int fd4, fd6; /* -1: the kernel lacks the family */
 };
 
-int raw_open(struct raw *r, struct fault *f);
+/* `mark` (SO_MARK, 0: none) tells the kernel's policy rules whose packets these are. */
+int raw_open(struct raw *r, uint32_t mark, struct fault *f);
 void raw_close(struct raw *r);
 
 /*

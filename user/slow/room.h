@@ -38,13 +38,15 @@ struct slow {
 	struct slow_opts o;
 	char tun_name[16];
 	int tun;
-	struct raw raw;
-	struct esp_in in;
-	uint32_t in_lost; /* of what `in` lost, how many are counted */
+	struct raw raw;   /* what went through the SPD: marked, so that it does not come back */
+	struct raw plain; /* our own ICMP: routed like any packet of this machine */
+	uint32_t frag_id; /* of the last IPv6 packet that was fragmented */
+	struct esp_in in, in_ah;
+	uint32_t in_lost, in_ah_lost; /* of what they lost, how many are counted */
 	struct spd *spd;
 	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
 	struct queue *to_tun, *to_wire, *to_tell;
-	struct event *on_tun, *on_esp4, *on_esp6, *on_to_tun, *on_to_wire, *on_to_tell;
+	struct event *on_tun, *on_esp4, *on_esp6, *on_ah4, *on_ah6, *on_to_tun, *on_to_wire, *on_to_tell;
 	struct probe probe;
 	struct icmp_limit limit;
 	struct log_limit complain;
@@ -68,7 +70,13 @@ void out_count(__u64 *counter, uint64_t n);
 struct xesp_worker_stats *out_stats(struct slow *s);
 void out_drop(struct slow *s, struct pkt *p, enum xesp_drop why);
 
-void out_to_wire(struct slow *s, struct pkt *p); /* outer packet, by a raw socket */
+/* Outer packet, by a raw socket; in pieces when it is larger than p->mtu, which is not 0. */
+void out_to_wire(struct slow *s, struct pkt *p);
+/*
+ * What policy lets out of xesp0 in clear, by the main table's route. That must lead to an attached
+ * interface, or the packet could come back for ever.
+ */
+void out_in_clear(struct slow *s, struct pkt *p);
 void out_to_tun(struct slow *s, struct pkt *p);  /* inner packet, for the kernel to route */
 
 /* ---- tell.c */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "esp/esp.h"
+#include "fib/fib.h"
 #include "libxesp/addr.h"
 #include "libxesp/pins.h"
 #include "sad/sad.h"
@@ -99,18 +100,34 @@ static void cut_and_send(struct slow *s, struct pkt *p)
 /* ---- xesp0 in */
 
 /*
- * Our own ESP comes back when the route to a tunnel's far end leads into xesp0. Encapsulated again
+ * Our own ESP or AH comes back when the route to a tunnel's far end leads into xesp0. Encapsulated again
  * it would come back again, longer each time.
  */
 static bool is_own_esp(const struct slow *s, const struct spd_key *k)
 {
 	__u32 tunnel;
 
-	return k->proto == IPPROTO_ESP &&
+	return (k->proto == IPPROTO_ESP || k->proto == IPPROTO_AH) &&
 	       !bpf_map_lookup_elem(s->o.pins->fd[PINS_ENDPOINTS], &k->local, &tunnel);
 }
 
-/* RFC 4301 section 5.1 for one packet; sets p->id and p->policy, or the drop. */
+/*
+ * Keys are exchanged in clear, as they are where the tunnel's end is not inside the tunnel: what
+ * leaves our own IKE ports for the far end of transport mode.
+ */
+static bool is_own_ike(const struct slow *s, const struct spd_key *k, uint32_t tunnel)
+{
+	struct xesp_keymsg_tunnel t;
+
+	return k->proto == IPPROTO_UDP && k->fields == XESP_FIELDS_KNOWN &&
+	       (k->local_port == htons(500) || k->local_port == htons(4500)) &&
+	       sad_tunnel_get(s->o.sad, tunnel, &t) && t.mode == XESP_MODE_TRANSPORT;
+}
+
+/*
+ * RFC 4301 section 5.1 for one packet; sets p->id and p->policy, or the drop. p->id 0 without a drop:
+ * it goes on in clear.
+ */
 static enum xesp_drop apply_policy(struct slow *s, struct pkt *p)
 {
 	struct xesp_spd_val found;
@@ -128,12 +145,14 @@ static enum xesp_drop apply_policy(struct slow *s, struct pkt *p)
 	p->id = probe_way_back(s, p, found.tunnel);
 	switch (found.action) {
 	case XESP_ACTION_PROTECT:
+		if (is_own_ike(s, &key, found.tunnel))
+			p->id = 0;
 		return XESP_DROP_NONE;
 	case XESP_ACTION_DISCARD:
 		return found.policy ? XESP_DROP_DISCARD : XESP_DROP_NO_POLICY;
 	default:
-		/* Bypass: it would have to leave in clear, by a route that does not lead here. */
-		return XESP_DROP_NO_POLICY;
+		p->id = 0;
+		return XESP_DROP_NONE;
 	}
 }
 
@@ -184,6 +203,8 @@ static void on_tun(evutil_socket_t fd, short what, void *ctx)
 		why = apply_policy(s, p);
 		if (why)
 			out_drop(s, p, why);
+		else if (!p->id)
+			out_in_clear(s, p);
 		else
 			b->n++;
 	}
@@ -198,6 +219,8 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 {
 	struct slow *s = ctx;
 	struct batch *b = &s->batch;
+	const bool ah = fd == s->in_ah.fd4 || fd == s->in_ah.fd6;
+	struct esp_in *in = ah ? &s->in_ah : &s->in;
 
 	(void)what;
 	slow_hold_sas(s);
@@ -205,7 +228,7 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 	for (uint32_t i = 0; i < BATCH; i++) {
 		struct pkt *p = &b->pkt[b->n];
 
-		if (!esp_in_read(&s->in, fd, s->buf + (size_t)b->n * BUF_BYTES, p))
+		if (!esp_in_read(in, fd, s->buf + (size_t)b->n * BUF_BYTES, p))
 			break;
 		if (!p->len)
 			continue;
@@ -216,7 +239,7 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 		else
 			b->n++;
 	}
-	out_count(&out_stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(&s->in, &s->in_lost));
+	out_count(&out_stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(in, ah ? &s->in_ah_lost : &s->in_lost));
 	if (b->n)
 		esp_decap(s->o.esp, b);
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -364,10 +387,15 @@ static int open_queues(struct slow *s, struct fault *f)
 
 static int open_devices(struct slow *s, struct fault *f)
 {
-	int err = raw_open(&s->raw, f);
+	int err = raw_open(&s->raw, FIB_MARK, f);
 
 	if (!err)
-		err = esp_in_open(&s->in, s->o.pins, f);
+		err = raw_open(&s->plain, 0, f);
+
+	if (!err)
+		err = esp_in_open(&s->in, IPPROTO_ESP, s->o.pins, f);
+	if (!err)
+		err = esp_in_open(&s->in_ah, IPPROTO_AH, s->o.pins, f);
 	if (err)
 		return err;
 	/* Last: from here on the kernel routes packets to us. */
@@ -380,6 +408,8 @@ static int follow_all(struct slow *s, struct event_base *base, struct fault *f)
 	if (follow(&s->on_tun, base, s->tun, on_tun, s) ||
 	    follow(&s->on_esp4, base, s->in.fd4, on_esp, s) ||
 	    follow(&s->on_esp6, base, s->in.fd6, on_esp, s) ||
+	    follow(&s->on_ah4, base, s->in_ah.fd4, on_esp, s) ||
+	    follow(&s->on_ah6, base, s->in_ah.fd6, on_esp, s) ||
 	    follow(&s->on_to_tun, base, queue_fd(s->to_tun), on_to_tun, s) ||
 	    follow(&s->on_to_wire, base, queue_fd(s->to_wire), on_to_wire, s) ||
 	    follow(&s->on_to_tell, base, queue_fd(s->to_tell), on_to_tell, s))
@@ -397,6 +427,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 		return fault_set(f, -ENOMEM, "out of memory");
 	s->o = *o;
 	s->tun = s->raw.fd4 = s->raw.fd6 = s->in.fd4 = s->in.fd6 = -1;
+	s->plain.fd4 = s->plain.fd6 = s->in_ah.fd4 = s->in_ah.fd6 = -1;
 	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
 	s->buf = calloc(BATCH, BUF_BYTES);
 	s->piece_buf = calloc(BATCH, SLOT_BYTES);
@@ -433,13 +464,17 @@ void slow_close(struct slow *s)
 	free_event(s->on_tun);
 	free_event(s->on_esp4);
 	free_event(s->on_esp6);
+	free_event(s->on_ah4);
+	free_event(s->on_ah6);
 	free_event(s->on_to_tun);
 	free_event(s->on_to_wire);
 	free_event(s->on_to_tell);
 	if (s->tun >= 0)
 		close(s->tun);
 	esp_in_close(&s->in);
+	esp_in_close(&s->in_ah);
 	raw_close(&s->raw);
+	raw_close(&s->plain);
 	spd_close(s->spd);
 	queue_close(s->to_tun);
 	queue_close(s->to_wire);

@@ -67,5 +67,5 @@ void tell_sender(struct slow *s, const struct icmp_cause *c, bool outbound)
 	if (!outbound)
 		tell_through_tunnel(s, buf, len);
 	else if (may_go_in_clear(s, &sender))
-		raw_send(&s->raw, buf + HEADROOM, len); /* unreliable by nature, RFC 792 */
+		raw_send(&s->plain, buf + HEADROOM, len); /* unreliable by nature, RFC 792 */
 }

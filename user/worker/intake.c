@@ -64,7 +64,7 @@ unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len, uint32_t 
 
 	if (meta.magic != XESP_META_MAGIC || meta.l3_off > len ||
 	    (meta.kind != XESP_KIND_CLEAR && meta.kind != XESP_KIND_ESP &&
-	     meta.kind != XESP_KIND_ESP_UDP))
+	     meta.kind != XESP_KIND_ESP_UDP && meta.kind != XESP_KIND_AH))
 		return refuse(p, XESP_DROP_BAD_META);
 	p->l3 = frame + meta.l3_off;
 	p->len = ip_len(p->l3, len - meta.l3_off);

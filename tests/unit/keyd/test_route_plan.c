@@ -32,6 +32,7 @@ static void plan(const char *routes, const char *policies, char *out, size_t len
 	struct config *c = fixture_config("version: 1\nroutes: %s\ntunnels:\n"
 					  "  - {name: t, local: 192.0.2.1, remote: 192.0.2.2}\n"
 					  "  - {name: u, local: 2001:db8:f::1, remote: 2001:db8:f::2}\n"
+					  "  - {name: h, local: 192.0.2.1, remote: 192.0.2.9, mode: transport}\n"
 					  "policies:\n%s", routes, policies);
 	struct route_plan p;
 
@@ -49,7 +50,8 @@ static void plan(const char *routes, const char *policies, char *out, size_t len
 
 		if (p.wishes[i].has_src)
 			addr_print(&p.wishes[i].src, src);
-		snprintf(out + used, len - used, "%s%s%s%s", used ? ", " : "",
+		snprintf(out + used, len - used, "%s%s%s%s%s", used ? ", " : "",
+			 p.wishes[i].transport ? "transport " : "",
 			 addr_print_prefix(&p.wishes[i].dst.addr, p.wishes[i].dst.len, dst),
 			 src[0] ? " from " : "", src);
 	}
@@ -96,6 +98,13 @@ static void test_plans(void)
 		{ "nor over another's", "install",
 		  "  - {name: a, action: protect, tunnel: t, remote: 2001:db8::/32}\n", "",
 		  "it holds the tunnel end 2001:db8:f::2" },
+		{ "the far end of transport mode has a table of its own", "install",
+		  "  - {name: a, action: protect, tunnel: h}\n"
+		  "  - {name: b, action: protect, tunnel: h, protocol: gre}\n",
+		  "transport 192.0.2.9/32 from 192.0.2.1", NULL },
+		{ "it is an end for other tunnels' routes", "install",
+		  "  - {name: a, action: protect, tunnel: t, remote: 192.0.2.8/30}\n", "",
+		  "it holds the tunnel end 192.0.2.9" },
 		{ "a prefix beside an end is none of its", "install",
 		  "  - {name: a, action: protect, tunnel: t, remote: [192.0.2.3/32, 192.0.2.0/31]}\n",
 		  "192.0.2.3/32 from 192.0.2.1, 192.0.2.0/31 from 192.0.2.1", NULL },

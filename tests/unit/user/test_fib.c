@@ -247,6 +247,15 @@ static const struct row rows[] = {
 	{ NULL, "ours 2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
 	{ NULL, "2001:db8:ffff::2", OUT GW SRC_OUT "86dd" },
 	{ "ip -6 rule del pref 219", "2001:db8:ffff::1", OUT GW SRC_OUT "86dd" },
+	/* keyd's, for the far ends of transport mode: not for what is forwarded */
+	{ "ip route add table 120 blackhole 203.0.113.1 protocol 120 &&"
+	  " ip rule add pref 121 nop protocol 120 &&"
+	  " ip rule add pref 119 fwmark 0x65730000/0xffff0000 goto 121 protocol 120 &&"
+	  " ip rule add pref 120 iif lo lookup 120 protocol 120",
+	  "203.0.113.1", OUT GW SRC_OUT "0800" },
+	{ "ip rule del pref 120 && ip rule add pref 120 iif lo lookup 120", "203.0.113.1", "slow" },
+	{ "ip rule del pref 119 && ip rule del pref 120 && ip rule del pref 121",
+	  "203.0.113.1", OUT GW SRC_OUT "0800" },
 	{ "ip rule add not fwmark 0x65730000/0xffff0000 pref 219 lookup 78 &&"
 	  " ip route add table 78 203.0.113.1 via 10.9.0.2", "203.0.113.1", IN PEER SRC_IN "0800" },
 	{ NULL, "ours 203.0.113.1", OUT GW SRC_OUT "0800" },

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rules.h - policy rules that lead this machine's own packets to the far ends of transport mode.
+ *
+ * A route to such an address into xesp0 would catch what xespd sends there as well. So these routes
+ * have a table of their own, and per IP version three rules ask for it:
+ *
+ *   119  packets with xespd's mark go on at 121
+ *   120  what this machine sends itself (iif lo) looks into the table
+ *   121  (nothing; where 119 leads)
+ *
+ * Forwarded packets never see the table, so the mirror in user/fib passes over the rules. They carry
+ * our protocol number; others are never touched, and ours stay when keyd ends. Main thread.
+ */
+#ifndef XESP_KEYD_RULES_H
+#define XESP_KEYD_RULES_H
+
+#include <stdbool.h>
+
+struct fault;
+struct nl_sock;
+
+/* Makes our rules of this family be there or not; does nothing when they are right. -errno. */
+int rules_sync(struct nl_sock *sock, int family, bool wanted, struct fault *f);
+
+#endif /* XESP_KEYD_RULES_H */
