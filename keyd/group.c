@@ -25,6 +25,8 @@ static int take_member(const struct sad *sad, struct tunnel *g, const char *text
 		return problems_add(ps, where, "no tunnel is named %s", problems_shown(text, shown));
 	if (sad->tunnels[found].members_n)
 		return problems_add(ps, where, "%s is a group: name its tunnels here", name);
+	if (sad->tunnels[found].mode == XESP_MODE_TRANSPORT)
+		return problems_add(ps, where, "%s is of transport mode: its packets have one way", name);
 	for (uint32_t i = 0; i < g->members_n; i++)
 		if (g->members[i] == found)
 			return problems_add(ps, where, "%s is named twice", name);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyd/config.h"
 #include "keyd/index.h"
 #include "keyd/route_plan.h"
 #include "keyd/routes.h"
@@ -338,6 +339,21 @@ static int apply(struct routes *r, struct nl_sock *sock, const struct entries *w
 	return err;
 }
 
+static void check_filters(struct routes *r, const struct config *c)
+{
+	char sentence[FAULT_TEXT_MAX];
+
+	for (uint32_t i = 0; c && r->transport4 && i < c->interfaces_n; i++) {
+		if (!(c->interfaces[i].role & XESP_ROLE_OUTER) ||
+		    !rules_are_strict(c->interfaces[i].name))
+			continue;
+		snprintf(sentence, sizeof(sentence),
+			 "transport mode: %s has rp_filter 1, which drops fragments and IKE from the far end: sysctl net.ipv4.conf.%s.rp_filter=2",
+			 c->interfaces[i].name, c->interfaces[i].name);
+		add_problem(r, sentence);
+	}
+}
+
 int routes_sync(struct routes *r, const struct config *c, const struct local_addrs *addrs,
 		struct fault *f)
 {
@@ -369,6 +385,7 @@ int routes_sync(struct routes *r, const struct config *c, const struct local_add
 		fault_set(f, err, "out of memory");
 		goto free_all;
 	}
+	check_filters(r, c);
 	err = rules_sync(sock, AF_INET, r->transport4, f);
 	if (!err)
 		err = rules_sync(sock, AF_INET6, r->transport6, f);

@@ -7,6 +7,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "keyd/rules.h"
@@ -129,4 +130,29 @@ int rules_sync(struct nl_sock *sock, int family, bool wanted, struct fault *f)
 	for (uint32_t i = 0; i < RULES && wanted && !err; i++)
 		err = change(sock, family, &wanted_rules[i], true);
 	return err ? fault_set(f, -EIO, "policy rules for transport mode: %s", nl_geterror(err)) : 0;
+}
+
+/* ---- reverse path filter: the kernel takes the larger of the two values, and 2 is not strict */
+
+static int filter_of(const char *interface)
+{
+	char path[64];
+	FILE *in;
+	int v = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", interface);
+	in = fopen(path, "re");
+	if (!in)
+		return 0;
+	if (fscanf(in, "%d", &v) != 1)
+		v = 0;
+	fclose(in);
+	return v;
+}
+
+bool rules_are_strict(const char *interface)
+{
+	int all = filter_of("all"), one = filter_of(interface);
+
+	return (all > one ? all : one) == 1;
 }

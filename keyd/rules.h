@@ -23,4 +23,10 @@ struct nl_sock;
 /* Makes our rules of this family be there or not; does nothing when they are right. -errno. */
 int rules_sync(struct nl_sock *sock, int family, bool wanted, struct fault *f);
 
+/*
+ * Does this interface want the way back to be the way in (net.ipv4.conf.*.rp_filter 1)? For the far end
+ * of transport mode that is xesp0, so it drops what the kernel must see of it: fragments, IKE.
+ */
+bool rules_are_strict(const char *interface);
+
 #endif /* XESP_KEYD_RULES_H */

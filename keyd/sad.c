@@ -16,6 +16,7 @@
 #include "keyd/sa_key.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
+#include "keyd/transport.h"
 #include "libxesp/addr.h"
 #include "libxesp/secret.h"
 #include "xesp/fault.h"
@@ -80,7 +81,7 @@ static int take_outer_header(struct tunnel *t, const struct raw_tunnel *raw, con
 	t->df = df[raw->df];
 	t->ecn = raw->ecn == RAW_ECN_COMPATIBILITY ? XESP_ECN_COMPATIBILITY : XESP_ECN_NORMAL;
 	t->mode = raw->mode == RAW_MODE_TRANSPORT ? XESP_MODE_TRANSPORT : XESP_MODE_TUNNEL;
-	return err;
+	return err | transport_check(t, path, ps);
 }
 
 static bool is_unicast(const struct xesp_addr *a)
@@ -230,6 +231,9 @@ static int check_tunnel_of(struct sad *sad, uint32_t i, const struct raw_sa *raw
 	if (sa->proto == IPPROTO_AH && t->natt.encap == XESP_ENCAP_UDP)
 		return problems_add(ps, where,
 				    "tunnel '%s' is in UDP, and AH cannot pass a NAT (RFC 3948 is for ESP)",
+				    t->name);
+	if (sa->proto == IPPROTO_AH && (t->marks.tfc || t->marks.dummy_pps))
+		return problems_add(ps, where, "tunnel '%s' has tfc or dummy, which are ESP's alone",
 				    t->name);
 	if (sa->dir == XESP_DIR_IN)
 		return 0;

@@ -31,6 +31,24 @@ static int narrow(struct prefix *p, uint32_t n, const struct xesp_addr *end, con
 	return 0;
 }
 
+int transport_check(const struct tunnel *t, const char *path, struct problems *ps)
+{
+	char where[PROBLEMS_PATH_MAX];
+	int err = 0;
+
+	if (t->mode != XESP_MODE_TRANSPORT)
+		return 0;
+	if (t->marks.tfc) {
+		problems_below(where, path, "tfc");
+		err = problems_add(ps, where, "transport mode has no padding that a receiver could take off");
+	}
+	if (t->marks.dummy_pps) {
+		problems_below(where, path, "dummy");
+		err = problems_add(ps, where, "transport mode has no header for packets that nobody sent");
+	}
+	return err ? -EINVAL : 0;
+}
+
 int transport_narrow(struct selector *s, const struct tunnel *t, const char *path,
 		     struct problems *ps)
 {

@@ -13,6 +13,12 @@ struct selector;
 struct tunnel;
 
 /*
+ * What only tunnel mode has: padding that a receiver could not tell from payload (RFC 4303 section 2.7),
+ * dummies, which would need a header of their own, and outer headers that take after inner ones.
+ */
+int transport_check(const struct tunnel *t, const char *path, struct problems *ps);
+
+/*
  * A protect policy of a transport mode tunnel is about its two ends: `any` becomes them, anything
  * else is a problem. Leaves policies of other tunnels alone.
  */
