@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <bpf/bpf.h>
 #include <netinet/in.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -389,9 +390,11 @@ static int open_devices(struct slow *s, struct fault *f)
 {
 	int err = raw_open(&s->raw, FIB_MARK, f);
 
+	/* RFC 7739: where the numbers of fragments begin is nobody's business. */
+	if (!err && RAND_bytes((unsigned char *)&s->frag_id, sizeof(s->frag_id)) != 1)
+		err = fault_set(f, -EIO, "libcrypto has no random numbers");
 	if (!err)
 		err = raw_open(&s->plain, 0, f);
-
 	if (!err)
 		err = esp_in_open(&s->in, IPPROTO_ESP, s->o.pins, f);
 	if (!err)

@@ -135,6 +135,8 @@ static void print_sa_details(struct json_object *sa)
 	printf("\n%s\n", show_text(sa, "name"));
 	if (json_object_object_get(sa, "reason"))
 		printf("  %-10s %s\n", show_text(sa, "state"), show_text(sa, "reason"));
+	printf("  kind       %s, %s mode, %s\n", show_text(sa, "protocol"), show_text(sa, "mode"),
+	       show_text(sa, "algorithm"));
 	printf("  addresses  %s (local), %s (remote)\n", show_text(sa, "local"),
 	       show_text(sa, "remote"));
 	if (!strcmp(show_text(sa, "encap"), "udp"))
