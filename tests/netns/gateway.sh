@@ -41,24 +41,31 @@ for sa in t4-gw1 t4-gw2 t6-gw1 t6-gw2; do KEY[$sa]=$(xxd -p -c 64 -l 36 /dev/ura
 
 # Key and salt of the SA that this gateway sends on: key_of t4 gw1
 key_of() {
+	local salt=8 key
 	case $ALGORITHM in
-	aes-gcm-128*) printf '%.40s' "${KEY[$1-$2]}" ;;
-	aes-gcm-192*) printf '%.56s' "${KEY[$1-$2]}" ;;
-	aes-gcm-256* | chacha20poly1305) printf '%s' "${KEY[$1-$2]}" ;;
+	null-*) return ;;
+	aes-cbc-*) salt=0 ;;
+	aes-ccm-*) salt=6 ;;
+	esac
+	case $ALGORITHM in
+	aes-*-128*) key=32 ;;
+	aes-*-192*) key=48 ;;
+	aes-*-256* | chacha20poly1305*) key=64 ;;
 	*) die "no key for $ALGORITHM" ;;
 	esac
+	printf '%.*s' $((key + salt)) "${KEY[$1-$2]}"
 }
-
-# Key of AH: integrity_key_of t4 gw1
+# Its integrity key: AH's, or that of HMAC; nothing where the algorithm has its own ICV.
 integrity_key_of() {
-	local key=${KEY[$1-$2]}
-	case $INTEGRITY in
-	sha256) printf '%.64s' "$key" ;;
-	sha384) printf '%.96s' "$key$key" ;;
-	sha512) printf '%.128s' "$key$key" ;;
-	aes-gmac-128) printf '%.40s' "$key" ;;
-	aes-gmac-256) printf '%.72s' "$key" ;;
-	*) die "no key for $INTEGRITY" ;;
+	local key=${KEY[$1-$2]} name=$ALGORITHM
+	[ "$PROTOCOL" = esp ] || name=ah-$INTEGRITY
+	case $name in
+	*-sha256) printf '%.64s' "$key" ;;
+	*-sha384) printf '%.96s' "$key$key" ;;
+	*-sha512) printf '%.128s' "$key$key" ;;
+	ah-aes-gmac-128) printf '%.40s' "$key" ;;
+	ah-aes-gmac-256) printf '%.72s' "$key" ;;
+	ah-*) die "no key for $INTEGRITY" ;;
 	esac
 }
 
@@ -97,11 +104,16 @@ interfaces() {
 sa() { # sa <tunnel> <sender> <direction>
 	printf '  - name: %s-%s\n    tunnel: %s\n    direction: %s\n    protocol: %s\n    spi: %s\n    esn: %s\n' \
 		"$1" "$3" "$1" "$3" "$PROTOCOL" "${SPI[$1-$2]}" "$ESN"
+	local key integrity
+	key=$(key_of "$1" "$2") integrity=$(integrity_key_of "$1" "$2")
 	if [ "$PROTOCOL" = ah ]; then
-		printf '    integrity: %s\n    integrity_key: %s\n' "$INTEGRITY" "$(integrity_key_of "$1" "$2")"
+		key=
+		printf '    integrity: %s\n' "$INTEGRITY"
 	else
-		printf '    algorithm: %s\n    key: %s\n' "$ALGORITHM" "$(key_of "$1" "$2")"
+		printf '    algorithm: %s\n' "$ALGORITHM"
 	fi
+	[ -z "$key" ] || printf '    key: %s\n' "$key"
+	[ -z "$integrity" ] || printf '    integrity_key: %s\n' "$integrity"
 	[ "$3" = out ] || printf '    replay_window: %s\n' "$WINDOW"
 	[ "$3" = in ] || [ -z "$LEASE" ] || printf '    lease: %s\n' "$LEASE"
 }

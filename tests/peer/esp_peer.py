@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The far end of a tunnel, made of other people's code: scapy's IPsec layer, and beside it ESP in
-twenty lines on python3-cryptography's AEAD ciphers for what scapy does not check or cannot make (padding
+"""The far end of a tunnel, made of other people's code: scapy's IPsec layer, and beside it ESP on
+python3-cryptography (esp_algorithms.py) for what scapy does not check or cannot make (implicit IVs, AES-GMAC, padding
 octets, the upper half of an ESN that has moved on, packets that are authentic and wrong).
 
   decrypt PCAP SAS [CLEAR.pcap...]  every ESP packet of the capture is opened by both; with captures
@@ -13,8 +13,8 @@ octets, the upper half of an ESN that has moved on, packets that are authentic a
                                     odd, most of them to be refused
 
 IFACE is where the wire is, MAC the gateway's there, SRC and DST are the hosts' addresses. SAS is a
-JSON file: [{spi, key, algorithm, esn, local, remote}], key with its salt in hex; with `udp` true, on
-port 4500. Exit status 0 when everything was as it must be.
+JSON file: [{spi, key, integrity_key, algorithm, esn, local, remote}], keys in hex, with salt; with `udp` true,
+on port 4500. Exit status 0 when everything was as it must be.
 """
 
 import json
@@ -26,8 +26,9 @@ import time
 import scapy.config
 
 scapy.config.conf.ipv6_enabled = True
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: E402
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: E402
+import esp_algorithms  # noqa: E402
+from cryptography.hazmat.primitives.ciphers import algorithms, modes  # noqa: E402
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM  # noqa: E402
 from scapy.layers.inet import ICMP, IP, UDP  # noqa: E402
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6  # noqa: E402
 from scapy.layers.ipsec import CRYPT_ALGOS, ESP, CryptAlgo, SecurityAssociation  # noqa: E402
@@ -38,46 +39,24 @@ from scapy.utils import PcapReader  # noqa: E402
 
 NEXT_HEADER = {IP: 4, IPv6: 41}
 
-# scapy has AES-GCM with 16 octets of ICV; of the shorter ones (RFC 4106 section 6) it only lacks names.
+# scapy has AES-GCM and AES-CCM with 16 octets of ICV; of the shorter ones (RFC 4106 section 6, RFC 4309
+# section 3.3) it only lacks names.
 for n in (8, 12):
     CRYPT_ALGOS["AES-GCM-%d" % n] = CryptAlgo(
         "AES-GCM-%d" % n, cipher=algorithms.AES, mode=modes.GCM, key_size=(16, 24, 32), block_size=1,
         iv_size=8, icv_size=n, salt_size=4, format_mode_iv=lambda sa, iv, **kw: sa.crypt_salt + iv)
-
-
-class ShortGcm:
-    """AES-GCM with a tag of any length, which cryptography's AESGCM has not."""
-
-    def __init__(self, key, icv):
-        self.key, self.icv = key, icv
-
-    def encrypt(self, nonce, plain, aad):
-        e = Cipher(algorithms.AES(self.key), modes.GCM(nonce)).encryptor()
-        e.authenticate_additional_data(aad)
-        return e.update(plain) + e.finalize() + e.tag[:self.icv]
-
-    def decrypt(self, nonce, sealed, aad):
-        tag = sealed[-self.icv:]
-        d = Cipher(algorithms.AES(self.key), modes.GCM(nonce, tag, self.icv)).decryptor()
-        d.authenticate_additional_data(aad)
-        return d.update(sealed[:-self.icv]) + d.finalize()
-
-
-def cipher_of(algorithm, key):
-    """keyd's name -> scapy's name, cryptography's cipher."""
-    if algorithm == "chacha20poly1305":
-        return "CHACHA20-POLY1305", ChaCha20Poly1305(key)
-    parts = algorithm.split("-")
-    assert parts[:2] == ["aes", "gcm"] and len(key) * 8 == int(parts[2]), algorithm
-    icv = int(parts[3]) if len(parts) > 3 else 16
-    return "AES-GCM" if icv == 16 else "AES-GCM-%d" % icv, ShortGcm(key, icv)
+    CRYPT_ALGOS["AES-CCM-%d" % n] = CryptAlgo(
+        "AES-CCM-%d" % n, cipher=AESCCM, mode=None, key_size=(16, 24, 32), block_size=1, iv_size=8,
+        icv_size=n, salt_size=3, format_mode_iv=lambda sa, iv, **kw: sa.crypt_salt + iv)
 
 
 class Sa:
     def __init__(self, row):
         self.spi = int(row["spi"], 0)
         self.key = bytes.fromhex(row["key"])
+        self.integrity_key = bytes.fromhex(row["integrity_key"])
         self.algorithm = row["algorithm"]
+        self.how = esp_algorithms.of(self.algorithm, self.key, self.integrity_key)
         self.esn = row["esn"] == "yes"
         self.local, self.remote = row["local"], row["remote"]
         self.udp = row.get("udp", False)
@@ -86,35 +65,35 @@ class Sa:
         self.next = 1
 
     def scapy(self, high=0):
-        name, _ = cipher_of(self.algorithm, self.key[:-4])
+        """Its view of this SA; None: it has no such algorithm, or leaves the upper half of the number out
+        of what HMAC covers (RFC 4303 section 2.2.1), as scapy 2.5 does."""
+        if not self.how.scapy or (self.integrity_key and self.esn):
+            return None
+        cipher, integrity = self.how.scapy
         return SecurityAssociation(
-            ESP, spi=self.spi, seq_num=self.next, crypt_algo=name, crypt_key=self.key,
+            ESP, spi=self.spi, seq_num=self.next, crypt_algo=cipher, crypt_key=self.key or None,
+            auth_algo=integrity, auth_key=self.integrity_key or None,
             tunnel_header=self.outer(src=self.local, dst=self.remote), esn_en=self.esn, esn=high,
             nat_t_header=UDP(sport=4500, dport=4500) if self.udp else None)
 
-    def aad(self, seq):
-        """RFC 4106 section 5, RFC 7634 section 2.1."""
-        if self.esn:
-            return struct.pack("!IQ", self.spi, seq)
-        return struct.pack("!II", self.spi, seq & 0xFFFFFFFF)
+    def trailer(self, inner, next_header):
+        """RFC 4303 section 2.4."""
+        pad = -(len(inner) + 2) % self.how.align
+        return inner + bytes(range(1, pad + 1)) + bytes([pad, next_header])
 
     def seal(self, seq, plain):
-        """RFC 4303 with RFC 4106 or 7634 around `plain`, which ends with pad length and next header."""
-        iv = struct.pack("!Q", 0x5CA9000000000000 | seq & 0xFFFFFFFFFFFF)
-        _, cipher = cipher_of(self.algorithm, self.key[:-4])
-        sealed = cipher.encrypt(self.key[-4:] + iv, plain, self.aad(seq))
-        esp = struct.pack("!II", self.spi, seq & 0xFFFFFFFF) + iv + sealed
+        """RFC 4303 around `plain`, which ends with pad length and next header."""
+        esp = self.how.seal(self.spi, seq, self.esn, plain)
         if self.outer is IP:
             return IP(src=self.local, dst=self.remote, proto=50) / Raw(esp)
         return IPv6(src=self.local, dst=self.remote, nh=50) / Raw(esp)
 
     def open(self, esp, seq):
         """Returns the inner packet and its next header; raises on a wrong ICV or wrong padding."""
-        _, cipher = cipher_of(self.algorithm, self.key[:-4])
-        plain = cipher.decrypt(self.key[-4:] + esp[8:16], esp[16:], self.aad(seq))
+        plain = self.how.open(esp, seq, self.esn)
         pad, next_header = plain[-2], plain[-1]
-        # RFC 4303 section 2.4: 1, 2, 3..., and the ciphertext ends on a multiple of four.
-        if plain[-2 - pad:-2] != bytes(range(1, pad + 1)) or len(plain) % 4:
+        # RFC 4303 section 2.4: 1, 2, 3..., and the ciphertext ends on a multiple of four, or of the block.
+        if plain[-2 - pad:-2] != bytes(range(1, pad + 1)) or len(plain) % self.how.align:
             raise ValueError("padding %s" % plain[-2 - pad:].hex())
         return plain[:-2 - pad], next_header
 
@@ -172,32 +151,61 @@ def decrypt(pcap, sas, *clear):
         sa = sas[spi]
         assert (ip.src, ip.dst) == (sa.local, sa.remote), "outer addresses %s > %s" % (ip.src, ip.dst)
         inner, next_header = sa.open(esp, seq)
-        by_scapy = sa.scapy().decrypt(ip)  # raises IPSecIntegrityError
-        assert raw(by_scapy) == inner, "scapy and cryptography disagree on number %d" % seq
-        assert next_header == NEXT_HEADER[type(by_scapy)], "next header %d" % next_header
+        scapy = sa.scapy()
+        if scapy:
+            by_scapy = scapy.decrypt(ip)  # raises IPSecIntegrityError
+            assert raw(by_scapy) == inner, "scapy and cryptography disagree on number %d" % seq
+        assert next_header == {4: 4, 6: 41}[inner[0] >> 4], "next header %d" % next_header
         if clear:
-            assert without_ttl(inner) in clear, "not what a host sent: %s" % by_scapy.summary()
+            assert without_ttl(inner) in clear, "not what a host sent: %s" % inner.hex()
         opened[sa.name] = opened.get(sa.name, 0) + 1
     for name, n in sorted(opened.items()):
         print("%s: %d packets opened" % (name, n))
+    check_ivs(pcap, sas)
     assert set(opened) == {sa.name for sa in sas.values()}, "no packet of some SA in the capture"
 
 
+def check_ivs(pcap, sas):
+    """No IV of an SA is there twice; those of AES-CBC do not follow from each other (RFC 3602 section 3)."""
+    seen = {}
+    for frame in PcapReader(pcap):
+        ip, esp = outer_esp(frame)
+        if ip is None:
+            continue
+        sa = sas[struct.unpack_from("!I", esp)[0]]
+        iv = esp[8:8 + sa.how.iv_len]
+        if iv:
+            assert (sa.spi, iv) not in seen, "IV %s of %s twice" % (iv.hex(), sa.name)
+            seen[sa.spi, iv] = True
+        if len(iv) == 16:
+            for other in list(seen)[-9:-1]:
+                if other[0] == sa.spi:
+                    same = bin(int.from_bytes(iv, "big") ^ int.from_bytes(other[1], "big")).count("1")
+                    assert 24 < same < 104, "IVs %s and %s are alike" % (iv.hex(), other[1].hex())
+
+
 def wrong_key(pcap, sas):
-    """The control: with one bit of the key inverted nothing opens."""
+    """The control: with one bit of the last key inverted nothing opens."""
     sas = load(sas)
     for frame in PcapReader(pcap):
         ip, esp = outer_esp(frame)
         if ip is None:
             continue
         sa = sas[struct.unpack_from("!I", esp)[0]]
-        sa.key = bytes([sa.key[0] ^ 1]) + sa.key[1:]
-        try:
-            sa.scapy().decrypt(ip)
-        except Exception as e:  # scapy's own type does not matter, that it refused does
-            print("refused: %s" % type(e).__name__)
-            return
-        raise AssertionError("scapy opens a packet under a wrong key")
+        if sa.integrity_key:
+            sa.integrity_key = bytes([sa.integrity_key[0] ^ 1]) + sa.integrity_key[1:]
+        else:
+            sa.key = bytes([sa.key[0] ^ 1]) + sa.key[1:]
+        sa.how = esp_algorithms.of(sa.algorithm, sa.key, sa.integrity_key)
+        for opened in (lambda: sa.open(esp, struct.unpack_from("!I", esp, 4)[0]),
+                       lambda: sa.scapy().decrypt(ip)):
+            try:
+                opened()
+            except Exception as e:  # the type does not matter, that it was refused does
+                print("refused: %s" % type(e).__name__)
+                continue
+            raise AssertionError("a packet opens under a wrong key")
+        return
     raise AssertionError("no ESP in the capture")
 
 
@@ -242,9 +250,9 @@ def exchange(iface, mac, out, back, packets, wanted):
         if ip is None or struct.unpack_from("!I", esp)[0] != back.spi:
             return
         inner, _ = back.open(esp, struct.unpack_from("!I", esp, 4)[0])
-        by_scapy = back.scapy().decrypt(ip)
-        assert raw(by_scapy) == inner
-        answers.append(by_scapy)
+        scapy = back.scapy()
+        assert not scapy or raw(scapy.decrypt(ip)) == inner
+        answers.append(IP(inner) if inner[0] >> 4 == 4 else IPv6(inner))
 
     ready = threading.Event()
     sniffer = AsyncSniffer(iface=iface, prn=look, store=False, filter="esp or ip6 proto 50 or udp port 4500",
@@ -272,7 +280,11 @@ def converse(iface, mac, sas, src, dst, count):
     count = int(count)
     sa = out.scapy()
     sizes = [0, 1, 2, 3, 4, 15, 16, 17, 56, 500, 1000, 1300]
-    packets = [udp_length(sa.encrypt(request(src, dst, n, sizes[n % len(sizes)]))) for n in range(count)]
+    packets = []
+    for n in range(count):
+        inner = request(src, dst, n, sizes[n % len(sizes)])
+        packets.append(udp_length(sa.encrypt(inner)) if sa else
+                       out.seal(n + 1, out.trailer(raw(inner), NEXT_HEADER[type(inner)])))
     answers = exchange(iface, mac, out, back, packets, count)
     for n in range(count):
         found = [a for a in answers if is_answer(a, src, dst, n)]
@@ -280,7 +292,7 @@ def converse(iface, mac, sas, src, dst, count):
         body = raw(request(src, dst, n, sizes[n % len(sizes)]))[-sizes[n % len(sizes)]:]
         if sizes[n % len(sizes)]:
             assert raw(found[0]).endswith(body), "answer %d has other data" % n
-    print("%s: %d requests made by scapy answered" % (out.name, count))
+    print("%s: %d requests made by %s answered" % (out.name, count, "scapy" if sa else "cryptography"))
 
 
 def esn(iface, mac, sas, src, dst):
@@ -288,13 +300,10 @@ def esn(iface, mac, sas, src, dst):
     out, back = pair(sas)
     numbers = [1, 0x7FFFFFFF, 0xFFFFFFF0, 0xFFFFFFFF, 0x100000000, 0x100000001, 0xFFFFFFFE,
                0x17FFFFFFF, 0x1FFFFFFFF, 0x200000005]
-    plain = []
     packets = []
     for n, number in enumerate(numbers):
-        inner = raw(request(src, dst, n))
-        pad = -(len(inner) + 2) % 4
-        plain = inner + bytes(range(1, pad + 1)) + bytes([pad, NEXT_HEADER[type(request(src, dst, n))]])
-        packets.append(out.seal(number, plain))
+        inner = request(src, dst, n)
+        packets.append(out.seal(number, out.trailer(raw(inner), NEXT_HEADER[type(inner)])))
     answers = exchange(iface, mac, out, back, packets, len(numbers))
     for n, number in enumerate(numbers):
         assert any(is_answer(a, src, dst, n) for a in answers), "number %#x was not accepted" % number

@@ -7,14 +7,21 @@ esp_peer() { "$PYTHON" "$(dirname "${BASH_SOURCE[0]}")/esp_peer.py" "$@"; }
 
 peer_needs() { "$PYTHON" -c 'import scapy.layers.ipsec, cryptography' 2>/dev/null || skip "no python3-scapy; make deps installs it"; }
 
-# Every AEAD algorithm: each key length, each ICV.
+# Every algorithm: each key length, each ICV.
 # shellcheck disable=SC2034 # for the tests
 ALGORITHMS=(aes-gcm-128 aes-gcm-192 aes-gcm-256 aes-gcm-128-12 aes-gcm-256-12 aes-gcm-128-8
-	aes-gcm-192-8 chacha20poly1305)
+	aes-gcm-192-8 chacha20poly1305 aes-gcm-128-iiv aes-gcm-256-iiv chacha20poly1305-iiv
+	aes-ccm-128-8-iiv aes-ccm-128 aes-ccm-192-12 aes-ccm-256-8 aes-gmac-128 aes-gmac-256
+	null-sha256 null-sha384 null-sha512 aes-cbc-128-sha256 aes-cbc-192-sha384 aes-cbc-256-sha512
+	aes-ctr-128-sha256 aes-ctr-192-sha384 aes-ctr-256-sha512)
 
 # ESN off and on where it could matter: once for each cipher; the rest in turns, for time.
 esn_of() { # esn_of <algorithm>
-	case $1 in aes-gcm-128 | chacha20poly1305) echo no yes ;; *-12) echo no ;; *) echo yes ;; esac
+	case $1 in
+	aes-gcm-128 | chacha20poly1305 | *-128-iiv | aes-ccm-128 | aes-gmac-128 | *-sha256) echo no yes ;;
+	*-12 | aes-*-192-sha384 | null-sha512) echo no ;;
+	*) echo yes ;;
+	esac
 }
 
 # write_sas <file> <tunnel>...: both directions of each, gateway 1's own first
@@ -24,9 +31,10 @@ write_sas() {
 		v=${tunnel#t}
 		for gw in gw1 gw2; do
 			jq -n --arg spi "${SPI[$tunnel-$gw]}" --arg key "$(key_of "$tunnel" "$gw")" --arg esn "$ESN" \
+				--arg integrity_key "$(integrity_key_of "$tunnel" "$gw")" \
 				--arg algorithm "${ALGORITHM:?}" --arg local "$("outer$v" "$gw")" \
 				--arg remote "$("outer$v" "$(peer_of $gw)")" --argjson udp "${UDP:-false}" \
-				'{spi: $spi, key: $key, algorithm: $algorithm, esn: $esn, local: $local, remote: $remote, udp: $udp}'
+				'{spi: $spi, key: $key, integrity_key: $integrity_key, algorithm: $algorithm, esn: $esn, local: $local, remote: $remote, udp: $udp}'
 		done
 	done | jq -s . >"$file"
 }

@@ -32,6 +32,7 @@ for ALGORITHM in "${ALGORITHMS[@]}"; do
 		esp_peer decrypt "$TMP/wire-w1.pcap" "$TMP/sas.json" "$TMP/hostA-a0.pcap" "$TMP/hostB-b0.pcap" \
 			>"$TMP/peer.log" 2>&1 || die "$ALGORITHM, ESN $ESN: $(tail -n 3 "$TMP/peer.log")"
 		say "$ALGORITHM, ESN $ESN: $(tr '\n' ';' <"$TMP/peer.log")"
+		esp_peer wrong-key "$TMP/wire-w1.pcap" "$TMP/sas.json" >"$TMP/peer.log" 2>&1 ||
+			die "$ALGORITHM, ESN $ESN: $(cat "$TMP/peer.log")"
 	done
 done
-esp_peer wrong-key "$TMP/wire-w1.pcap" "$TMP/sas.json" >"$TMP/peer.log" 2>&1 || die "$(cat "$TMP/peer.log")"

@@ -11,9 +11,22 @@
 need tshark
 
 topology_up
-# tshark 4.0 has no ChaCha20-Poly1305 for ESP.
-for ALGORITHM in aes-gcm-128 aes-gcm-192 aes-gcm-256 aes-gcm-256-12 aes-gcm-128-8; do
+# tshark 4.0 has no ChaCha20-Poly1305, AES-CCM, AES-GMAC or implicit IV for ESP.
+for ALGORITHM in null-sha256 aes-cbc-128-sha256 aes-cbc-256-sha512 aes-ctr-128-sha256 aes-ctr-192-sha384 \
+	aes-gcm-128 aes-gcm-192 aes-gcm-256 aes-gcm-256-12 aes-gcm-128-8; do
 	case $ALGORITHM in *-12) icv=12 ;; *-8) icv=8 ;; *) icv=16 ;; esac
+	case $ALGORITHM in
+	null-*) cipher=NULL ;;
+	aes-cbc-*) cipher='AES-CBC [RFC3602]' ;;
+	aes-ctr-*) cipher='AES-CTR [RFC3686]' ;;
+	*) cipher="AES-GCM with $icv octet ICV [RFC4106]" ;;
+	esac
+	case $ALGORITHM in
+	*-sha256) integrity='HMAC-SHA-256-128 [RFC4868]' ;;
+	*-sha384) integrity='HMAC-SHA-384-192 [RFC4868]' ;;
+	*-sha512) integrity='HMAC-SHA-512-256 [RFC4868]' ;;
+	*) integrity=NULL ;;
+	esac
 	ESN=no
 	gateways_again gw1 gw2
 	capture wire w1
@@ -27,7 +40,8 @@ for ALGORITHM in aes-gcm-128 aes-gcm-192 aes-gcm-256 aes-gcm-256-12 aes-gcm-128-
 	for t in t4 t6; do
 		for gw in gw1 gw2; do
 			v=${t#t}
-			options+=(-o "uat:esp_sa:\"IPv$v\",\"$("outer$v" $gw)\",\"$("outer$v" "$(peer_of $gw)")\",\"${SPI[$t-$gw]}\",\"AES-GCM with $icv octet ICV [RFC4106]\",\"0x$(key_of $t $gw)\",\"NULL\",\"\"")
+			key=$(key_of $t $gw) integrity_key=$(integrity_key_of $t $gw)
+			options+=(-o "uat:esp_sa:\"IPv$v\",\"$("outer$v" $gw)\",\"$("outer$v" "$(peer_of $gw)")\",\"${SPI[$t-$gw]}\",\"$cipher\",\"${key:+0x$key}\",\"$integrity\",\"${integrity_key:+0x$integrity_key}\"")
 		done
 	done
 	shown() { tshark -r "$CAPTURE" "${options[@]}" -Y "$1" -T fields -e frame.number 2>>"$TMP/tshark.log" | wc -l; }

@@ -2,86 +2,34 @@
 /*
  * selftest.c - known answers that an engine must give before a key is trusted to it.
  *
- * Sources: D. McGrew, draft-mcgrew-gcm-test-01 (2009), section 4: AES-GCM as ESP uses it, nonce
- * from salt and IV, associated data of 8 and 12 bytes. A shorter tag is the beginning of the whole
- * one, NIST SP 800-38D section 7.1. RFC 7634 appendix A and RFC 8439 section 2.8.2:
- * ChaCha20-Poly1305 with 8 and 12 bytes. All rows of the draft are in tests/vectors/; here is one
- * per key length and length of associated data.
+ * Each in both directions, with every byte of it forged once, and again after that.
  */
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "crypto/answers.h"
 #include "crypto/engine.h"
 #include "crypto/transform.h"
 #include "xesp/fault.h"
 
 #pragma GCC poison strcpy strcat gets memcmp
 
-#define TEXT_MAX 114
+#define AAD_MAX 48
+#define TEXT_MAX 128
+#define ALIASES 4
 
-struct answer {
-	enum xesp_alg alg;
-	const char *key, *nonce, *aad, *text, *sealed; /* hex; sealed: ciphertext and tag */
+/* An answer as one of the transforms that it is an answer of. */
+struct question {
+	const struct answer *a;
+	const struct transform *t;
+	uint8_t key[XESP_KEY_MAX], auth_key[XESP_KEY_MAX];
+	uint32_t key_len, auth_key_len, aad_len, len;
 };
 
-static const struct answer answers[] = {
-	{ XESP_ALG_AES_GCM_16, "4c80cdefbb5d10da906ac73c3613a634", "2e443b684956ed7e3b244cfe",
-	  "000043218765432100000000",
-	  "45000048699a000080114db7c0a80102c0a801010a9bf15638d3010000010000"
-	  "00000000045f736970045f756470037369700963796265726369747902646b00"
-	  "0021000101020201",
-	  "fecf537e729d5b07dc30df528dd22b768d1b98736696a6fd348509fa13ceac34"
-	  "cfa2436f14a3f3cf65925bf1f4a13c5d15b21e1884f5ff6247aeabb786b93bce"
-	  "61bc17d768fd9732459018148f6cbe722fd04796562dfdb4" },
-	{ XESP_ALG_AES_GCM_16, "7d773d00c144c525ac619d18c84a3f47", "d966426743457e9182443bc6",
-	  "335467aeffffffff", "01020201", "437f866bcb3f699fe9b0822bac961c4504bef270" },
-	{ XESP_ALG_AES_GCM_16, "abbccddef00112233445566778899aababbccddef00112233445566778899aab",
-	  "112233440102030405060708", "4a2cbfe300000002",
-	  "4500003069a6400080062690c0a801029389155e0a9e008b2dc57ee000000000"
-	  "7002400020bf0000020405b40101040201020201",
-	  "ff425c9b724599df7a3bcd510194e00d6a78107f1b0b1cbf06efae9d65a5d763"
-	  "748a637985771d347f0545659f14e99def842d8eb335f4eecfdbf831824b4c49"
-	  "15956c96" },
-	{ XESP_ALG_AES_GCM_16, "6c6567616c697a656d6172696a75616e61616e64646f69746265666f72656961",
-	  "7475726e333021696765746d", "796b6963ffffffffffffffff",
-	  "45000030da3a00008001df3bc0a80005c0a800010800c6cd0200070061626364"
-	  "65666768696a6b6c6d6e6f707172737401020201",
-	  "f97ab2aa356d8edce17644ac8c78e25dd24dedbb29ebf1b64a274b39b49c3a86"
-	  "4cd3d78ca4ae68a32b42458fb57dbe821dcc63b9d0937ba2945f669368661a32"
-	  "9fb4c053" },
-	{ XESP_ALG_AES_GCM_16, "feffe9928665731c6d6a8f9467308308feffe9928665731c", "cafebabefacedbaddecaf888",
-	  "0000a5f80000000a",
-	  "45000028a4ad4000400678800a01038f0a010612802306b8cb712602dd6bb03e"
-	  "501016d075680001",
-	  "a5b1f8066029aea40e598b8122de02420938b3ab33f828e687b8858b5bfbdbd0"
-	  "315b27452144cc7795457b9652037f5318027b5b4cd7a636" },
-	{ XESP_ALG_AES_GCM_12, "7d773d00c144c525ac619d18c84a3f47", "d966426743457e9182443bc6",
-	  "335467aeffffffff", "01020201", "437f866bcb3f699fe9b0822bac961c45" },
-	{ XESP_ALG_AES_GCM_8, "7d773d00c144c525ac619d18c84a3f47", "d966426743457e9182443bc6",
-	  "335467aeffffffff", "01020201", "437f866bcb3f699fe9b0822b" },
-	{ XESP_ALG_CHACHA20_POLY1305,
-	  "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
-	  "a0a1a2a31011121314151617", "0102030400000005",
-	  "45000054a6f200004001e778c6336405c000020508005b7a3a080000553bec10"
-	  "0007362708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212223"
-	  "2425262728292a2b2c2d2e2f303132333435363701020204",
-	  "24039428b97f417e3c13753a4f05087b67c352e6a7fab1b982d466ef407ae5c6"
-	  "14ee8099d52844eb61aa95dfab4c02f72aa71e7c4c4f64c9befe2facc638e8f3"
-	  "cbec163fac469b502773f6fb94e664da9165b82829f641e076aaa8266b7fb0f7"
-	  "b11b369907e1ad43" },
-	{ XESP_ALG_CHACHA20_POLY1305,
-	  "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
-	  "070000004041424344454647", "50515253c0c1c2c3c4c5c6c7",
-	  "4c616469657320616e642047656e746c656d656e206f662074686520636c6173"
-	  "73206f66202739393a204966204920636f756c64206f6666657220796f75206f"
-	  "6e6c79206f6e652074697020666f7220746865206675747572652c2073756e73"
-	  "637265656e20776f756c642062652069742e",
-	  "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6"
-	  "3dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b36"
-	  "92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc"
-	  "3ff4def08e4b7a9de576d26586cec64b61161ae10b594f09e26a7e902ecbd060"
-	  "0691" },
+/* As a packet has it: what is covered in clear, the text, the tag. */
+struct piece {
+	uint8_t bytes[AAD_MAX + TEXT_MAX + ENGINE_TAG_MAX];
 };
 
 static uint8_t hex_digit(char c)
@@ -93,26 +41,43 @@ static uint32_t from_hex(uint8_t *out, const char *hex)
 {
 	uint32_t n = 0;
 
-	for (; hex[0] && hex[1]; hex += 2)
+	for (; hex && hex[0] && hex[1]; hex += 2)
 		out[n++] = (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1]));
 	return n;
 }
 
-static uint8_t tag_len(const struct answer *a)
+static void open_question(struct question *q, const struct answer *a, unsigned int alg)
 {
-	return transform_find(a->alg, XESP_AUTH_NONE)->icv_len;
+	uint8_t buf[AAD_MAX + TEXT_MAX];
+
+	*q = (struct question){ .a = a, .t = transform_find(alg, a->auth) };
+	q->key_len = from_hex(q->key, a->key);
+	q->auth_key_len = from_hex(q->auth_key, a->auth_key);
+	q->aad_len = from_hex(buf, a->aad);
+	q->len = from_hex(buf, a->text);
 }
 
-/* One job over buf, which holds text and then the tag. */
-static bool run(const struct engine *e, struct engine_key *key, const struct answer *a,
-		enum xesp_dir dir, uint8_t *buf, uint32_t len)
+/* aad and text, or what is sealed with as much of the tag as the transform has. */
+static void fill(const struct question *q, struct piece *p, bool sealed)
 {
-	struct engine_job j = { .key = key, .text = buf, .len = len, .tag = buf + len,
-				.tag_len = tag_len(a) };
+	uint8_t *text = p->bytes + from_hex(p->bytes, q->a->aad);
+	uint32_t n = from_hex(text, sealed ? q->a->sealed : q->a->text);
 
-	from_hex(j.nonce, a->nonce);
-	j.aad = j.made;
-	j.aad_len = (uint16_t)from_hex(j.made, a->aad);
+	for (; n > q->len + q->t->icv_len; n--)
+		text[n - 1] = 0;
+}
+
+static bool run(const struct engine *e, struct engine_key *key, const struct question *q,
+		enum xesp_dir dir, struct piece *p)
+{
+	struct engine_job j = {
+		.key = key, .aad = p->bytes, .aad_len = (uint16_t)q->aad_len,
+		.text = p->bytes + q->aad_len, .len = q->len,
+		.tag = p->bytes + q->aad_len + q->len, .tag_len = q->t->icv_len,
+	};
+
+	from_hex(j.nonce, q->a->nonce);
+	j.tail_len = (uint8_t)from_hex(j.tail, q->a->tail);
 	if (dir == XESP_DIR_OUT)
 		e->encrypt(&j, 1);
 	else
@@ -130,72 +95,100 @@ static bool all_zero(const uint8_t *p, uint32_t len)
 }
 
 static const char *check_encrypt(const struct engine *e, struct engine_key *key,
-				 const struct answer *a)
+				 const struct question *q)
 {
-	uint8_t buf[TEXT_MAX + ENGINE_TAG_MAX] = { 0 }, want[sizeof(buf)] = { 0 };
-	uint32_t len = from_hex(buf, a->text);
+	struct piece p = { { 0 } }, want = { { 0 } };
 
-	from_hex(want, a->sealed);
+	fill(q, &p, false);
+	fill(q, &want, true);
 	/* All of it: nothing may be written behind a short tag. */
-	if (!run(e, key, a, XESP_DIR_OUT, buf, len) || CRYPTO_memcmp(buf, want, sizeof(want)))
+	if (!run(e, key, q, XESP_DIR_OUT, &p) || CRYPTO_memcmp(&p, &want, sizeof(want)))
 		return "encrypts to something else than the published answer";
 	return NULL;
 }
 
-static const char *check_decrypt(const struct engine *e, struct engine_key *key,
-				 const struct answer *a)
+static bool opens(const struct engine *e, struct engine_key *key, const struct question *q)
 {
-	uint8_t buf[TEXT_MAX + ENGINE_TAG_MAX], text[TEXT_MAX];
-	uint32_t len = from_hex(text, a->text);
+	struct piece p = { { 0 } }, want = { { 0 } };
 
-	from_hex(buf, a->sealed);
-	if (!run(e, key, a, XESP_DIR_IN, buf, len) || CRYPTO_memcmp(buf, text, len))
+	fill(q, &p, true);
+	fill(q, &want, false);
+	return run(e, key, q, XESP_DIR_IN, &p) &&
+	       !CRYPTO_memcmp(p.bytes, want.bytes, q->aad_len + q->len);
+}
+
+static const char *check_decrypt(const struct engine *e, struct engine_key *key,
+				 const struct question *q)
+{
+	if (!opens(e, key, q))
 		return "does not decrypt the published answer";
-	for (uint32_t i = 0; i < len + tag_len(a); i++) {
-		from_hex(buf, a->sealed);
-		buf[i] ^= 1;
-		if (run(e, key, a, XESP_DIR_IN, buf, len))
+	for (uint32_t i = 0; i < q->aad_len + q->len + q->t->icv_len; i++) {
+		struct piece p = { { 0 } };
+
+		fill(q, &p, true);
+		p.bytes[i] ^= 1;
+		if (run(e, key, q, XESP_DIR_IN, &p))
 			return "accepts a forged packet";
-		if (!all_zero(buf, len))
+		if (!all_zero(p.bytes + q->aad_len, q->len))
 			return "leaves text behind that it did not authenticate";
 	}
 	/* A refusal must not spoil the context for the next packet. */
-	from_hex(buf, a->sealed);
-	if (!run(e, key, a, XESP_DIR_IN, buf, len) || CRYPTO_memcmp(buf, text, len))
+	if (!opens(e, key, q))
 		return "refuses a good packet after a forged one";
 	return NULL;
 }
 
-static int check(const struct engine *e, const struct answer *a, enum xesp_dir dir,
-		 struct fault *f)
+static int check(const struct engine *e, const struct question *q, enum xesp_dir dir, struct fault *f)
 {
-	uint8_t key[XESP_KEY_MAX];
-	struct engine_key_spec spec = { .alg = a->alg, .dir = dir, .key = key };
-	struct engine_key *k;
+	const struct engine_key_spec spec = {
+		.alg = (enum xesp_alg)q->t->alg, .auth = (enum xesp_auth)q->t->auth, .dir = dir,
+		.key = q->key, .key_len = q->key_len,
+		.auth_key = q->auth_key, .auth_key_len = q->auth_key_len,
+	};
+	struct engine_key *k = e->key_open(&spec, f);
 	const char *wrong;
 
-	spec.key_len = from_hex(key, a->key);
-	k = e->key_open(&spec, f);
 	if (!k)
 		return -ENOTSUP;
-	wrong = dir == XESP_DIR_OUT ? check_encrypt(e, k, a) : check_decrypt(e, k, a);
+	wrong = dir == XESP_DIR_OUT ? check_encrypt(e, k, q) : check_decrypt(e, k, q);
 	e->key_close(k);
 	if (wrong)
-		return fault_set(f, -EBADMSG,
-				 "engine %s: algorithm %d with a key of %zu bytes %s; do not use it",
-				 e->name, a->alg, spec.key_len, wrong);
+		return fault_set(f, -EBADMSG, "engine %s: %s with a key of %u bytes %s; do not use it",
+				 e->name, q->t->name, q->key_len + q->auth_key_len, wrong);
 	return 0;
+}
+
+/* Of which transforms an answer is one: answers.h says why. Returns how many. */
+static int transforms_of(const struct answer *a, unsigned int algs[ALIASES])
+{
+	algs[0] = a->alg;
+	if (a->alg == XESP_ALG_AES_GCM_16) {
+		algs[1] = XESP_ALG_AES_GCM_12;
+		algs[2] = XESP_ALG_AES_GCM_8;
+		algs[3] = XESP_ALG_AES_GCM_16_IIV;
+		return 4;
+	}
+	algs[1] = XESP_ALG_CHACHA20_POLY1305_IIV;
+	return a->alg == XESP_ALG_CHACHA20_POLY1305 ? 2 : 1;
 }
 
 int engine_selftest(const struct engine *e, struct fault *f)
 {
-	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		int err = check(e, &answers[i], XESP_DIR_OUT, f);
+	for (size_t i = 0; i < answers_n; i++) {
+		unsigned int algs[ALIASES];
+		const int n = transforms_of(&answers[i], algs);
 
-		if (!err)
-			err = check(e, &answers[i], XESP_DIR_IN, f);
-		if (err)
-			return err;
+		for (int k = 0; k < n; k++) {
+			struct question q;
+			int err;
+
+			open_question(&q, &answers[i], algs[k]);
+			err = check(e, &q, XESP_DIR_OUT, f);
+			if (!err)
+				err = check(e, &q, XESP_DIR_IN, f);
+			if (err)
+				return err;
+		}
 	}
 	return 0;
 }

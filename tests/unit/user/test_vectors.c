@@ -94,6 +94,114 @@ static void engine_rows(void)
 	CU_ASSERT_EQUAL(chacha.done, 2);
 }
 
+/* ---- rows of any algorithm: engine alone */
+
+#define LONGEST 1024
+
+struct any_row {
+	const struct transform *t;
+	uint8_t key[64], auth_key[64], nonce[16], aad[LONGEST], text[LONGEST], sealed[LONGEST], tag[32];
+	uint32_t key_len, auth_key_len, nonce_len, aad_len, text_len, tag_len;
+	bool valid;
+};
+
+static int rows_done[2]; /* refused, accepted */
+
+static uint32_t hex_or_none(uint8_t *out, size_t room, const char *field)
+{
+	return strcmp(field, "-") ? vector_hex(out, room, field) : 0;
+}
+
+/* A cipher alone is one with HMAC, whose tag then is not looked at. */
+static const struct transform *transform_named(const char *name)
+{
+	for (unsigned int i = 0; transform_at(i); i++) {
+		const char *its = transform_at(i)->name;
+
+		if (!strcmp(its, name) || (!strncmp(its, name, strlen(name)) &&
+					   its[strlen(name)] == '+'))
+			return transform_at(i);
+	}
+	return NULL;
+}
+
+static void read_any(struct any_row *r, char **field)
+{
+	*r = (struct any_row){ .t = transform_named(field[0]) };
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r->t);
+	r->key_len = hex_or_none(r->key, sizeof(r->key), field[2]);
+	r->auth_key_len = hex_or_none(r->auth_key, sizeof(r->auth_key), field[3]);
+	r->nonce_len = hex_or_none(r->nonce, sizeof(r->nonce), field[4]);
+	r->aad_len = hex_or_none(r->aad, sizeof(r->aad), field[5]);
+	r->text_len = hex_or_none(r->text, sizeof(r->text), field[6]);
+	CU_ASSERT_EQUAL(hex_or_none(r->sealed, sizeof(r->sealed), field[7]), r->text_len);
+	r->tag_len = hex_or_none(r->tag, sizeof(r->tag), field[8]);
+	r->valid = !strcmp(field[9], "valid");
+	if (!r->auth_key_len && r->t->auth)
+		r->auth_key_len = r->t->auth_key_len;
+}
+
+static struct engine_key *open_any(const struct any_row *r, enum xesp_dir dir)
+{
+	const struct engine_key_spec spec = {
+		.alg = r->t->alg, .auth = r->t->auth, .dir = dir, .key = r->key,
+		.key_len = r->key_len, .auth_key = r->auth_key, .auth_key_len = r->auth_key_len,
+	};
+	struct engine_key *k = engine_openssl.key_open(&spec, NULL);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
+	return k;
+}
+
+static void any_row(char **field, void *ctx)
+{
+	static struct any_row r;
+	static uint8_t buf[2 * LONGEST + 32];
+	struct engine_job j;
+	uint8_t *text;
+
+	(void)ctx;
+	read_any(&r, field);
+	text = buf + r.aad_len;
+	memcpy(buf, r.aad, r.aad_len);
+	memcpy(text, r.text, r.text_len);
+	j = (struct engine_job){ .text = text, .len = r.text_len, .aad = buf,
+				 .aad_len = (uint16_t)r.aad_len, .tag = text + r.text_len,
+				 .tag_len = r.t->icv_len };
+	memcpy(j.nonce, r.nonce, r.nonce_len);
+	if (r.valid) {
+		j.key = open_any(&r, XESP_DIR_OUT);
+		engine_openssl.encrypt(&j, 1);
+		engine_openssl.key_close(j.key);
+		CU_ASSERT_TRUE(j.ok);
+		CU_ASSERT_EQUAL(memcmp(text, r.sealed, r.text_len), 0);
+		CU_ASSERT_EQUAL(memcmp(j.tag, r.tag, r.tag_len), 0);
+	}
+	memcpy(text, r.sealed, r.text_len);
+	if (r.tag_len) {
+		CU_ASSERT_EQUAL(r.tag_len, r.t->icv_len);
+		memcpy(j.tag, r.tag, r.tag_len);
+	}
+	j.key = open_any(&r, XESP_DIR_IN);
+	engine_openssl.decrypt(&j, 1);
+	engine_openssl.key_close(j.key);
+	if (j.ok != r.valid)
+		fprintf(stderr, "vector %s %s: %s\n", field[0], field[1], j.ok ? "accepted" : "refused");
+	CU_ASSERT_EQUAL(j.ok, r.valid);
+	CU_ASSERT_TRUE(!j.ok || !memcmp(text, r.text, r.text_len));
+	rows_done[r.valid]++;
+}
+
+static void any_rows(void)
+{
+	rows_done[0] = rows_done[1] = 0;
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_algorithms.txt", 10, any_row, NULL), 25);
+	CU_ASSERT_EQUAL(rows_done[1], 25);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/wycheproof.txt", 10, any_row, NULL), 1048);
+	CU_ASSERT_EQUAL(rows_done[0] + rows_done[1], 1073);
+	CU_ASSERT_TRUE(rows_done[0] > 400); /* forged tags and odd lengths among them */
+}
+
 /* An inbound SA with this SPI and key that stands just before the number. */
 static int open_inbound(struct pair *p, const struct pair_opts *o, const uint8_t *spi,
 			const uint8_t *key, const uint8_t *salt, uint64_t seq)
@@ -102,8 +210,8 @@ static int open_inbound(struct pair *p, const struct pair_opts *o, const uint8_t
 
 	pair_open(p, o);
 	memcpy(&p->in.spi, spi, 4);
-	memcpy(p->in.key, key, p->in.key_len);
-	memcpy(p->in.salt, salt, 4);
+	memcpy(p->in.key, key, (size_t)p->in.key_len + p->in.auth_key_len);
+	memcpy(p->in.salt, salt, p->in.salt_len);
 	pair_identify(p, &p->in, 16, 2);
 	p->st.sa[PAIR_SA_IN].replay_top = seq - 1;
 	return sad_add(p->sad, &p->in, &f);
@@ -207,34 +315,39 @@ static void esp_rows(void)
 }
 
 struct tunnel_row {
-	uint8_t spi[4], key[32], salt[4], inner[200], esp[300];
+	uint8_t spi[4], key[XESP_KEY_MAX], salt[4], inner[200], esp[300];
 	uint32_t inner_len, esp_len;
 	uint64_t seq;
 	struct pair_opts o;
 };
 
-static uint8_t algorithm(const char *name)
-{
-	for (uint8_t alg = 1; alg < XESP_ALG_NULL; alg++)
-		if (!strcmp(transform_find(alg, XESP_AUTH_NONE)->name, name))
-			return alg;
-	CU_FAIL("no such algorithm");
-	return 0;
-}
+/* The files: each row has nine fields, or more, as `ctx` says. */
+enum tunnel_file {
+	ALL_GCM,
+	WITH_ALGORITHM, /* its name behind */
+	WITH_INTEGRITY_KEY, /* and that key in the middle */
+};
+static enum tunnel_file all_gcm = ALL_GCM, aead = WITH_ALGORITHM, algorithms = WITH_INTEGRITY_KEY;
 
-static bool named = true;
-
-/* `ctx` of the rows that name their algorithm is not NULL. */
-static void read_tunnel_row(struct tunnel_row *r, char **field, const void *ctx)
+static void read_tunnel_row(struct tunnel_row *r, char **field, const enum tunnel_file *file)
 {
-	r->o = (struct pair_opts){ .outer6 = field[1][0] == '6', .esn = field[5][0] == '1' };
+	const struct transform *t = transform_find(XESP_ALG_AES_GCM_16, XESP_AUTH_NONE);
+	char **at = *file == WITH_INTEGRITY_KEY ? field + 1 : field; /* of all behind the first key */
+
+	*r = (struct tunnel_row){ .o = { .outer6 = field[1][0] == '6', .esn = at[5][0] == '1' } };
+	if (*file != ALL_GCM)
+		t = transform_named(at[9]);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	r->o.alg = t->alg;
+	r->o.auth = t->auth;
 	vector_hex(r->spi, 4, field[2]);
-	r->o.alg = ctx ? algorithm(field[9]) : XESP_ALG_AES_GCM_16;
-	r->o.key_len = (uint8_t)vector_hex(r->key, sizeof(r->key), field[3]);
-	vector_hex(r->salt, 4, field[4]);
-	r->seq = strtoull(field[6], NULL, 16);
-	r->inner_len = vector_hex(r->inner, sizeof(r->inner), field[7]);
-	r->esp_len = vector_hex(r->esp, sizeof(r->esp), field[8]);
+	r->o.key_len = (uint8_t)hex_or_none(r->key, 32, field[3]);
+	if (*file == WITH_INTEGRITY_KEY)
+		CU_ASSERT_EQUAL(hex_or_none(r->key + r->o.key_len, 64, field[4]), t->auth_key_len);
+	hex_or_none(r->salt, 4, at[4]);
+	r->seq = strtoull(at[6], NULL, 16);
+	r->inner_len = vector_hex(r->inner, sizeof(r->inner), at[7]);
+	r->esp_len = vector_hex(r->esp, sizeof(r->esp), at[8]);
 }
 
 static void decap_row(char **field, void *ctx)
@@ -255,8 +368,10 @@ static void decap_row(char **field, void *ctx)
 
 static void decap_rows(void)
 {
-	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel.txt", 9, decap_row, NULL), 16);
-	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_aead.txt", 10, decap_row, &named), 32);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel.txt", 9, decap_row, &all_gcm), 16);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_aead.txt", 10, decap_row, &aead), 32);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_algorithms.txt", 12, decap_row,
+				    &algorithms), 48);
 }
 
 /* Encap makes the other implementation's packet, byte for byte from SPI to ICV. */
@@ -272,8 +387,8 @@ static void encap_row(char **field, void *ctx)
 	pair_open(&p, &r.o);
 	m = &p.out;
 	memcpy(&m->spi, r.spi, 4);
-	memcpy(m->key, r.key, m->key_len);
-	memcpy(m->salt, r.salt, 4);
+	memcpy(m->key, r.key, (size_t)m->key_len + m->auth_key_len);
+	memcpy(m->salt, r.salt, m->salt_len);
 	m->lease_first = m->lease_last = r.seq;
 	pair_identify(&p, m, 0, 0);
 	CU_ASSERT_EQUAL(sad_add(p.sad, m, NULL), 0);
@@ -282,20 +397,25 @@ static void encap_row(char **field, void *ctx)
 	pkt.local = true; /* the vector's TTL is that inside the tunnel */
 	CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_NONE);
 	CU_ASSERT_EQUAL(pkt.len - pkt.l4_off, r.esp_len);
-	CU_ASSERT_EQUAL(memcmp(pkt.l3 + pkt.l4_off, r.esp, r.esp_len), 0);
+	/* The IV of AES-CBC is ours alone: the same up to there, and see decap_row(). */
+	CU_ASSERT_EQUAL(memcmp(pkt.l3 + pkt.l4_off, r.esp,
+			       r.o.alg == XESP_ALG_AES_CBC ? 8 : r.esp_len), 0);
 	pair_close(&p);
 }
 
 static void encap_rows(void)
 {
-	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel.txt", 9, encap_row, NULL), 16);
-	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_aead.txt", 10, encap_row, &named), 32);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel.txt", 9, encap_row, &all_gcm), 16);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_aead.txt", 10, encap_row, &aead), 32);
+	CU_ASSERT_EQUAL(vector_each("tests/vectors/esp_tunnel_algorithms.txt", 12, encap_row,
+				    &algorithms), 48);
 }
 
 CU_TestInfo vectors_tests[] = {
 	{ "draft-mcgrew-gcm-test-01, RFC 7634, RFC 8439 by the engine, both directions", engine_rows },
+	{ "RFC 3602, 3686, 4868, draft-mcgrew-gcm-test-01 and Wycheproof by the engine", any_rows },
 	{ "draft-mcgrew-gcm-test-01 and RFC 7634 as ESP packets by decap", esp_rows },
-	{ "scapy's tunnel packets are decapsulated", decap_rows },
-	{ "scapy's tunnel packets are made, byte for byte", encap_rows },
+	{ "scapy's and cryptography's tunnel packets are decapsulated", decap_rows },
+	{ "scapy's and cryptography's tunnel packets are made, byte for byte", encap_rows },
 	CU_TEST_INFO_NULL,
 };
