@@ -57,8 +57,8 @@ key_of() {
 }
 # Its integrity key: AH's, or that of HMAC; nothing where the algorithm has its own ICV.
 integrity_key_of() {
-	local key=${KEY[$1-$2]} name=$ALGORITHM
-	[ "$PROTOCOL" = esp ] || name=ah-$INTEGRITY
+	local key=${KEY[$1-$2]} name=ah-$INTEGRITY
+	[ "$PROTOCOL" = ah ] || name=$ALGORITHM key=$(rev <<<"$key") # not the encryption key
 	case $name in
 	*-sha256) printf '%.64s' "$key" ;;
 	*-sha384) printf '%.96s' "$key$key" ;;
