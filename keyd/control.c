@@ -164,9 +164,10 @@ static struct json_object *sequence_json(const struct sa *sa, const struct xesp_
 	return o;
 }
 
-static struct json_object *last_used_json(const struct xesp_sa_state *st)
+/* Seconds since a time of CLOCK_BOOTTIME; null: never. */
+static struct json_object *age_json(const __u64 *ns)
 {
-	uint64_t at = __atomic_load_n(&st->last_used_ns, __ATOMIC_RELAXED), now;
+	uint64_t at = __atomic_load_n(ns, __ATOMIC_RELAXED), now;
 	struct timespec ts;
 
 	if (!at)
@@ -174,6 +175,27 @@ static struct json_object *last_used_json(const struct xesp_sa_state *st)
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	return json_object_new_uint64(now > at ? (now - at) / 1000000000u : 0);
+}
+
+/* RFC 4301 section 4.4.2.1: the path MTU that was observed, and how old that is. */
+static struct json_object *path_json(const struct xesp_sa_state *st)
+{
+	static const char *const from[] = {
+		[XESP_PMTU_FROM_LINK] = "link",
+		[XESP_PMTU_FROM_CONFIG] = "config",
+		[XESP_PMTU_FROM_ICMP] = "icmp",
+		[XESP_PMTU_FROM_PROBE] = "probe",
+	};
+	struct json_object *o;
+
+	if (!st->path_mtu || st->path_mtu_from > XESP_PMTU_FROM_PROBE)
+		return NULL;
+	o = json_object_new_object();
+	put_number(o, "mtu", st->path_mtu);
+	put_number(o, "inner_mtu", st->inner_mtu);
+	put_text(o, "from", from[st->path_mtu_from]);
+	json_object_object_add(o, "age_s", age_json(&st->path_mtu_ns));
+	return o;
 }
 
 static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
@@ -210,7 +232,9 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_number(o, "packets", __atomic_load_n(&st->packets, __ATOMIC_RELAXED));
 	put_number(o, "bytes", __atomic_load_n(&st->bytes, __ATOMIC_RELAXED));
 	put_number(o, "lost", __atomic_load_n(&st->lost, __ATOMIC_RELAXED));
-	json_object_object_add(o, "last_used_s", last_used_json(st));
+	json_object_object_add(o, "last_used_s", age_json(&st->last_used_ns));
+	if (sa->dir == XESP_DIR_OUT)
+		json_object_object_add(o, "path", path_json(st));
 	json_object_object_add(o, "drops", drops_json(st->drops, 0));
 	lifetime_show(d->lifetime, sa, o);
 	return o;

@@ -12,7 +12,7 @@
 #   2001:db8:1::/64 <-> 2001:db8:2::/64    tunnel t6 (IPv6 in IPv6)
 #
 # What a test wants otherwise it sets before write_config: ALGORITHM, ESN, WINDOW, LEASE, DEFAULT, ROUTES,
-# or a function policies() of its own.
+# or functions policies() and tunnel_keys() of its own.
 
 XESP_BUILD=$(cd "$HERE/../.." && cd "${XESP_BUILD:-build/release}" && pwd) ||
 	{ echo "no build in ${XESP_BUILD:-build/release}: run make"; exit 1; }
@@ -117,6 +117,7 @@ sa() { # sa <tunnel> <sender> <direction>
 	[ "$3" = out ] || printf '    replay_window: %s\n' "$WINDOW"
 	[ "$3" = in ] || [ -z "$LEASE" ] || printf '    lease: %s\n' "$LEASE"
 }
+
 
 write_config() { # write_config <gateway> [file]
 	local me=$1 peer t; peer=$(peer_of "$1")

@@ -356,6 +356,49 @@ def do_tagged(interface, path, *options):
     return 0 if found else 1
 
 
+def sum16(data):
+    if len(data) % 2:
+        data += b"\0"
+    return checksum(data)
+
+
+def do_icmp(interface, path, *options):
+    """Puts "too big" on the wire, as a router would, that quotes the last captured ESP frame (spi=X) and
+    says mtu=. Forged as asked: seq=, newspi= in the quote, remote=1 (another peer's address), quote= octets
+    of ESP only. To the Ethernet and IP source of the captured frame."""
+    options = parse_options(options)
+    f = esp_frames(path, options)[-1]
+    quoted = bytearray(f.data[f.l3:f.end])
+    esp = f.l4 - f.l3
+    if "newspi" in options:
+        struct.pack_into("!I", quoted, esp, int(options["newspi"], 0))
+    if "seq" in options:
+        struct.pack_into("!I", quoted, esp + 4, int(options["seq"], 0))
+    if "remote" in options:
+        quoted[esp - 1] ^= 0x40  # the last octet of the destination
+    # As if it had been larger than the packet that was captured.
+    length = int(options.get("length", 1500))
+    four = f.ethertype == 0x0800
+    struct.pack_into("!H", quoted, 2 if four else 4, length if four else length - 40)
+    quoted = bytes(quoted[:esp + int(options.get("quote", 1 << 20))])[:500]
+    mtu = int(options["mtu"])
+    eth = f.data[6:12] + ATTACKER + f.data[12:14]
+    if four:
+        icmp = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
+        icmp = icmp[:2] + struct.pack("!H", sum16(icmp)) + icmp[4:]
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(icmp), 1, 0, 64, 1, 0,
+                         socket.inet_aton("198.51.100.1"), f.src)
+        ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    else:
+        src = socket.inet_pton(socket.AF_INET6, "2001:db8:fffe::1")
+        icmp = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
+        pseudo = src + f.src + struct.pack("!II", len(icmp), 58)
+        icmp = icmp[:2] + struct.pack("!H", sum16(pseudo + icmp)) + icmp[4:]
+        ip = struct.pack("!IHBB16s16s", 6 << 28, len(icmp), 58, 64, src, f.src)
+    open_raw(interface).send(eth + ip + icmp)
+    return 0
+
+
 def parse_options(words):
     return dict(word.split("=", 1) for word in words)
 

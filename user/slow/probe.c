@@ -43,6 +43,7 @@ bool slow_echo_send(struct slow *s, const struct echo *e, uint32_t len)
 				  .id = e->tunnel,
 				  .head = buf,
 				  .end = buf + SLOT_BYTES,
+				  .probe = e->kind == ECHO_PMTU,
 				  .local = true };
 	slow_hold_sas(s);
 	esp_encap(s->o.esp, b);

@@ -13,12 +13,14 @@
 #include "esp/pkt.h"
 #include "slow/esp_in.h"
 #include "slow/icmp.h"
+#include "slow/icmp_in.h"
 #include "slow/probe.h"
 #include "slow/raw.h"
 #include "slow/slow.h"
 #include "xesp/log.h"
 
 struct event;
+struct pmtu;
 struct queue;
 struct spd;
 
@@ -48,6 +50,9 @@ struct slow {
 	struct queue *to_tun, *to_wire, *to_tell;
 	struct event *on_tun, *on_esp4, *on_esp6, *on_ah4, *on_ah6, *on_to_tun, *on_to_wire, *on_to_tell;
 	struct probe probe;
+	struct pmtu *pmtu;
+	struct icmp_in icmp;
+	struct event *on_icmp4, *on_icmp6;
 	struct icmp_limit limit;
 	struct log_limit complain;
 	struct batch batch;  /* of the handler that runs */
@@ -87,5 +92,11 @@ void out_to_tun(struct slow *s, struct pkt *p);  /* inner packet, for the kernel
  * decrypted text.
  */
 void tell_sender(struct slow *s, const struct icmp_cause *c, bool outbound);
+
+/* ---- path.c */
+
+/* What routers and probes say of the paths to the tunnels' far ends. xesp0 is there already. */
+int path_open(struct slow *s, struct event_base *base, struct fault *f);
+void path_close(struct slow *s);
 
 #endif /* XESP_SLOW_ROOM_H */

@@ -431,6 +431,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 	s->o = *o;
 	s->tun = s->raw.fd4 = s->raw.fd6 = s->in.fd4 = s->in.fd6 = -1;
 	s->plain.fd4 = s->plain.fd6 = s->in_ah.fd4 = s->in_ah.fd6 = -1;
+	s->icmp.fd4 = s->icmp.fd6 = -1;
 	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
 	s->buf = calloc(BATCH, BUF_BYTES);
 	s->piece_buf = calloc(BATCH, SLOT_BYTES);
@@ -445,6 +446,8 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 		err = open_devices(s, f);
 	if (!err)
 		err = follow_all(s, base, f);
+	if (!err)
+		err = path_open(s, base, f);
 	if (err) {
 		slow_close(s);
 		return err;
@@ -472,6 +475,7 @@ void slow_close(struct slow *s)
 	free_event(s->on_to_tun);
 	free_event(s->on_to_wire);
 	free_event(s->on_to_tell);
+	path_close(s);
 	if (s->tun >= 0)
 		close(s->tun);
 	esp_in_close(&s->in);

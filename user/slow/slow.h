@@ -60,6 +60,14 @@ void slow_tell_sender(struct slow *s, const struct pkt *p);
 /* Main thread: a whole outer packet of this machine's own making, by a raw socket. -errno of it */
 int slow_send_own(struct slow *s, const uint8_t *ip, uint32_t len);
 
+/*
+ * Once a second for each tunnel there is, and after changes: `link` is the MTU of the way to its
+ * remote end, 0 while not known. Returns the path MTU that holds: slow/pmtu.h. Main thread.
+ */
+uint32_t slow_path_mtu(struct slow *s, uint32_t tunnel, uint32_t link);
+/* Ten times a second: probes that are due. Main thread. */
+void slow_tick(struct slow *s);
+
 /* Largest inner packet the device takes without fragmentation; main thread. */
 int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f);
 

@@ -79,6 +79,22 @@ static const char *used_text(char buf[32], struct json_object *sa)
 	return buf;
 }
 
+/* "1400 icmp 12s": how large, who says so, how long ago. Of what the link says only the size. */
+static const char *path_text(char buf[32], struct json_object *sa)
+{
+	struct json_object *path = json_object_object_get(sa, "path"), *age;
+
+	if (!path)
+		return "-";
+	age = json_object_object_get(path, "age_s");
+	if (age)
+		snprintf(buf, 32, "%llu %.8s %llus", number(path, "mtu"), show_text(path, "from"),
+			 (unsigned long long)json_object_get_uint64(age));
+	else
+		snprintf(buf, 32, "%llu", number(path, "mtu"));
+	return buf;
+}
+
 /* What to look at first: the next number outbound, the highest one seen inbound. */
 static const char *sequence_text(struct json_object *sa)
 {
@@ -92,7 +108,7 @@ static void print_sa_table(struct json_object *sas)
 	static const char *const columns[] = { "NAME",        "TUNNEL",    "DIR",       "SPI",
 					       "STATE",       "ALGORITHM", ">SEQUENCE", ">PACKETS",
 					       ">BYTES",      ">LOST",     ">DROPS",    ">USED",
-					       "FINGERPRINT", NULL };
+					       ">PATH MTU",   "FINGERPRINT", NULL };
 	struct table *t = table_open(columns);
 	char buf[32];
 
@@ -114,6 +130,7 @@ static void print_sa_table(struct json_object *sas)
 			table_cell(t, "%llu", number(sa, "lost"));
 		table_cell(t, "%llu", counters_sum(json_object_object_get(sa, "drops")));
 		table_cell(t, "%s", used_text(buf, sa));
+		table_cell(t, "%s", path_text(buf, sa));
 		table_cell(t, "%s", show_text(sa, "fingerprint"));
 	}
 	table_close(t);

@@ -367,6 +367,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	fib_idle(d->fib, pool_slow_worker(d->pool), true);
 	sad_reclaim(d->sad);
 	natt_tick(d->natt);
+	slow_tick(d->slow);
 	if (d->tunnels_changed)
 		tunnels_refresh(d);
 }

@@ -13,7 +13,6 @@
 #include "xespd/pool.h"
 #include "xespd/tunnels.h"
 
-#define MTU_ETHERNET 1500u
 #define MTU_MIN 1280u /* IPv6's least, RFC 8200 section 5 */
 
 /* Largest inner packet whose ESP packet fits `mtu`; without an SA, the costliest algorithm's. */
@@ -29,7 +28,6 @@ static uint32_t inner_mtu(const struct daemon *d, uint32_t id, uint32_t mtu)
 	return fits < MTU_MIN ? MTU_MIN : fits;
 }
 
-/* 0: not known, for the next hop is not. */
 static uint32_t path_mtu(struct daemon *d, uint32_t id, const struct xesp_keymsg_tunnel *t)
 {
 	struct fib_hop hop;
@@ -37,9 +35,8 @@ static uint32_t path_mtu(struct daemon *d, uint32_t id, const struct xesp_keymsg
 	fib_want(d->fib, tunnel_peer(t));
 	if (fib_lookup(d->fib, pool_slow_worker(d->pool), tunnel_peer(t), FIB_OURS, &hop) !=
 	    FIB_SEND)
-		return 0;
-	sad_tunnel_mtu(d->sad, id, hop.mtu);
-	return hop.mtu;
+		hop.mtu = 0; /* not known, for the next hop is not */
+	return slow_path_mtu(d->slow, id, hop.mtu);
 }
 
 static void set_tun_mtu(struct daemon *d, uint32_t mtu)
@@ -64,16 +61,11 @@ void tunnels_refresh(struct daemon *d)
 
 	for (uint32_t id = 0; id < sad_tunnels_max(d->sad); id++) {
 		struct xesp_keymsg_tunnel t;
-		uint32_t mtu, inner;
+		uint32_t inner;
 
 		if (!sad_tunnel_get(d->sad, id, &t))
 			continue;
-		mtu = path_mtu(d, id, &t);
-		if (!mtu)
-			mtu = MTU_ETHERNET;
-		if (t.mtu && t.mtu < mtu)
-			mtu = t.mtu;
-		inner = inner_mtu(d, id, mtu);
+		inner = inner_mtu(d, id, path_mtu(d, id, &t));
 		if (!smallest || inner < smallest)
 			smallest = inner;
 	}
