@@ -68,6 +68,12 @@ uint32_t slow_path_mtu(struct slow *s, uint32_t tunnel, uint32_t link);
 /* Ten times a second: probes that are due. Main thread. */
 void slow_tick(struct slow *s);
 
+/*
+ * Main thread: a dummy packet (esp/dummy.h) of `size` bytes of payload through the tunnel. False: not
+ * sent; a drop is counted.
+ */
+bool slow_dummy_send(struct slow *s, uint32_t tunnel, uint32_t size);
+
 /* Largest inner packet the device takes without fragmentation; main thread. */
 int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f);
 

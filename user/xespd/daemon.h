@@ -15,6 +15,7 @@
 #include "port/port.h"
 #include "sad/sad.h"
 
+struct cover;
 struct dpd;
 struct engine;
 struct esp_worker;
@@ -48,6 +49,7 @@ struct daemon {
 	struct fib *fib;
 	struct esp_worker *esp; /* the main thread's: the slow path */
 	struct slow *slow;
+	struct cover *cover;
 	struct dpd *dpd;
 	struct keyd_link *link;
 	struct natt *natt;

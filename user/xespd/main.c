@@ -29,6 +29,7 @@
 #include "xesp/fault.h"
 #include "xesp/log.h"
 #include "xespd/control.h"
+#include "xespd/cover.h"
 #include "xespd/daemon.h"
 #include "xespd/dpd.h"
 #include "xespd/keyd_link.h"
@@ -252,6 +253,8 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	slow.fib = d->fib;
 	slow.esp = d->esp;
 	err = slow_open(&d->slow, d->base, &slow, f);
+	if (!err)
+		err = cover_open(&d->cover, d, f);
 	return err ? err : dpd_open(&d->dpd, d, f);
 }
 
@@ -326,6 +329,7 @@ static bool tear_down(struct daemon *d)
 	keyd_link_close(d->link);
 	sound = pool_close(d->pool);
 	dpd_close(d->dpd);
+	cover_close(d->cover);
 	slow_close(d->slow);
 	esp_worker_close(d->esp);
 	fib_close(d->fib);
