@@ -128,6 +128,11 @@ static uint64_t rest(uint64_t limit, uint64_t used)
 	return limit > used ? limit - used : 0;
 }
 
+static uint64_t numbers_left(const struct sa *sa, const struct xesp_sa_state *st)
+{
+	return rest(sad_last_number(sa), numbers_used(sa, st));
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -139,6 +144,8 @@ static uint64_t used_up_in(const struct watch *w, const struct sa *sa,
 {
 	uint64_t in;
 
+	if (!numbers_left(sa, st))
+		return 0;
 	if (w->born_ns != sa->born_ns || w->looks < LOOKS_TO_TRUST)
 		return NEVER;
 	in = seconds_left(rest(sad_last_number(sa), w->numbers), w->numbers_rate);
@@ -249,20 +256,33 @@ static bool is_soon_used_up(const struct watch *w, const struct sa *sa,
 			    const struct xesp_sa_state *st, uint64_t now_ns, uint64_t *in)
 {
 	*in = used_up_in(w, sa, st);
+	if (!*in)
+		return true; /* it is now */
 	return *in != NEVER && *in < sa->limits.warn_seconds && *in < time_left(sa, now_ns);
+}
+
+static const char *print_used_up(char buf[96], const struct watch *w, uint64_t in)
+{
+	char span[32];
+
+	if (in)
+		snprintf(buf, 96, "used up in %s at the present rate of %.0f packets/s",
+			 print_seconds(span, in), w->numbers_rate);
+	else
+		snprintf(buf, 96, "its sequence numbers are used up");
+	return buf;
 }
 
 static void warn_used_up(struct watch *w, const struct sa *sa, const struct xesp_sa_state *st,
 			 uint64_t now_ns)
 {
-	char buf[32];
+	char buf[96];
 	uint64_t in;
 
 	if (w->warned || !is_soon_used_up(w, sa, st, now_ns, &in))
 		return;
 	w->warned = true;
-	log_warn("SA '%s': used up in %s at the present rate of %.0f packets/s: give it a new key",
-		 sa->name, print_seconds(buf, in), w->numbers_rate);
+	log_warn("SA '%s': %s: give it a new key", sa->name, print_used_up(buf, w, in));
 }
 
 /* RFC 6040 section 4.2: combinations that no path makes are to be logged, at a limited rate. */
@@ -409,7 +429,7 @@ void lifetime_show(const struct lifetime *l, const struct sa *sa, struct json_ob
 		json_object_object_add(o, "reason", json_object_new_string(why));
 	}
 	if (json_object_object_get_ex(o, "sequence", &seq)) {
-		put(seq, "left", rest(sad_last_number(sa), numbers_used(sa, st)));
+		put(seq, "left", numbers_left(sa, st));
 		json_object_object_add(seq, "per_s",
 				       json_object_new_double((double)(uint64_t)(w->numbers_rate *
 										10) / 10));
@@ -434,7 +454,7 @@ void lifetime_problems(const struct lifetime *l, struct json_object *list)
 {
 	const struct config *c = l->change->now;
 	uint64_t now_ns = boot_ns(), in;
-	char text[256], why[96], buf[32];
+	char text[256], why[96];
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->sad.sas_n; i++) {
@@ -449,9 +469,8 @@ void lifetime_problems(const struct lifetime *l, struct json_object *list)
 				 why);
 			add_sentence(list, &n, text);
 		} else if (is_soon_used_up(&l->watch[sa->id], sa, st, now_ns, &in)) {
-			snprintf(text, sizeof(text),
-				 "SA '%s': used up in %s at the present rate: give it a new key",
-				 sa->name, print_seconds(buf, in));
+			snprintf(text, sizeof(text), "SA '%s': %s: give it a new key", sa->name,
+				 print_used_up(why, &l->watch[sa->id], in));
 			add_sentence(list, &n, text);
 		}
 	}

@@ -202,8 +202,23 @@ def do_tos(path, *options):
 
 
 def do_ttl(path, *options):
-    for f in selected(path, parse_options(options)):
+    options = parse_options(options)
+    for f in esp_frames(path, options) if "spi" in options else selected(path, options):
         print(f.data[f.l3 + (8 if f.ethertype == 0x0800 else 7)])
+    return 0
+
+
+def do_labels(path, *options):
+    """The IPv6 flow label outside of each ESP packet."""
+    for f in esp_frames(path, parse_options(options)):
+        print("0x%05x" % (struct.unpack_from("!I", f.data, f.l3)[0] & 0xFFFFF))
+    return 0
+
+
+def do_lengths(path, *options):
+    """Octets of each ESP packet, outer IP header included."""
+    for f in esp_frames(path, parse_options(options)):
+        print(f.end - f.l3)
     return 0
 
 

@@ -7,6 +7,8 @@ octets, the upper half of an ESN that has moved on, packets that are authentic a
   decrypt PCAP SAS [CLEAR.pcap...]  every ESP packet of the capture is opened by both; with captures
                                     of the cleartext side, each inner packet must be one of theirs
   wrong-key PCAP SAS                nothing of it must open under another key
+  cover PCAP SAS                    how many packets of each SA are dummies, how many are padded
+                                    behind the inner packet; each is opened by both
   converse IFACE MAC SAS SRC DST N  scapy as gateway 1: N echo requests in ESP, the answers opened
   esn IFACE MAC SAS SRC DST         numbers on both sides of 2^32
   wrong IFACE MAC SAS SRC DST       for each line "WHAT NUMBER" read: an authentic packet that is
@@ -184,6 +186,31 @@ def check_ivs(pcap, sas):
                     assert 24 < same < 104, "IVs %s and %s are alike" % (iv.hex(), other[1].hex())
 
 
+def cover(pcap, sas):
+    """RFC 4303 sections 2.6 and 2.7: next header 59, and octets behind the inner packet."""
+    sas = load(sas)
+    found = {spi: {"packets": 0, "dummies": 0, "padded": 0, "sizes": set()} for spi in sas}
+    for frame in PcapReader(pcap):
+        ip, esp = outer_esp(frame)
+        if ip is None:
+            continue
+        spi, seq = struct.unpack_from("!II", esp)
+        inner, next_header = sas[spi].open(esp, seq)
+        row = found[spi]
+        row["packets"] += 1
+        row["sizes"].add(len(inner))
+        if next_header == 59:
+            row["dummies"] += 1
+            continue
+        by_scapy = sas[spi].scapy().decrypt(ip)
+        length = by_scapy.len if isinstance(by_scapy, IP) else 40 + by_scapy.plen
+        assert next_header == NEXT_HEADER[type(by_scapy)], "next header %d" % next_header
+        assert not any(inner[length:]), "the padding is not zeroes"
+        row["padded"] += len(inner) > length
+    print(json.dumps({"%#010x" % spi: dict(row, sizes=sorted(row["sizes"]))
+                      for spi, row in found.items()}))
+
+
 def wrong_key(pcap, sas):
     """The control: with one bit of the last key inverted nothing opens."""
     sas = load(sas)
@@ -347,7 +374,7 @@ def wrong(iface, mac, sas, src, dst):
 
 
 def main(arguments):
-    table = {"decrypt": decrypt, "wrong-key": wrong_key, "converse": converse, "esn": esn, "wrong": wrong}
+    table = {"decrypt": decrypt, "cover": cover, "wrong-key": wrong_key, "converse": converse, "esn": esn, "wrong": wrong}
     if not arguments or arguments[0] not in table:
         print(__doc__, file=sys.stderr)
         return 2

@@ -81,7 +81,7 @@ static void serve(struct cover *c, uint32_t id, uint64_t now)
 		*next = 0;
 		return;
 	}
-	if (!*next || now - *next > SECOND_NS)
+	if (!*next || now > *next + SECOND_NS)
 		*next = now;
 	for (int i = 0; i < AT_ONCE && *next <= now; i++) {
 		send_one(c, id, t);

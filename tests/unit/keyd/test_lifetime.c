@@ -267,6 +267,8 @@ static void numbers_without_a_limit(void)
 		lifetime_look(l, st->born_ns + s * SECOND);
 	}
 	expect_problem(l, "SA 'i': used up in 91 s");
+	st->replay_top = 1ull << 40;
+	expect_problem(l, "SA 'i': its sequence numbers are used up");
 	o = shown(&x, l, "o");
 	CU_ASSERT_STRING_EQUAL(text(o, "lifetime", "ends_in_s"), "-");
 	CU_ASSERT_STRING_EQUAL(text(o, "sequence", "used_up_in_s"), "-");
