@@ -20,7 +20,7 @@ outer4() { case $1 in gw1) echo 172.16.0.1 ;; gw2) echo 192.0.2.2 ;; esac; }
 remote4() { case $1 in gw1) outer4 gw2 ;; gw2) echo $NAT ;; esac; }
 tunnel_keys() { # t6 stays as it is: it cannot pass
 	[ "$2" = t4 ] || return 0
-	printf '    encap: udp\n'
+	printf '    encap: udp\n    df: clear\n    pmtu: fixed\n'
 	case $1 in
 	gw1) printf '    keepalive: %s\n' $KEEPALIVE ;;
 	gw2) printf '    follow_peer: yes\n    keepalive: 0\n    remote_port: 1\n' ;;
@@ -152,3 +152,13 @@ peer_at "$NAT port 32000" || die "forgotten by keyd's restart"
 pings hostB 10 10.1.0.2
 xesp gw2 status | grep -q "t4.*$NAT port 32000" || die "xesp status does not tell that t4's peer moved"
 say "the peer is known after restarts of xespd and keyd"
+
+# A path that cuts ESP in UDP into fragments: the kernel puts them together, xespd takes the ESP out.
+until_pings() { run hostA ping -q -c 1 -W 1 -M dont -s 1200 10.2.0.2; }
+run wire ip route add 192.0.2.2/32 dev w2 mtu lock 600
+slow() { xesp gw2 status --json | jq '[.xespd.workers[] | select(.queue == null) | .decap_packets] | add'; }
+before=$(slow)
+until_ok 10 until_pings
+pings hostA 20 10.2.0.2 -M dont -s 1200
+[ "$(slow)" -ge $((before + 20)) ] || die "$(slow) packets by the slow path, $before before"
+say "20 pings in ESP in UDP that the NAT cut into fragments"

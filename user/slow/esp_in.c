@@ -11,12 +11,15 @@
 #include "libxesp/addr.h"
 #include "libxesp/pins.h"
 #include "slow/esp_in.h"
+#include "slow/natt_filter.h"
 #include "xesp/fault.h"
 
 #define IP4_HDR_MIN      20
 #define IP6_HDR          40
 #define AH_HDR           12 /* all of it before the ICV, RFC 4302 section 2 */
 #define ESP_HDR          8   /* SPI and sequence number */
+#define UDP_HDR          8
+#define UDP_DPORT_AT     2
 #define SPI_RESERVED_MAX 255 /* RFC 4303 section 2.1 */
 #define RECV_BYTES       (4 << 20)
 
@@ -27,6 +30,11 @@ static int open_one(int family, int proto)
 
 	if (fd < 0)
 		return -errno;
+	err = proto == IPPROTO_UDP ? natt_filter_attach(fd, family == AF_INET, NULL, 0) : 0;
+	if (err) {
+		close(fd);
+		return err;
+	}
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 	/* What overflows it is told of with the packets behind, so that it can be counted. */
@@ -71,6 +79,15 @@ void esp_in_close(struct esp_in *e)
 	if (e->fd6 >= 0)
 		close(e->fd6);
 	e->fd4 = e->fd6 = -1;
+}
+
+int esp_in_set_ports(struct esp_in *e, const __be16 *ports, uint32_t n)
+{
+	int err = natt_filter_attach(e->fd4, true, ports, n);
+
+	if (!err && e->fd6 >= 0)
+		err = natt_filter_attach(e->fd6, false, ports, n);
+	return err;
 }
 
 static void note_lost(uint32_t *lost, struct msghdr *msg)
@@ -124,7 +141,7 @@ static bool rebuild_ip6(uint8_t *ip, struct msghdr *msg, uint32_t payload, uint8
 /* Whose it is: RFC 4301 section 4.1. */
 static void find_sa(const struct esp_in *e, struct pkt *p, const struct xesp_addr *dst)
 {
-	struct xesp_sa_in_key key = { .dst = *dst, .proto = e->proto };
+	struct xesp_sa_in_key key = { .dst = *dst, .proto = p->udp ? IPPROTO_ESP : e->proto };
 	struct xesp_sa_in_val sa;
 	const uint8_t *spi;
 	__u32 tunnel;
@@ -147,6 +164,18 @@ static void find_sa(const struct esp_in *e, struct pkt *p, const struct xesp_add
 		p->id = sa.sa_id;
 }
 
+/* The filter lets through more than is ours while it is changed, or when it has too many ports. */
+static bool is_our_port(const struct esp_in *e, const struct pkt *p)
+{
+	__be16 port;
+	__u32 n;
+
+	if (p->len < (uint32_t)p->l4_off + UDP_HDR)
+		return false;
+	memcpy(&port, p->l3 + p->l4_off + UDP_DPORT_AT, sizeof(port));
+	return !bpf_map_lookup_elem(e->pins->fd[PINS_NATT_PORT], &port, &n);
+}
+
 static void look_at(const struct esp_in *e, struct pkt *p, bool ip4)
 {
 	struct xesp_addr dst;
@@ -161,6 +190,14 @@ static void look_at(const struct esp_in *e, struct pkt *p, bool ip4)
 	} else {
 		p->l4_off = IP6_HDR;
 		addr_from_ip6(&dst, p->l3 + 24);
+	}
+	if (e->proto == IPPROTO_UDP) {
+		if (!is_our_port(e, p)) {
+			p->len = 0;
+			return;
+		}
+		p->l4_off += UDP_HDR;
+		p->udp = true;
 	}
 	find_sa(e, p, &dst);
 }

@@ -19,13 +19,17 @@ struct pins;
 
 struct esp_in {
 	int fd4, fd6; /* -1: the kernel lacks the family */
-	uint8_t proto; /* IPPROTO_ESP or IPPROTO_AH */
+	uint8_t proto; /* IPPROTO_ESP, IPPROTO_AH, or IPPROTO_UDP for ESP in UDP, RFC 3948 */
 	const struct pins *pins;
 	uint32_t lost4, lost6; /* as the kernel last said: since the socket was opened */
 };
 
+/* A socket for ESP in UDP gets nothing before esp_in_set_ports(). */
 int esp_in_open(struct esp_in *e, uint8_t proto, const struct pins *pins, struct fault *f);
 void esp_in_close(struct esp_in *e);
+
+/* The UDP ports where tunnels receive. -errno of setsockopt() */
+int esp_in_set_ports(struct esp_in *e, const __be16 *ports, uint32_t n);
 
 /*
  * How many packets the kernel had no room for since `before`, as known from the packets that came

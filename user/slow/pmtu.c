@@ -392,7 +392,7 @@ static uint32_t guess_mtu(uint32_t quoted_len)
 static bool is_about(const struct tunnel *tun, const struct icmp_in_msg *m)
 {
 	return tun && addr_equal(&tun->as_told.local, &m->local) &&
-	       addr_equal(&tun->as_told.remote, &m->remote) && addr_equal(&m->to, &m->local);
+	       addr_equal(tunnel_peer(&tun->as_told), &m->remote) && addr_equal(&m->to, &m->local);
 }
 
 static enum pmtu_verdict hear(struct pmtu *p, struct path *t, const struct tunnel *tun,

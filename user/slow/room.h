@@ -43,12 +43,13 @@ struct slow {
 	struct raw raw;   /* what went through the SPD: marked, so that it does not come back */
 	struct raw plain; /* our own ICMP: routed like any packet of this machine */
 	uint32_t frag_id; /* of the last IPv6 packet that was fragmented */
-	struct esp_in in, in_ah;
-	uint32_t in_lost, in_ah_lost; /* of what they lost, how many are counted */
+	struct esp_in in, in_ah, in_udp;
+	uint32_t in_lost, in_ah_lost, in_udp_lost; /* of what they lost, how many are counted */
 	struct spd *spd;
 	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
 	struct queue *to_tun, *to_wire, *to_tell;
-	struct event *on_tun, *on_esp4, *on_esp6, *on_ah4, *on_ah6, *on_to_tun, *on_to_wire, *on_to_tell;
+	struct event *on_tun, *on_esp4, *on_esp6, *on_ah4, *on_ah6, *on_udp4, *on_udp6;
+	struct event *on_to_tun, *on_to_wire, *on_to_tell;
 	struct probe probe;
 	struct pmtu *pmtu;
 	struct icmp_in icmp;

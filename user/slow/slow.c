@@ -100,15 +100,28 @@ static void cut_and_send(struct slow *s, struct pkt *p)
 
 /* ---- xesp0 in */
 
+/* ESP in UDP from a port of ours, not IKE and no keepalive. What we make has no options. */
+static bool is_own_udp(const struct slow *s, const struct spd_key *k, const struct pkt *p)
+{
+	const uint32_t marker_off = (k->family == 4 ? 20 : 40) + 8;
+	static const uint8_t ike[4];
+	__u32 n;
+
+	return k->proto == IPPROTO_UDP && k->fields == XESP_FIELDS_KNOWN &&
+	       p->len >= marker_off + sizeof(ike) &&
+	       memcmp(p->l3 + marker_off, ike, sizeof(ike)) != 0 &&
+	       !bpf_map_lookup_elem(s->o.pins->fd[PINS_NATT_PORT], &k->local_port, &n);
+}
+
 /*
  * Our own ESP or AH comes back when the route to a tunnel's far end leads into xesp0. Encapsulated again
  * it would come back again, longer each time.
  */
-static bool is_own_esp(const struct slow *s, const struct spd_key *k)
+static bool is_own_esp(const struct slow *s, const struct spd_key *k, const struct pkt *p)
 {
 	__u32 tunnel;
 
-	return (k->proto == IPPROTO_ESP || k->proto == IPPROTO_AH) &&
+	return (k->proto == IPPROTO_ESP || k->proto == IPPROTO_AH || is_own_udp(s, k, p)) &&
 	       !bpf_map_lookup_elem(s->o.pins->fd[PINS_ENDPOINTS], &k->local, &tunnel);
 }
 
@@ -137,7 +150,7 @@ static enum xesp_drop apply_policy(struct slow *s, struct pkt *p)
 
 	if (why)
 		return why;
-	if (is_own_esp(s, &key))
+	if (is_own_esp(s, &key, p))
 		return XESP_DROP_NO_ROUTE;
 	why = spd_find(s->spd, &key, &found);
 	if (why)
@@ -216,14 +229,10 @@ static void on_tun(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- raw in */
 
-static void on_esp(evutil_socket_t fd, short what, void *ctx)
+static void read_esp(struct slow *s, int fd, struct esp_in *in, uint32_t *lost)
 {
-	struct slow *s = ctx;
 	struct batch *b = &s->batch;
-	const bool ah = fd == s->in_ah.fd4 || fd == s->in_ah.fd6;
-	struct esp_in *in = ah ? &s->in_ah : &s->in;
 
-	(void)what;
 	slow_hold_sas(s);
 	b->n = 0;
 	for (uint32_t i = 0; i < BATCH; i++) {
@@ -240,7 +249,7 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 		else
 			b->n++;
 	}
-	out_count(&out_stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(in, ah ? &s->in_ah_lost : &s->in_lost));
+	out_count(&out_stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(in, lost));
 	if (b->n)
 		esp_decap(s->o.esp, b);
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -248,6 +257,30 @@ static void on_esp(evutil_socket_t fd, short what, void *ctx)
 			out_to_tun(s, &b->pkt[i]);
 	}
 	slow_let_sas_go(s);
+}
+
+static void on_esp(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+
+	(void)what;
+	read_esp(s, fd, &s->in, &s->in_lost);
+}
+
+static void on_ah(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+
+	(void)what;
+	read_esp(s, fd, &s->in_ah, &s->in_ah_lost);
+}
+
+static void on_udp(evutil_socket_t fd, short what, void *ctx)
+{
+	struct slow *s = ctx;
+
+	(void)what;
+	read_esp(s, fd, &s->in_udp, &s->in_udp_lost);
 }
 
 /* ---- from workers */
@@ -359,6 +392,11 @@ void slow_tell_sender(struct slow *s, const struct pkt *p)
 		return;
 }
 
+int slow_set_natt_ports(struct slow *s, const __be16 *ports, uint32_t n)
+{
+	return esp_in_set_ports(&s->in_udp, ports, n);
+}
+
 int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f)
 {
 	return tun_set_mtu(s->tun_name, mtu, f);
@@ -399,6 +437,8 @@ static int open_devices(struct slow *s, struct fault *f)
 		err = esp_in_open(&s->in, IPPROTO_ESP, s->o.pins, f);
 	if (!err)
 		err = esp_in_open(&s->in_ah, IPPROTO_AH, s->o.pins, f);
+	if (!err)
+		err = esp_in_open(&s->in_udp, IPPROTO_UDP, s->o.pins, f);
 	if (err)
 		return err;
 	/* Last: from here on the kernel routes packets to us. */
@@ -411,8 +451,10 @@ static int follow_all(struct slow *s, struct event_base *base, struct fault *f)
 	if (follow(&s->on_tun, base, s->tun, on_tun, s) ||
 	    follow(&s->on_esp4, base, s->in.fd4, on_esp, s) ||
 	    follow(&s->on_esp6, base, s->in.fd6, on_esp, s) ||
-	    follow(&s->on_ah4, base, s->in_ah.fd4, on_esp, s) ||
-	    follow(&s->on_ah6, base, s->in_ah.fd6, on_esp, s) ||
+	    follow(&s->on_ah4, base, s->in_ah.fd4, on_ah, s) ||
+	    follow(&s->on_ah6, base, s->in_ah.fd6, on_ah, s) ||
+	    follow(&s->on_udp4, base, s->in_udp.fd4, on_udp, s) ||
+	    follow(&s->on_udp6, base, s->in_udp.fd6, on_udp, s) ||
 	    follow(&s->on_to_tun, base, queue_fd(s->to_tun), on_to_tun, s) ||
 	    follow(&s->on_to_wire, base, queue_fd(s->to_wire), on_to_wire, s) ||
 	    follow(&s->on_to_tell, base, queue_fd(s->to_tell), on_to_tell, s))
@@ -432,6 +474,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 	s->tun = s->raw.fd4 = s->raw.fd6 = s->in.fd4 = s->in.fd6 = -1;
 	s->plain.fd4 = s->plain.fd6 = s->in_ah.fd4 = s->in_ah.fd6 = -1;
 	s->icmp.fd4 = s->icmp.fd6 = -1;
+	s->in_udp.fd4 = s->in_udp.fd6 = -1;
 	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
 	s->buf = calloc(BATCH, BUF_BYTES);
 	s->piece_buf = calloc(BATCH, SLOT_BYTES);
@@ -472,6 +515,8 @@ void slow_close(struct slow *s)
 	free_event(s->on_esp6);
 	free_event(s->on_ah4);
 	free_event(s->on_ah6);
+	free_event(s->on_udp4);
+	free_event(s->on_udp6);
 	free_event(s->on_to_tun);
 	free_event(s->on_to_wire);
 	free_event(s->on_to_tell);
@@ -480,6 +525,7 @@ void slow_close(struct slow *s)
 		close(s->tun);
 	esp_in_close(&s->in);
 	esp_in_close(&s->in_ah);
+	esp_in_close(&s->in_udp);
 	raw_close(&s->raw);
 	raw_close(&s->plain);
 	spd_close(s->spd);

@@ -73,6 +73,8 @@ void slow_tick(struct slow *s);
  * sent; a drop is counted.
  */
 bool slow_dummy_send(struct slow *s, uint32_t tunnel, uint32_t size);
+/* Main thread: UDP ports where tunnels receive ESP, for what comes in outer fragments. -errno */
+int slow_set_natt_ports(struct slow *s, const __be16 *ports, uint32_t n);
 
 /* Largest inner packet the device takes without fragmentation; main thread. */
 int slow_set_mtu(struct slow *s, uint32_t mtu, struct fault *f);

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "esp/natt.h"
 #include "sad/sa.h"
 #include "sad/tunnel.h"
+#include "slow/natt_filter.h"
 #include "slow/slow.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -25,6 +27,9 @@ struct natt {
 	uint64_t due_ns;          /* no keepalive is due before */
 	struct natt_counts counts;
 	struct log_limit complain;
+	/* Where tunnels receive; one more than the filter takes says: too many. */
+	__be16 ports[NATT_FILTER_PORTS + 1];
+	uint32_t ports_n;
 };
 
 /* CLOCK_BOOTTIME, as xesp_sa_state.last_used_ns. */
@@ -76,10 +81,35 @@ static uint64_t serve(struct natt *n, uint32_t id, const struct tunnel *t, uint6
 	return *since + after;
 }
 
+static void note_port(__be16 *ports, uint32_t *ports_n, __be16 port)
+{
+	if (!port || *ports_n > NATT_FILTER_PORTS)
+		return;
+	for (uint32_t i = 0; i < *ports_n; i++)
+		if (ports[i] == port)
+			return;
+	ports[(*ports_n)++] = port;
+}
+
+static void set_ports(struct natt *n, const __be16 *ports, uint32_t ports_n)
+{
+	int err;
+
+	if (n->ports_n == ports_n && !memcmp(n->ports, ports, ports_n * sizeof(*ports)))
+		return;
+	err = slow_set_natt_ports(n->d->slow, ports, ports_n);
+	if (err)
+		log_warn("natt: ESP in UDP in fragments will not be received: %s", strerror(-err));
+	memcpy(n->ports, ports, ports_n * sizeof(*ports));
+	n->ports_n = ports_n;
+}
+
 void natt_tick(struct natt *n)
 {
+	__be16 ports[NATT_FILTER_PORTS + 1];
 	struct sad *sad = n->d->sad;
 	uint64_t now = now_ns();
+	uint32_t ports_n = 0;
 
 	/* Packets sent meanwhile only put it off; tunnels told meanwhile are looked at in time. */
 	if (now < n->due_ns)
@@ -89,9 +119,12 @@ void natt_tick(struct natt *n)
 		const struct tunnel *t = sad_tunnel(sad, id);
 		uint64_t due = t ? serve(n, id, t, now) : UINT64_MAX;
 
+		if (t)
+			note_port(ports, &ports_n, t->as_told.natt.local_port);
 		if (due < n->due_ns)
 			n->due_ns = due;
 	}
+	set_ports(n, ports, ports_n);
 }
 
 static void on_seen(evutil_socket_t fd, short what, void *arg)
