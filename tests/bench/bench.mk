@@ -1,11 +1,43 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Measurements: ratios within one run, never a verdict. BENCH_ARGS=--json for machines.
+# Measurements: ratios within one run, never a verdict, and never part of `make test`.
+# BENCH_ARGS: see tests/bench/pipeline.c (--json) and tests/bench/topology.sh (--help).
 
 $(B)/tests/bench/pipeline: $(B)/tests/bench/pipeline.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
-bench: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
+$(B)/tests/bench/crypto: $(B)/tests/bench/crypto.o $(B)/tests/rooms.a $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
+
+# Generator and sink.
+$(B)/tests/bench/traffic.bpf.o: tests/bench/traffic.bpf.c tests/bench/traffic.h
+	$(call say,BPF)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -c $< -o $@
+	$(Q)llvm-strip -g $@
+$(B)/tests/bench/traffic.skel.h: $(B)/tests/bench/traffic.bpf.o
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name traffic >$@
+$(B)/tests/bench/emit.o: $(B)/tests/bench/traffic.skel.h
+TRAFFIC_OBJS := $(patsubst %,$(B)/tests/bench/%.o,traffic emit source usage)
+$(B)/tests/bench/traffic: $(TRAFFIC_OBJS) $(B)/tests/rooms.a $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
+
+# xespd with an engine that does nothing, in place of the real one: the I/O ceiling. Never installed.
+$(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o $(ROOMS_OBJS) $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=engine_openssl,--wrap=engine_selftest $^ -o $@ $(XESPD_LIBS)
+
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline crypto traffic xespd-io)
+
+bench: bench-pipeline bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings and its peers
+
+bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
 	@$< $(BENCH_ARGS)
 
-.PHONY: bench
+bench-topology: programs $(BENCH_PROGRAMS) ## generator, gateway, sink in namespaces (TOPOLOGY_ARGS=--help)
+	@XESP_BUILD=$(B) tests/bench/topology.sh $(TOPOLOGY_ARGS)
+
+.PHONY: bench bench-pipeline bench-topology

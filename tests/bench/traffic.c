@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * traffic.c - one measurement: sends through a gateway, counts what arrives, and what that cost.
+ *
+ * Generator and sink are one process, so that the generator can wait: it has at most --window
+ * frames under way, so the gateway is never idle for want of frames and never loses one for want of room.
+ * What is lost then is lost by the gateway. With --window 0 it sends as fast as it can. Everything
+ * ends by itself: after --seconds, or when nothing arrives any more.
+ * Prints one line of JSON.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/bench/emit.h"
+#include "tests/bench/source.h"
+#include "tests/bench/usage.h"
+
+#define NS 1000000000ull
+#define WARM_UP (NS / 4)
+#define STALLED (NS / 4)   /* nothing arrives for so long: what is under way is lost */
+#define STALLS_MAX 8
+#define CPUS_MAX 2         /* traffic and gateway */
+
+struct options {
+	const char *gen_ns, *gen_if, *sink_ns, *sink_if, *label;
+	uint32_t sink_dst, window;
+	double seconds;
+	pid_t pid;
+	int cpu, gateway_cpu;
+	struct source_spec source;
+};
+
+/* What was seen at one moment. */
+struct moment {
+	uint64_t at, sent, packets, bytes;
+	struct usage usage;
+};
+
+struct run {
+	struct options o;
+	struct source source;
+	struct emit *emit;
+	uint64_t sent, lost, moved_at, moved;
+	uint32_t stalls;
+};
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
+}
+
+static void enter(const char *ns)
+{
+	int fd = open(ns, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET)) {
+		fprintf(stderr, "traffic: %s: %s\n", ns, strerror(errno));
+		exit(2);
+	}
+	close(fd);
+}
+
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void look(const struct run *r, struct moment *m)
+{
+	m->sent = r->sent;
+	emit_counted(r->emit, &m->packets, &m->bytes);
+	m->at = now();
+	usage_read(&m->usage, r->o.pid, r->o.gateway_cpu);
+}
+
+/* Frames under way; what has not arrived for long is lost. */
+static uint64_t under_way(struct run *r, uint64_t at)
+{
+	uint64_t packets, bytes, out;
+
+	emit_counted(r->emit, &packets, &bytes);
+	if (packets != r->moved) {
+		r->moved = packets;
+		r->moved_at = at;
+	}
+	out = r->sent > packets + r->lost ? r->sent - packets - r->lost : 0;
+	if (out && at - r->moved_at > STALLED) {
+		r->lost += out;
+		r->moved_at = at;
+		r->stalls++;
+		out = 0;
+	}
+	return out;
+}
+
+static void send_until(struct run *r, uint64_t end)
+{
+	for (;;) {
+		uint64_t at = now();
+
+		if (at >= end || r->stalls > STALLS_MAX)
+			return;
+		if (r->o.window && under_way(r, at) + SOURCE_BATCH > r->o.window)
+			continue;
+		r->sent += emit_send(r->emit, SOURCE_BATCH);
+	}
+}
+
+static void drain(struct run *r)
+{
+	const uint32_t stalls = r->stalls;
+
+	while (r->stalls == stalls && under_way(r, now()))
+		usleep(1000);
+}
+
+static void print(const struct run *r, const struct moment *a, const struct moment *b)
+{
+	const struct usage *x = &a->usage, *y = &b->usage;
+	const double s = (double)(b->at - a->at) / (double)NS, tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+	const double packets = (double)(b->packets - a->packets);
+	const double process = (double)(y->process_ns - x->process_ns);
+	const double softirqd = (double)(y->softirqd_ns - x->softirqd_ns);
+	const double user = (double)(y->user_ticks - x->user_ticks);
+	const double system = (double)(y->system_ticks - x->system_ticks);
+	const double softirq = (double)(y->softirq_ticks - x->softirq_ticks);
+	const double ticks = user + system + softirq > 0 ? user + system + softirq : 1;
+	const double ours = (process + softirqd + (double)(y->self_ns - x->self_ns) +
+			     (double)(y->other_softirqd_ns - x->other_softirqd_ns)) / (double)NS;
+	const double busy = (double)(y->busy_ticks - x->busy_ticks) * tick;
+	const double cost = packets > 0 ? (process + softirqd) / packets : 0;
+	uint64_t all, bytes;
+
+	emit_counted(r->emit, &all, &bytes);
+	printf("{\"label\":\"%s\",\"direction\":\"%s\",\"size\":%u,\"seconds\":%.3f,\"pps\":%.0f,"
+	       "\"offered_pps\":%.0f,\"gbps\":%.4f,\"sent\":%llu,\"received\":%llu,\"lost\":%lld,"
+	       "\"cpu_ns\":%.1f,\"user_ns\":%.1f,\"system_ns\":%.1f,\"softirq_ns\":%.1f,"
+	       "\"gateway_busy\":%.3f,\"generator_busy\":%.3f,\"other_busy\":%.3f,\"seq\":%llu}\n",
+	       r->o.label, r->o.source.esp ? "decap" : "encap", r->o.source.size, s, packets / s,
+	       (double)(b->sent - a->sent) / s, packets * r->o.source.size * 8 / s / 1e9,
+	       (unsigned long long)r->sent, (unsigned long long)all, (long long)(r->sent - all),
+	       cost, cost * user / ticks, cost * system / ticks, cost * softirq / ticks,
+	       (process + softirqd) / (double)NS / s,
+	       (double)(y->self_ns - x->self_ns) / (double)NS / s,
+	       busy > ours ? (busy - ours) / s : 0, (unsigned long long)r->source.seq);
+}
+
+static void measure(struct run *r)
+{
+	const uint64_t begin = now(), end = begin + WARM_UP + (uint64_t)(r->o.seconds * (double)NS);
+	struct moment a, b;
+
+	r->moved_at = begin;
+	send_until(r, begin + WARM_UP);
+	look(r, &a);
+	send_until(r, end);
+	look(r, &b);
+	drain(r);
+	print(r, &a, &b);
+}
+
+static uint32_t address(const char *text)
+{
+	struct in_addr a;
+
+	if (inet_pton(AF_INET, text, &a) != 1) {
+		fprintf(stderr, "traffic: %s is no IPv4 address\n", text);
+		exit(2);
+	}
+	return a.s_addr;
+}
+
+static void bytes(uint8_t *out, size_t n, const char *text, const char *between)
+{
+	for (size_t i = 0; i < n; i++) {
+		char two[3] = { text[0], text[0] ? text[1] : 0, 0 }, *end;
+
+		out[i] = (uint8_t)strtoul(two, &end, 16);
+		if (end != two + 2) {
+			fprintf(stderr, "traffic: %s has not %zu octets in hex\n", text, n);
+			exit(2);
+		}
+		text += 2 + (i + 1 < n ? strlen(between) : 0);
+	}
+}
+
+/* One letter each; the bench script is the only caller. */
+static void parse(struct options *o, int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "l:g:i:k:n:D:w:s:p:c:C:z:d:m:M:f:t:EK:P:o:O:q:")) != -1) {
+		switch (c) {
+		case 'l': o->label = optarg; break;
+		case 'g': o->gen_ns = optarg; break;
+		case 'i': o->gen_if = optarg; break;
+		case 'k': o->sink_ns = optarg; break;
+		case 'n': o->sink_if = optarg; break;
+		case 'D': o->sink_dst = address(optarg); break;
+		case 'w': o->window = (uint32_t)atoi(optarg); break;
+		case 's': o->seconds = atof(optarg); break;
+		case 'p': o->pid = atoi(optarg); break;
+		case 'c': o->cpu = atoi(optarg); break;
+		case 'C': o->gateway_cpu = atoi(optarg); break;
+		case 'z': o->source.size = (uint32_t)atoi(optarg); break;
+		case 'd': bytes(o->source.dst_mac, 6, optarg, ":"); break;
+		case 'm': bytes(o->source.src_mac, 6, optarg, ":"); break;
+		case 'f': o->source.src = address(optarg); break;
+		case 't': o->source.dst = address(optarg); break;
+		case 'E': o->source.esp = true; break;
+		case 'K': o->source.sealed = true; bytes(o->source.key, 20, optarg, ""); break;
+		case 'P': o->source.spi = htonl((uint32_t)strtoul(optarg, NULL, 0)); break;
+		case 'o': o->source.outer_src = address(optarg); break;
+		case 'O': o->source.outer_dst = address(optarg); break;
+		case 'q': o->source.seq = strtoull(optarg, NULL, 10); break;
+		default: exit(2);
+		}
+	}
+	if (!o->gen_ns || !o->gen_if || !o->sink_ns || !o->sink_if || !o->label || !o->pid ||
+	    o->source.size < 64 || o->source.size > 9216 || o->seconds <= 0 || o->seconds > 60) {
+		fprintf(stderr, "traffic: an option is missing, or out of bounds\n");
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct run r = { .o = { .seconds = 1, .window = 1024, .gateway_cpu = 1,
+				       .source.seq = 1 } };
+
+	parse(&r.o, argc, argv);
+	stay_on(r.o.cpu);
+	source_open(&r.source, &r.o.source);
+	enter(r.o.gen_ns);
+	r.emit = emit_open(&r.source, r.o.gen_if, r.o.sink_dst);
+	enter(r.o.sink_ns);
+	emit_sink(r.emit, r.o.sink_if);
+	enter(r.o.gen_ns);
+	measure(&r);
+	emit_close(r.emit);
+	return 0;
+}
