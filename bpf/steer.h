@@ -74,6 +74,23 @@ static __always_inline bool lay_meta(struct xdp_md *ctx, const struct xesp_meta 
 	return true;
 }
 
+/* Is this the kernel's, because it has the same policies and SAs? See enum xesp_kernel. */
+static __always_inline bool is_kernels(enum xesp_kernel what)
+{
+	const __u32 zero = 0;
+	const struct xesp_conf *conf = bpf_map_lookup_elem(&xesp_conf, &zero);
+
+	return conf && conf->kernel & what;
+}
+
+static __always_inline int without_worker(const struct xesp_meta *meta)
+{
+	/* The kernel's own policies protect it then, or drop it. */
+	if (is_kernels(XESP_KERNEL_FALLBACK))
+		return XDP_PASS;
+	return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
+}
+
 /* Frame pointers are void afterwards. */
 static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta *meta)
 {
@@ -81,13 +98,15 @@ static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta 
 	const struct xesp_iface *iface = bpf_map_lookup_elem(&xesp_ifaces, &ifindex);
 
 	if (!iface || iface->port >= XESP_PORTS_MAX || queue >= XESP_QUEUES_MAX)
-		return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
+		return without_worker(meta);
 	if (!lay_meta(ctx, meta))
 		return steer_drop(XESP_DROP_NO_HEADROOM, meta->policy);
 	/* With no socket at the key the helper returns its flags. */
 	if (bpf_redirect_map(&xesp_xsks, iface->port * XESP_QUEUES_MAX + queue, XDP_DROP) !=
-	    XDP_REDIRECT)
-		return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
+	    XDP_REDIRECT) {
+		bpf_xdp_adjust_meta(ctx, sizeof(*meta)); /* who sees it next must not take it for its own */
+		return without_worker(meta);
+	}
 	return XDP_REDIRECT;
 }
 
@@ -105,6 +124,8 @@ static __always_inline int steer_esp_at(struct xdp_md *ctx, const struct packet 
 	if (p->fragment)
 		return XDP_PASS;
 	why = sa_match(p, &meta.id);
+	if (why == XESP_DROP_NO_SA && is_kernels(XESP_KERNEL_SPIS))
+		return XDP_PASS;
 	if (why)
 		return steer_drop(why, 0);
 	if (p->l4_off > 4 * 0xff) /* the metadata could not say where ESP begins */

@@ -316,6 +316,8 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 	}
 	committed_ns = maps_now_ns();
 	/* From here on there is no way back, and none is needed: both ends agree on `next`. */
+	maps_set_kernel(c->maps, (next->xfrm ? XESP_KERNEL_SPIS : 0u) |
+					 (next->fallback ? XESP_KERNEL_FALLBACK : 0u));
 	tell_switch(&p);
 	if (maps_settle(c->maps, &p.spd, &settled))
 		log_error("maps: %s", settled.text);

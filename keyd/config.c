@@ -11,8 +11,6 @@
 #include "keyd/source.h"
 #include "xesp/fault.h"
 
-#define CONFIG_VERSION "1"
-
 static bool is_interface_name(const char *name)
 {
 	size_t len = strlen(name);
@@ -79,10 +77,31 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 				   problems_shown(raw->version, shown), CONFIG_VERSION);
 	print_dir(dir, sizeof(dir), c->file);
 	c->routes = raw->routes != RAW_ROUTES_NONE;
+	c->xfrm = raw->source == RAW_SOURCE_XFRM;
+	c->fallback = raw->fallback == RAW_FALLBACK_KERNEL;
+	if (c->fallback && !c->xfrm)
+		err |= problems_add(ps, "fallback",
+				    "needs source: xfrm: only then has the kernel the same SAs");
 	err |= take_interfaces(c, raw, ps);
 	err |= sad_init(&c->sad, raw, dir, ps);
 	err |= spd_init(&c->spd, raw, &c->sad, ps);
 	return err ? -EINVAL : 0;
+}
+
+static int check_xfrm(const struct raw_config *raw, struct problems *ps)
+{
+	static const char sentence[] = "with source: xfrm these come from the kernel: leave them out here";
+	int err = 0;
+
+	if (raw->tunnels_count)
+		err |= problems_add(ps, "tunnels", "%s", sentence);
+	if (raw->groups_count)
+		err |= problems_add(ps, "groups", "%s", sentence);
+	if (raw->sas_count)
+		err |= problems_add(ps, "sas", "%s", sentence);
+	if (raw->policies_count)
+		err |= problems_add(ps, "policies", "%s", sentence);
+	return err;
 }
 
 /* Whether the classifier can hold the policies does not depend on the machine. */
@@ -126,6 +145,8 @@ int config_load(struct config **out, const char *path, struct problems *ps)
 		err = schema_load(&source, &raw, ps);
 	if (!err)
 		err = take_whole(c, raw, ps);
+	if (!err && c->xfrm)
+		err = check_xfrm(raw, ps);
 	if (!err)
 		err = check_classifier(c, ps);
 	for (uint32_t i = 0; !err && i < raw->sas_count; i++)
@@ -133,6 +154,27 @@ int config_load(struct config **out, const char *path, struct problems *ps)
 	source_locate(&source, ps);
 	schema_free(raw);
 	source_close(&source);
+	if (err) {
+		config_free(c);
+		return -EINVAL;
+	}
+	*out = c;
+	return 0;
+}
+
+int config_from_raw(struct config **out, const struct raw_config *raw, const char *label,
+		    struct problems *ps)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	int err;
+
+	*out = NULL;
+	if (!c)
+		return problems_add(ps, "", "out of memory");
+	c->file = strdup(label);
+	err = c->file ? take_whole(c, raw, ps) : problems_add(ps, "", "out of memory");
+	if (!err)
+		err = check_classifier(c, ps);
 	if (err) {
 		config_free(c);
 		return -EINVAL;

@@ -17,6 +17,8 @@
 #include "keyd/sad.h"
 #include "keyd/spd.h"
 
+#define CONFIG_VERSION "1"
+
 struct config_interface {
 	char name[IFNAMSIZ];
 	uint8_t role; /* enum xesp_role */
@@ -25,6 +27,8 @@ struct config_interface {
 struct config {
 	char *file;
 	bool routes;       /* install routes into xesp0 */
+	bool xfrm;         /* policies and SAs are the kernel's */
+	bool fallback;     /* without a worker the kernel takes over, with the same SAs */
 	bool keys_exposed; /* the file has keys and others can read it */
 	uint32_t interfaces_n;
 	struct config_interface *interfaces;
@@ -34,6 +38,14 @@ struct config {
 
 /* -EINVAL with at least one problem. The result is owned by the caller. */
 int config_load(struct config **out, const char *path, struct problems *ps);
+
+/*
+ * The same of what was not read from a file; `label` is what config.file says. Relative key files are
+ * not possible.
+ */
+struct raw_config;
+int config_from_raw(struct config **out, const struct raw_config *raw, const char *label,
+		    struct problems *ps);
 
 /* Wipes and frees. NULL is allowed. */
 void config_free(struct config *c);

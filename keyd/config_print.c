@@ -162,6 +162,8 @@ void config_print(const struct config *c, FILE *out)
 	uint32_t groups = 0;
 
 	fprintf(out, "version: 1\n");
+	if (c->xfrm)
+		fprintf(out, "source: xfrm\nfallback: %s\n", c->fallback ? "kernel" : "drop");
 	fprintf(out, "default: %s\n", actions[c->spd.default_action]);
 	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
 	fprintf(out, "interfaces:%s\n", c->interfaces_n ? "" : " []");

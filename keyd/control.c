@@ -18,6 +18,7 @@
 #include "keyd/natt.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "keyd/xfrm_source.h"
 #include "libxesp/addr.h"
 #include "libxesp/drops.h"
 
@@ -55,6 +56,8 @@ static struct json_object *config_json(const struct daemon *d)
 	add_problem(list, d->reload_failed.text);
 	add_problem(list, d->addrs_failed.text);
 	add_problem(list, d->grants.problem);
+	if (d->xfrm)
+		add_problem(list, xfrm_source_problem(d->xfrm));
 	if (c->keys_exposed)
 		add_problem(list, "the configuration holds keys and is open to others: chmod 600 it");
 	lifetime_problems(d->lifetime, list);
@@ -143,6 +146,8 @@ static int handle_status(void *ctx, struct json_object *params, struct json_obje
 	json_object_object_add(o, "worker", worker);
 	json_object_object_add(o, "interfaces", interfaces_json(d));
 	json_object_object_add(o, "moved", moved_json(&c->sad));
+	put_text(o, "source", d->xfrm ? "xfrm" : "file");
+	put_text(o, "fallback", c->fallback ? "kernel" : "drop");
 	put_text(o, "state_dir", d->o.state);
 	*result = o;
 	return 0;
@@ -240,6 +245,20 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	return o;
 }
 
+static struct json_object *unserved_json(const struct xfrm_unserved_list *l)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct json_object *o = json_object_new_object();
+
+		put_text(o, "what", l->entry[i].what);
+		put_text(o, "reason", l->entry[i].reason);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static int handle_sa(void *ctx, struct json_object *params, struct json_object **result,
 		     struct fault *f)
 {
@@ -252,6 +271,8 @@ static int handle_sa(void *ctx, struct json_object *params, struct json_object *
 	for (uint32_t i = 0; i < sad->sas_n; i++)
 		json_object_array_add(list, sa_json(d, &sad->sas[i]));
 	json_object_object_add(o, "sas", list);
+	if (d->xfrm)
+		json_object_object_add(o, "unserved", unserved_json(xfrm_source_unserved(d->xfrm)));
 	*result = o;
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "keyd/netwatch.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "keyd/xfrm_source.h"
 #include "libxesp/rpc.h"
 #include "xesp/log.h"
 
@@ -47,8 +48,12 @@ static void follow_routes(struct daemon *d)
 
 static void on_net_changed(void *ctx)
 {
-	follow_addresses(ctx);
-	follow_routes(ctx);
+	struct daemon *d = ctx;
+
+	follow_addresses(d);
+	follow_routes(d);
+	if (d->xfrm) /* which end of an SA is ours may have changed */
+		xfrm_source_reload(d->xfrm, d->file);
 }
 
 /* ---- the worker's requests */
@@ -138,9 +143,80 @@ static void note_loaded(struct daemon *d, const struct change_result *r)
 			 c->file);
 }
 
-int daemon_open(struct daemon *d, struct event_base *base, struct config *next, struct fault *f)
+/* ---- the kernel's tables as the source: xfrm_source.h */
+
+static int apply_xfrm(void *ctx, struct config *next, struct fault *f)
+{
+	struct daemon *d = ctx;
+	struct change_result r;
+	int err = change_apply(&d->change, next, &r, f);
+
+	if (err)
+		return err;
+	d->loaded_at = time(NULL);
+	log_debug("xfrm: generation %u: %u tunnels, %u SAs (%u new, %u gone), %u policies",
+		  r.generation, next->sad.tunnels_n, next->sad.sas_n, r.added, r.removed, next->spd.n);
+	follow_routes(d);
+	return 0;
+}
+
+static const struct config *present_config(void *ctx)
+{
+	return ((struct daemon *)ctx)->change.now;
+}
+
+static void counts_of(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out)
+{
+	const struct xesp_sa_state *st = &((struct daemon *)ctx)->change.maps->sa[sa_id];
+
+	/* Workers write them while we read: each is right by itself. */
+	out->packets = __atomic_load_n(&st->packets, __ATOMIC_RELAXED);
+	out->bytes = __atomic_load_n(&st->bytes, __ATOMIC_RELAXED);
+	out->top = __atomic_load_n(&st->replay_top, __ATOMIC_RELAXED);
+	out->used_ns = __atomic_load_n(&st->last_used_ns, __ATOMIC_RELAXED);
+}
+
+static int open_xfrm(struct daemon *d, struct config *file, struct fault *f)
+{
+	const struct xfrm_source_opts o = { .base = d->base,
+					    .addrs = &d->addrs,
+					    .file = file,
+					    .apply = apply_xfrm,
+					    .present = present_config,
+					    .counts = counts_of,
+					    .ctx = d,
+					    .max_sas = d->change.maps->max_sas };
+	int err;
+
+	d->file = file;
+	err = xfrm_source_open(&d->xfrm, &o, f);
+	if (err)
+		return err;
+	d->grants.kernel = xfrm_source_kernel(d->xfrm);
+	err = xfrm_source_start(d->xfrm, f);
+	if (!err)
+		log_info("xfrm: following the kernel: %u SAs, %u policies; %zu left with it",
+			 d->change.now->sad.sas_n, d->change.now->spd.n,
+			 xfrm_source_unserved(d->xfrm)->n);
+	return err;
+}
+
+/* The configuration is what the file says; it is d's in any case. */
+static int open_file(struct daemon *d, struct config *next, struct fault *f)
 {
 	struct change_result r;
+	int err = change_apply(&d->change, next, &r, f);
+
+	if (err) {
+		config_free(next);
+		return fault_in(f, err, "%s", d->o.config);
+	}
+	note_loaded(d, &r);
+	return 0;
+}
+
+int daemon_open(struct daemon *d, struct event_base *base, struct config *next, struct fault *f)
+{
 	int err;
 
 	d->base = base;
@@ -158,12 +234,9 @@ int daemon_open(struct daemon *d, struct event_base *base, struct config *next, 
 		return err;
 	}
 	follow_addresses(d);
-	err = change_apply(&d->change, next, &r, f);
-	if (err) {
-		config_free(next);
-		return fault_in(f, err, "%s", d->o.config);
-	}
-	note_loaded(d, &r);
+	err = next->xfrm ? open_xfrm(d, next, f) : open_file(d, next, f);
+	if (err)
+		return err;
 	follow_routes(d);
 	err = lifetime_open(&d->lifetime, base, &d->change, f);
 	if (err)
@@ -176,6 +249,8 @@ void daemon_close(struct daemon *d)
 	rpc_server_close(d->control);
 	netwatch_close(d->netwatch);
 	lifetime_close(d->lifetime);
+	xfrm_source_close(d->xfrm);
+	config_free(d->file);
 	if (d->change.worker)
 		publish_worker_close(d->change.worker);
 	if (d->flush)
@@ -200,6 +275,17 @@ int daemon_reload(struct daemon *d, const char *file, struct change_result *r, s
 	err = config_load(&next, file, &ps);
 	if (err) {
 		problems_fault(&ps, file, f);
+	} else if (next->xfrm != (d->xfrm != NULL)) {
+		config_free(next);
+		err = fault_set(f, -EINVAL, "%s: another source takes effect with a restart of xesp-keyd",
+				file);
+	} else if (d->xfrm) {
+		config_free(d->file);
+		d->file = next;
+		*r = (struct change_result){ .kept = d->change.now->sad.sas_n,
+					     .generation = d->change.maps->conf->generation };
+		xfrm_source_reload(d->xfrm, next);
+		return 0;
 	} else {
 		err = change_apply(&d->change, next, r, f);
 		if (err) {

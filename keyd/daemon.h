@@ -21,6 +21,7 @@ struct event_base;
 struct lifetime;
 struct netwatch;
 struct rpc_server;
+struct xfrm_source;
 
 struct daemon_opts {
 	const char *config;
@@ -43,6 +44,8 @@ struct daemon {
 	struct netwatch *netwatch;
 	struct rpc_server *control;
 	struct event *flush; /* lease requests gathered in this turn of the loop */
+	struct config *file;        /* with `source: xfrm`: what the file says beside it; owned */
+	struct xfrm_source *xfrm;   /* NULL: the file is the source */
 	time_t loaded_at;
 	struct fault reload_failed; /* empty after a good one */
 	struct fault addrs_failed;

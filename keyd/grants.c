@@ -20,15 +20,32 @@ void grants_fini(struct grants *g)
 	*g = (struct grants){ 0 };
 }
 
-static struct lease_want want_of(const struct sa *sa)
+/* The kernel's last number, 0 where it has none; -errno: it cannot be asked, so nothing is granted. */
+static int ask_kernel(const struct grants *g, const struct sad *sad, const struct sa *sa,
+		      uint64_t *sent)
+{
+	*sent = 0;
+	return g->kernel ? g->kernel->sent(g->kernel->ctx, sad, sa, sent) : 0;
+}
+
+static struct lease_want want_of(const struct grants *g, const struct sa *sa, uint64_t sent)
 {
 	return (struct lease_want){ .digest = sa->digest,
 				    .count = sa->lease,
-				    .max = sad_last_number(sa) };
+				    .max = sad_last_number(sa),
+				    .above = g->kernel ? sent + GRANTS_KERNEL_MARGIN : 0 };
 }
 
-/* True: settled without the disk. */
-static bool go_on_in_memory(const struct grants *g, const struct maps *m, struct sa *sa)
+/* Before a lease is used, the kernel is past it. */
+static int pass_over(const struct grants *g, const struct sad *sad, const struct sa *sa,
+		     const struct lease_want *w)
+{
+	return g->kernel ? g->kernel->pass_over(g->kernel->ctx, sad, sa, w->last) : 0;
+}
+
+/* True: settled without the disk. `sent`: what the kernel has sent, if it stood in for xespd. */
+static bool go_on_in_memory(const struct grants *g, const struct maps *m, struct sa *sa,
+			    uint64_t sent)
 {
 	const struct xesp_sa_state *st = &m->sa[sa->id];
 	uint64_t end = lease_end(g->book, sa->digest);
@@ -41,15 +58,19 @@ static bool go_on_in_memory(const struct grants *g, const struct maps *m, struct
 			  "the lease book is older than numbers already in use: it was restored or replaced; give the SA a new key");
 		return true;
 	}
-	if (!end || lease_last != end || !next || next > lease_last)
+	/* The peer's window has moved on with what the kernel sent: the rest of the lease is lost. */
+	if (!end || lease_last != end || !next || next > lease_last || sent > lease_last)
 		return false;
 	sa->lease_first = next;
 	sa->lease_last = lease_last;
 	return true;
 }
 
-static void take_result(struct sa *sa, const struct lease_want *w)
+static void take_result(const struct grants *g, const struct sad *sad, struct sa *sa,
+			const struct lease_want *w)
 {
+	if (!w->err && pass_over(g, sad, sa, w))
+		return; /* without numbers: xespd asks again, if the SA is still there */
 	if (w->err) {
 		sad_stand(sa, SA_REFUSED, spent);
 		return;
@@ -76,6 +97,7 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 
 	for (size_t i = 0; i < n; i++) {
 		struct sa *sa = &sad->sas[which[i]];
+		uint64_t sent;
 
 		if (sa->dir != XESP_DIR_OUT)
 			continue;
@@ -86,17 +108,18 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 			sad_stand(sa, SA_REFUSED, g->problem);
 			continue;
 		}
-		if (go_on_in_memory(g, m, sa) || !wants || !whose)
+		if (ask_kernel(g, sad, sa, &sent) || go_on_in_memory(g, m, sa, sent) || !wants ||
+		    !whose)
 			continue;
 		whose[wants_n] = which[i];
-		wants[wants_n++] = want_of(sa);
+		wants[wants_n++] = want_of(g, sa, sent);
 	}
 	if (g->book && wants_n)
 		err = lease_grant(g->book, wants, wants_n, &f);
 	if (err)
 		log_error("leases: %s", f.text);
 	for (size_t i = 0; i < wants_n && !err; i++)
-		take_result(&sad->sas[whose[i]], &wants[i]);
+		take_result(g, sad, &sad->sas[whose[i]], &wants[i]);
 	free(wants);
 	free(whose);
 }
@@ -126,14 +149,16 @@ static size_t collect(struct grants *g, struct sad *sad, struct publish_worker *
 
 	for (size_t i = 0; i < g->wants_n; i++) {
 		uint32_t at = sad_find(sad, g->wants[i]);
+		uint64_t sent = 0;
 
 		if (at == SAD_NONE || sad->sas[at].dir != XESP_DIR_OUT ||
-		    sad->sas[at].standing == SA_REFUSED || sad->sas[at].over || !g->book) {
+		    sad->sas[at].standing == SA_REFUSED || sad->sas[at].over || !g->book ||
+		    ask_kernel(g, sad, &sad->sas[at], &sent)) {
 			publish_worker_refuse(w, g->wants[i]);
 			continue;
 		}
 		g->wants[n] = g->wants[i];
-		wants[n++] = want_of(&sad->sas[at]);
+		wants[n++] = want_of(g, &sad->sas[at], sent);
 	}
 	return n;
 }
@@ -154,7 +179,8 @@ void grants_flush(struct grants *g, struct sad *sad, struct publish_worker *w)
 	if (err && log_allowed(&g->failed_log, &suppressed))
 		log_error("leases: %s (%" PRIu64 " more like this)", f.text, suppressed);
 	for (size_t i = 0; i < n; i++) {
-		if (err || wants[i].err)
+		if (err || wants[i].err ||
+		    pass_over(g, sad, &sad->sas[sad_find(sad, g->wants[i])], &wants[i]))
 			publish_worker_refuse(w, g->wants[i]);
 		else
 			publish_worker_grant(w, g->wants[i], wants[i].first, wants[i].last);

@@ -17,9 +17,24 @@
 struct lease_book;
 struct maps;
 struct publish_worker;
+struct sa;
 struct sad;
 
+/*
+ * Of SAs that the kernel has too, and may send on while xespd does not: xfrm_source.h. `sent` says
+ * how far the kernel has got, `pass_over` moves its counter past a block that was leased.
+ */
+struct grants_kernel {
+	void *ctx;
+	int (*sent)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last);
+	int (*pass_over)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t last);
+};
+
+/* So far above the kernel's last number a lease begins: what it may send while we ask and tell. */
+#define GRANTS_KERNEL_MARGIN 65536
+
 struct grants {
+	const struct grants_kernel *kernel; /* NULL: no SA is the kernel's too */
 	struct lease_book *book; /* NULL: there is none that could be trusted */
 	char problem[FAULT_TEXT_MAX]; /* why not */
 	uint32_t *wants; /* SA ids that asked, until grants_flush() */

@@ -257,7 +257,10 @@ static int plan_one(struct lease_book *b, struct lease_want *w, uint64_t *ends)
 		i = found;
 	}
 	w->err = 0;
+	if (ends[i] < w->above)
+		ends[i] = w->above;
 	if (ends[i] >= w->max) {
+		ends[i] = w->max;
 		w->err = -ENOSPC;
 		return 0;
 	}

@@ -30,6 +30,7 @@ struct lease_want {
 	const uint8_t *digest; /* [LEASE_DIGEST_LEN], borrowed */
 	uint64_t count;        /* numbers wanted, at least 1; fewer are granted before `max` */
 	uint64_t max;          /* the last number that may ever be sent */
+	uint64_t above;        /* nothing up to it is granted: somebody else has sent it; 0 usually */
 	/* out, with err == 0 */
 	uint64_t first;
 	uint64_t last;

@@ -540,6 +540,12 @@ void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel
 	write_tunnel(m, t->id, &v, NULL);
 }
 
+void maps_set_kernel(struct maps *m, uint32_t kernel)
+{
+	/* One aligned store; bpf/steer.h reads it, and nothing else depends on it. */
+	__atomic_store_n(&m->conf->kernel, kernel, __ATOMIC_RELAXED);
+}
+
 int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum)
 {
 	int cpus = libbpf_num_possible_cpus();

@@ -74,6 +74,9 @@ void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd);
 /* A refusal or its end changes what a tunnel sends on: xesp_tunnels says so to readers. */
 void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel *t);
 
+/* What XDP leaves to the kernel from now on: bits of enum xesp_kernel. */
+void maps_set_kernel(struct maps *m, uint32_t kernel);
+
 /* Packets and bytes that matched a policy, over all CPUs. */
 int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum);
 

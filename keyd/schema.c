@@ -31,6 +31,14 @@ static const cyaml_strval_t default_words[] = {
 	{ "discard", RAW_DEFAULT_DISCARD },
 	{ "bypass", RAW_DEFAULT_BYPASS },
 };
+static const cyaml_strval_t source_words[] = {
+	{ "file", RAW_SOURCE_FILE },
+	{ "xfrm", RAW_SOURCE_XFRM },
+};
+static const cyaml_strval_t fallback_words[] = {
+	{ "drop", RAW_FALLBACK_DROP },
+	{ "kernel", RAW_FALLBACK_KERNEL },
+};
 static const cyaml_strval_t routes_words[] = {
 	{ "install", RAW_ROUTES_INSTALL },
 	{ "none", RAW_ROUTES_NONE },
@@ -232,6 +240,8 @@ static const cyaml_schema_value_t policy_entry = {
 
 static const cyaml_schema_field_t config_fields[] = {
 	TEXT("version", REQUIRED, struct raw_config, version),
+	WORD("source", OPTIONAL, struct raw_config, source, source_words),
+	WORD("fallback", OPTIONAL, struct raw_config, fallback, fallback_words),
 	WORD("default", OPTIONAL, struct raw_config, default_action, default_words),
 	WORD("routes", OPTIONAL, struct raw_config, routes, routes_words),
 	LIST("interfaces", struct raw_config, interfaces, &interface_entry, CYAML_UNLIMITED),

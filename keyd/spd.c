@@ -133,7 +133,8 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	uint32_t found;
 	int err = 0;
 
-	*spd = (struct spd){ .default_action = raw->default_action == RAW_DEFAULT_BYPASS ?
+	*spd = (struct spd){ .default_action = raw->default_action == RAW_DEFAULT_BYPASS ||
+							       (!raw->default_action && raw->source == RAW_SOURCE_XFRM) ?
 						       XESP_ACTION_BYPASS :
 						       XESP_ACTION_DISCARD };
 	spd->policies = calloc(raw->policies_count + 1, sizeof(*spd->policies));

@@ -72,6 +72,12 @@ enum xesp_dir {
 	XESP_DIR_MAX
 };
 
+/* What is the kernel's, because it has the same policies and SAs (`source: xfrm`). */
+enum xesp_kernel {
+	XESP_KERNEL_SPIS = 1,     /* ESP and AH to us under an SPI that is not in xesp_sa_in */
+	XESP_KERNEL_FALLBACK = 2, /* what needs a worker while none serves the queue */
+};
+
 /*
  * Map xesp_conf, ARRAY of 1. `generation` is what keyd commits a whole new SPD with: one
  * aligned store. 0 means that no policies were ever loaded: fail closed.
@@ -83,7 +89,8 @@ struct xesp_conf {
 	__u32 max_policies; /* entries of xesp_policies: policy ids are 1 .. max_policies - 1 */
 	__u32 replay_words; /* entries of xesp_replay */
 	__u32 spd_slots;    /* entries of xesp_spd_slot, a power of two */
-	__u32 pad[2];
+	__u32 kernel; /* keyd: bit of enum xesp_kernel */
+	__u32 pad;
 };
 
 /* Map xesp_ifaces, HASH by ifindex (__u32). Written by `xesp attach` and `xesp detach`. */

@@ -72,6 +72,43 @@ static void unknown_interface(void)
 	gateway_close(&g);
 }
 
+/* Without a worker the kernel takes over, where it has the same policies and SAs; else nobody does. */
+static void fallback(void)
+{
+	static const struct expect pass = { XDP_PASS, 0, P_TUNNEL };
+	static const struct expect bare_pass = { XDP_PASS, 0, 0 };
+	static const struct expect no_sa = { XDP_DROP, XESP_DROP_NO_SA, 0 };
+	static const struct frame_spec esp = { .src = "192.0.2.2", .dst = "192.0.2.1", .proto = 50,
+						.spi = 0xc0ffee01 };
+	const uint32_t zero = 0;
+	struct xesp_conf conf;
+	struct gateway g;
+	struct frame f;
+
+	set_up(&g, &f);
+	gateway_worker_del(&g);
+	CU_ASSERT_TRUE(gateway_expect(&g, "no worker, no fallback", &f, f.len, &no_worker));
+	CU_ASSERT_EQUAL_FATAL(bpf_map_lookup_elem(g.map[PINS_CONF], &zero, &conf), 0);
+	conf.kernel = XESP_KERNEL_FALLBACK;
+	CU_ASSERT_EQUAL_FATAL(bpf_map_update_elem(g.map[PINS_CONF], &zero, &conf, BPF_ANY), 0);
+	CU_ASSERT_TRUE(gateway_expect(&g, "no worker, the kernel takes it", &f, f.len, &pass));
+	gateway_worker_add(&g);
+	CU_ASSERT_TRUE(gateway_expect(&g, "a worker goes first", &f, f.len, &redirect));
+	gateway_close(&g);
+
+	gateway_open(&g, "xdp_outer");
+	gateway_policies(&g, GATEWAY_GENERATION, &policy, 1, XESP_ACTION_DISCARD);
+	gateway_endpoint(&g, "192.0.2.1");
+	gateway_local(&g, "192.0.2.1");
+	frame_build(&f, &esp);
+	CU_ASSERT_TRUE(gateway_expect(&g, "an unknown SPI", &f, f.len, &no_sa));
+	CU_ASSERT_EQUAL_FATAL(bpf_map_lookup_elem(g.map[PINS_CONF], &zero, &conf), 0);
+	conf.kernel = XESP_KERNEL_SPIS;
+	CU_ASSERT_EQUAL_FATAL(bpf_map_update_elem(g.map[PINS_CONF], &zero, &conf, BPF_ANY), 0);
+	CU_ASSERT_TRUE(gateway_expect(&g, "an unknown SPI is the kernel's", &f, f.len, &bare_pass));
+	gateway_close(&g);
+}
+
 /* Redirecting to a socket of another queue loses the frame uncounted: never do it. */
 static void each_queue_its_socket(void)
 {
@@ -189,5 +226,6 @@ CU_TestInfo steer_tests[] = {
 	{ "an interface that was not attached has no worker", unknown_interface },
 	{ "each queue has its own socket", each_queue_its_socket },
 	{ "a worker comes and goes", worker_comes_and_goes },
+	{ "steer: what is left to the kernel", fallback },
 	CU_TEST_INFO_NULL,
 };

@@ -138,6 +138,16 @@ static bool rebuild_ip6(uint8_t *ip, struct msghdr *msg, uint32_t payload, uint8
 	return true;
 }
 
+/* With the same SAs the kernel has received it already: what XDP passes is its own. */
+static bool is_kernels(const struct esp_in *e)
+{
+	struct xesp_conf conf;
+	const __u32 zero = 0;
+
+	return !bpf_map_lookup_elem(e->pins->fd[PINS_CONF], &zero, &conf) &&
+	       conf.kernel & XESP_KERNEL_SPIS;
+}
+
 /* Whose it is: RFC 4301 section 4.1. */
 static void find_sa(const struct esp_in *e, struct pkt *p, const struct xesp_addr *dst)
 {
@@ -146,7 +156,7 @@ static void find_sa(const struct esp_in *e, struct pkt *p, const struct xesp_add
 	const uint8_t *spi;
 	__u32 tunnel;
 
-	if (bpf_map_lookup_elem(e->pins->fd[PINS_ENDPOINTS], dst, &tunnel)) {
+	if (bpf_map_lookup_elem(e->pins->fd[PINS_ENDPOINTS], dst, &tunnel) || is_kernels(e)) {
 		p->len = 0;
 		return;
 	}

@@ -45,8 +45,9 @@ static const struct command {
 	  "  --purge           remove the pinned maps too: sequence and replay state, counters.\n"
 	  "                    Refused while a daemon runs or another interface is attached\n" },
 	{ "status", show_status_command, "", "interfaces, daemons, problems, workers", NULL },
-	{ "sa", show_sa_command, "[NAME]", "security associations, or the one (or tunnel) named",
-	  NULL },
+	{ "sa", show_sa_command, "[NAME | --unserved]",
+	  "security associations, or the one (or tunnel) named",
+	  "  --unserved        with `source: xfrm`: what stays with the kernel, and why\n" },
 	{ "policy", show_policy_command, "[NAME]",
 	  "policies in order, or the one (or tunnel) named", NULL },
 	{ "counters", counters_command, "[--all]",

@@ -268,10 +268,43 @@ refused:
 	return command_refused(argv[0], &f);
 }
 
+static int show_unserved(const struct settings *s)
+{
+	char sa[] = "sa", *no_name[] = { sa };
+	struct json_object *result = NULL, *sas = NULL, *list;
+	int status = ask_list(s, 1, no_name, "sas", &result, &sas);
+	size_t n;
+
+	if (status != COMMAND_DONE)
+		return status;
+	list = json_object_object_get(result, "unserved");
+	n = list ? json_object_array_length(list) : 0;
+	if (s->json) {
+		command_print_json(list ? json_object_get(list) : json_object_new_array());
+		json_object_put(result);
+		return COMMAND_DONE;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		printf("%s: %s\n", show_text(o, "what"), show_text(o, "reason"));
+	}
+	if (!list)
+		puts("the source is a file: nothing is shared with the kernel");
+	else if (!n)
+		puts("nothing: xesp serves all that the kernel has");
+	json_object_put(result);
+	return COMMAND_DONE;
+}
+
 int show_sa_command(const struct settings *s, int argc, char **argv)
 {
 	struct json_object *result = NULL, *sas = NULL;
-	int status = ask_list(s, argc, argv, "sas", &result, &sas);
+	int status;
+
+	if (argc == 2 && !strcmp(argv[1], "--unserved"))
+		return show_unserved(s);
+	status = ask_list(s, argc, argv, "sas", &result, &sas);
 
 	if (status != COMMAND_DONE)
 		return status;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* xfrm_source.c - see xfrm_source.h. */
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "keyd/config.h"
+#include "keyd/local_addrs.h"
+#include "keyd/xfrm_follow.h"
+#include "keyd/xfrm_source.h"
+#include "keyd/xfrm_tell.h"
+#include "libxesp/addr.h"
+#include "xesp/fault.h"
+#include "xesp/log.h"
+
+#define FEED_MS 500 /* how often the kernel hears of counters and expiry */
+
+/* What the kernel was told of an SA; by SA id. */
+struct told {
+	uint64_t fingerprint; /* of which SA: ids are given to others */
+	uint64_t packets, bytes, top;
+	bool soft, hard;
+};
+
+struct xfrm_source {
+	struct xfrm_source_opts o;
+	struct xfrm_follow *follow;
+	struct xfrm_tell *tell;
+	struct event *feed;
+	struct xfrm_unserved_list unserved;
+	struct grants_kernel kernel;
+	struct told *told;
+	uint32_t told_n;
+	struct fault problem;
+	struct log_limit complain;
+	bool applied; /* at least once */
+};
+
+/* ---- numbers: grants.h */
+
+static struct xfrm_name name_of(const struct sad *sad, const struct sa *sa)
+{
+	const struct tunnel *t = &sad->tunnels[sa->tunnel];
+	const bool out = sa->dir == XESP_DIR_OUT;
+
+	return (struct xfrm_name){ .dst = out ? t->remote : t->local,
+				   .src = out ? t->local : t->remote,
+				   .spi = sa->spi,
+				   .proto = sa->proto };
+}
+
+static void complain(struct xfrm_source *x, const struct fault *f)
+{
+	uint64_t suppressed;
+
+	if (log_allowed(&x->complain, &suppressed))
+		log_warn("xfrm: %s (%llu more like it)", f->text, (unsigned long long)suppressed);
+}
+
+static int sent(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	const struct xfrm_name name = name_of(sad, sa);
+	struct xfrm_source *x = ctx;
+	struct xfrm_counts counts;
+	struct fault f = { "" };
+	int err = xfrm_tell_ask(x->tell, &name, &counts, &f);
+
+	if (err && err != -ESRCH) /* gone between two readings */
+		complain(x, &f);
+	if (!err)
+		*last = counts.oseq;
+	return err;
+}
+
+static int pass_over(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t last)
+{
+	const struct xfrm_name name = name_of(sad, sa);
+	const struct xfrm_news news = { .oseq = last };
+	struct xfrm_source *x = ctx;
+	struct fault f = { "" };
+	int err = xfrm_tell_news(x->tell, &name, &news, &f);
+
+	if (err && err != -ESRCH)
+		complain(x, &f);
+	return err;
+}
+
+/* ---- what IKE daemons look at goes back */
+
+static uint64_t used_time(uint64_t used_ns)
+{
+	struct timespec boot;
+	uint64_t now;
+
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	now = (uint64_t)boot.tv_sec * 1000000000u + (uint64_t)boot.tv_nsec;
+	return used_ns && used_ns <= now ? (uint64_t)time(NULL) - (now - used_ns) / 1000000000u : 0;
+}
+
+static bool is_beyond(uint64_t count, uint64_t limit)
+{
+	return limit && count >= limit;
+}
+
+/* Bytes and packets are for us to see: seconds are the kernel's own. */
+static void tell_expiry(struct xfrm_source *x, const struct sa *sa, const struct xfrm_name *name,
+			struct told *t)
+{
+	const struct limits *l = &sa->limits;
+	struct fault f = { "" };
+	int err = 0;
+
+	if (!t->hard &&
+	    (is_beyond(t->bytes, l->hard_bytes) || is_beyond(t->packets, l->hard_packets))) {
+		err = xfrm_tell_expired(x->tell, name, true, &f);
+		t->hard = !err;
+	} else if (!t->soft && !t->hard &&
+		   (is_beyond(t->bytes, l->soft_bytes) || is_beyond(t->packets, l->soft_packets))) {
+		err = xfrm_tell_expired(x->tell, name, false, &f);
+		t->soft = !err;
+	}
+	if (err && err != -ESRCH)
+		complain(x, &f);
+}
+
+static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct sa *sa)
+{
+	const struct xfrm_name name = name_of(sad, sa);
+	struct xfrm_source_counts now = { 0 };
+	struct told *t = &x->told[sa->id];
+	struct xfrm_news news;
+	struct fault f = { "" };
+	int err;
+
+	if (t->fingerprint != sad_fingerprint(sa))
+		*t = (struct told){ .fingerprint = sad_fingerprint(sa) };
+	x->o.counts(x->o.ctx, sa->id, &now);
+	if (now.packets == t->packets && now.top == t->top)
+		return;
+	news = (struct xfrm_news){ .seq = sa->dir == XESP_DIR_IN ? now.top : 0,
+				   .add_bytes = now.bytes - t->bytes,
+				   .add_packets = now.packets - t->packets,
+				   .used = used_time(now.used_ns) };
+	err = xfrm_tell_news(x->tell, &name, &news, &f);
+	if (err) {
+		if (err != -ESRCH)
+			complain(x, &f);
+		return;
+	}
+	t->packets = now.packets;
+	t->bytes = now.bytes;
+	t->top = now.top;
+	tell_expiry(x, sa, &name, t);
+}
+
+static void on_feed(evutil_socket_t fd, short what, void *ctx)
+{
+	struct xfrm_source *x = ctx;
+	const struct config *c = x->o.present(x->o.ctx);
+
+	(void)fd;
+	(void)what;
+	for (uint32_t i = 0; c && i < c->sad.sas_n; i++)
+		if (c->sad.sas[i].id && c->sad.sas[i].id < x->told_n &&
+		    c->sad.sas[i].standing == SA_ACTIVE)
+			feed_one(x, &c->sad, &c->sad.sas[i]);
+}
+
+/* ---- what there is becomes what we do */
+
+static bool is_local(const void *ctx, const struct xesp_addr *a)
+{
+	const struct local_addrs *l = ctx;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!l->addrs[i].broadcast && addr_equal(&l->addrs[i].addr, a))
+			return true;
+	return false;
+}
+
+static void note_problem(struct xfrm_source *x, const struct fault *f)
+{
+	/* The same one is said once, and again when it had gone. */
+	if (strcmp(f->text, x->problem.text))
+		log_error("xfrm: %s; what was in force stays in force", f->text);
+	x->problem = *f;
+}
+
+static void on_changed(void *ctx, struct xfrm_tables *fresh)
+{
+	struct xfrm_source *x = ctx;
+	const struct xfrm_model_env env = { .is_local = is_local,
+					    .ctx = x->o.addrs,
+					    .file = x->o.file,
+					    .label = "the kernel's XFRM tables" };
+	struct fault f = { "" };
+	struct config *next;
+
+	if (xfrm_model_build(&next, fresh, &env, &x->unserved, &f)) {
+		note_problem(x, &f);
+		return;
+	}
+	if (x->o.apply(x->o.ctx, next, &f)) {
+		config_free(next);
+		note_problem(x, &f);
+		return;
+	}
+	x->problem.text[0] = '\0';
+	x->applied = true;
+}
+
+void xfrm_source_reload(struct xfrm_source *x, const struct config *file)
+{
+	x->o.file = file;
+	xfrm_follow_again(x->follow);
+}
+
+/* ---- opening */
+
+int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o, struct fault *f)
+{
+	const struct timeval tv = { .tv_usec = FEED_MS * 1000 };
+	struct xfrm_source *x = calloc(1, sizeof(*x));
+	int err;
+
+	if (!x)
+		return fault_set(f, -ENOMEM, "out of memory");
+	*out = x; /* what is applied on the way asks for our counters */
+	x->o = *o;
+	x->kernel = (struct grants_kernel){ .ctx = x, .sent = sent, .pass_over = pass_over };
+	x->told_n = o->max_sas;
+	x->told = calloc(x->told_n, sizeof(*x->told));
+	x->feed = event_new(o->base, -1, EV_PERSIST, on_feed, x);
+	err = x->told && x->feed ? xfrm_tell_open(&x->tell, f) : fault_set(f, -ENOMEM, "out of memory");
+	if (!err)
+		err = xfrm_follow_open(&x->follow, o->base, on_changed, x, f);
+	if (!err && event_add(x->feed, &tv))
+		err = fault_set(f, -ENOMEM, "out of memory");
+	return err;
+}
+
+int xfrm_source_start(struct xfrm_source *x, struct fault *f)
+{
+	int err = xfrm_follow_read_now(x->follow, f);
+
+	if (!err && !x->applied)
+		err = fault_set(f, -EINVAL, "%s", x->problem.text);
+	return err;
+}
+
+void xfrm_source_close(struct xfrm_source *x)
+{
+	if (!x)
+		return;
+	xfrm_follow_close(x->follow);
+	xfrm_tell_close(x->tell);
+	if (x->feed)
+		event_free(x->feed);
+	xfrm_unserved_fini(&x->unserved);
+	free(x->told);
+	free(x);
+}
+
+const struct grants_kernel *xfrm_source_kernel(const struct xfrm_source *x)
+{
+	return &x->kernel;
+}
+
+const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *x)
+{
+	return &x->unserved;
+}
+
+const char *xfrm_source_problem(const struct xfrm_source *x)
+{
+	return x->problem.text;
+}

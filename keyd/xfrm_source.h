@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xfrm_source.h - `source: xfrm`: policies and SAs are the kernel's, as IKE daemons and `ip xfrm` set them.
+ *
+ * Joins xfrm_follow.h (what there is), xfrm_model.h (what it means to us), change.h (making it so)
+ * and xfrm_tell.h (what the kernel must know). Main thread.
+ */
+#ifndef XESP_KEYD_XFRM_SOURCE_H
+#define XESP_KEYD_XFRM_SOURCE_H
+
+#include <stdint.h>
+#include "keyd/grants.h"
+#include "keyd/xfrm_model.h"
+
+struct change_result;
+struct config;
+struct event_base;
+struct fault;
+struct local_addrs;
+struct xfrm_source;
+
+struct xfrm_source_counts {
+	uint64_t packets, bytes, top;
+	uint64_t used_ns; /* CLOCK_BOOTTIME; 0 never */
+};
+
+struct xfrm_source_opts {
+	struct event_base *base;
+	const struct local_addrs *addrs;
+	const struct config *file; /* interfaces, default, routes; borrowed, see xfrm_source_reload() */
+	/* Puts a configuration in force, which is the callee's on success. */
+	int (*apply)(void *ctx, struct config *next, struct fault *f);
+	const struct config *(*present)(void *ctx);
+	/* Packets and bytes of an SA, and the highest number it accepted, as xespd counts them. */
+	void (*counts)(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out);
+	void *ctx;
+	uint32_t max_sas; /* SA ids are below it */
+};
+
+/* -EPROTONOSUPPORT: no XFRM here. On failure the caller still ends it. */
+int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o, struct fault *f);
+/*
+ * Reads the kernel's tables and has them applied before it returns; changes follow by themselves.
+ * What the kernel has but we cannot serve is no error.
+ */
+int xfrm_source_start(struct xfrm_source *x, struct fault *f);
+void xfrm_source_close(struct xfrm_source *x);
+
+/* The file or this machine's addresses have changed: reads all anew. */
+void xfrm_source_reload(struct xfrm_source *x, const struct config *file);
+
+const struct grants_kernel *xfrm_source_kernel(const struct xfrm_source *x);
+const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *x);
+/* What went wrong last, "" nothing. */
+const char *xfrm_source_problem(const struct xfrm_source *x);
+
+#endif /* XESP_KEYD_XFRM_SOURCE_H */

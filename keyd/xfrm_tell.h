@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xfrm_tell.h - what the kernel is told about its states that xesp serves: numbers, lifetimes, expiry.
+ *
+ * Why it exists: kernel and xesp may both send under one key, when one stands in for the other, and
+ * must never use one number twice. So the kernel's counter is moved past the end of each lease before
+ * the lease is used (XFRM_MSG_NEWAE), and a lease begins above what the kernel has sent. Back goes what
+ * IKE daemons look at: bytes and packets, the time of use, the highest number received; and soft and
+ * hard expiry by bytes and packets, which the kernel cannot see. Synchronous, one round trip a call.
+ * Main thread.
+ */
+#ifndef XESP_KEYD_XFRM_TELL_H
+#define XESP_KEYD_XFRM_TELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "xesp/steer.h"
+
+struct fault;
+struct xfrm_tell;
+
+/* One state of the kernel: RFC 4301 section 4.1's triple. */
+struct xfrm_name {
+	struct xesp_addr dst, src;
+	uint32_t spi; /* host byte order */
+	uint32_t reqid;
+	uint8_t proto;
+};
+
+int xfrm_tell_open(struct xfrm_tell **out, struct fault *f);
+void xfrm_tell_close(struct xfrm_tell *x);
+
+/* What the kernel counts. -ESRCH: no such state (any more); -errno */
+struct xfrm_counts {
+	uint64_t oseq, seq;      /* last number sent, highest received */
+	uint64_t bytes, packets;
+};
+int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm_counts *counts,
+		  struct fault *f);
+
+/*
+ * Raises what is below: numbers never go down here, for the kernel may have moved on. add_bytes and
+ * add_packets come on top of what it has. `used` (seconds since 1970, 0: not) says when it was used.
+ * -ESRCH, -errno
+ */
+struct xfrm_news {
+	uint64_t oseq, seq;
+	uint64_t add_bytes, add_packets;
+	uint64_t used;
+};
+int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const struct xfrm_news *news,
+		   struct fault *f);
+
+/* Soft: the IKE daemon is told to rekey. Hard: the kernel deletes the state, and tells it. */
+int xfrm_tell_expired(struct xfrm_tell *x, const struct xfrm_name *name, bool hard, struct fault *f);
+
+#endif /* XESP_KEYD_XFRM_TELL_H */

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel's XFRM tables as a source: messages row by row, cut off anywhere, and what tables mean.
+ */
+#include <CUnit/CUnit.h>
+#include <arpa/inet.h>
+#include <linux/xfrm.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/config.h"
+#include "keyd/xfrm_entry.h"
+#include "keyd/xfrm_model.h"
+#include "libxesp/addr.h"
+#include "xesp/fault.h"
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define LOCAL "192.0.2.1"
+#define PEER "192.0.2.2"
+
+/* ---- messages */
+
+struct message {
+	union {
+		struct nlmsghdr h;
+		uint8_t bytes[2048];
+	};
+};
+
+static void put(struct message *m, uint16_t type, const void *data, size_t len)
+{
+	struct nlattr *a = (struct nlattr *)(m->bytes + NLMSG_ALIGN(m->h.nlmsg_len));
+
+	a->nla_type = type;
+	a->nla_len = (uint16_t)(sizeof(*a) + len);
+	memcpy(a + 1, data, len);
+	m->h.nlmsg_len = (uint32_t)((uint8_t *)a - m->bytes) + NLMSG_ALIGN(a->nla_len);
+}
+
+static void begin_state(struct message *m, const char *src, const char *dst, uint32_t spi)
+{
+	struct xfrm_usersa_info i = { .id = { .spi = htonl(spi), .proto = IPPROTO_ESP },
+				      .family = AF_INET,
+				      .mode = XFRM_MODE_TUNNEL,
+				      .reqid = 7,
+				      .flags = XFRM_STATE_ESN };
+
+	inet_pton(AF_INET, src, &i.saddr);
+	inet_pton(AF_INET, dst, &i.id.daddr);
+	i.lft.soft_byte_limit = i.lft.hard_byte_limit = XFRM_INF;
+	i.lft.soft_packet_limit = i.lft.hard_packet_limit = XFRM_INF;
+	memset(m, 0, sizeof(*m));
+	m->h.nlmsg_type = XFRM_MSG_NEWSA;
+	m->h.nlmsg_len = NLMSG_LENGTH(sizeof(i));
+	memcpy(NLMSG_DATA(&m->h), &i, sizeof(i));
+}
+
+static void put_aead(struct message *m, const char *name, uint32_t key_bytes, uint32_t icv, uint8_t seed)
+{
+	struct {
+		struct xfrm_algo_aead a;
+		uint8_t key[128];
+	} aead = { .a = { .alg_key_len = key_bytes * 8, .alg_icv_len = icv } };
+
+	snprintf(aead.a.alg_name, sizeof(aead.a.alg_name), "%s", name);
+	for (uint32_t i = 0; i < key_bytes; i++)
+		aead.key[i] = (uint8_t)(seed + i);
+	put(m, XFRMA_ALG_AEAD, &aead, sizeof(aead.a) + key_bytes);
+}
+
+static void put_esn(struct message *m, uint64_t oseq, uint64_t seq, uint32_t window)
+{
+	struct {
+		struct xfrm_replay_state_esn e;
+		uint32_t bitmap[4];
+	} esn = { .e = { .bmp_len = 4,
+			 .oseq = (uint32_t)oseq,
+			 .oseq_hi = (uint32_t)(oseq >> 32),
+			 .seq = (uint32_t)seq,
+			 .seq_hi = (uint32_t)(seq >> 32),
+			 .replay_window = window } };
+
+	put(m, XFRMA_REPLAY_ESN_VAL, &esn, sizeof(esn));
+}
+
+enum spoil { NOTHING, IF_ID, MARK, OFFLOAD, IPTFS, TCP_ENCAP, AH_ONLY_COMP, NO_SPI, LONG_KEY };
+
+static const struct {
+	enum spoil spoil;
+	const char *said;
+} left[] = {
+	{ NOTHING, "" },
+	{ IF_ID, "if_id 5" },
+	{ MARK, "mark 0x10" },
+	{ OFFLOAD, "offloaded" },
+	{ IPTFS, "IP-TFS" },
+	{ TCP_ENCAP, "encapsulation of type 7" },
+	{ AH_ONLY_COMP, "IP protocol 108" },
+	{ NO_SPI, "not negotiated" },
+	{ LONG_KEY, "odd length" },
+};
+
+static void spoil(struct message *m, enum spoil what)
+{
+	struct xfrm_usersa_info *i = NLMSG_DATA(&m->h);
+	const struct xfrm_encap_tmpl tcp = { .encap_type = 7 };
+	const struct xfrm_mark mark = { .v = 0x10, .m = 0xff };
+	const struct xfrm_user_offload offload = { .ifindex = 3 };
+	const uint32_t if_id = 5;
+
+	switch (what) {
+	case NOTHING: break;
+	case IF_ID: put(m, XFRMA_IF_ID, &if_id, sizeof(if_id)); break;
+	case MARK: put(m, XFRMA_MARK, &mark, sizeof(mark)); break;
+	case OFFLOAD: put(m, XFRMA_OFFLOAD_DEV, &offload, sizeof(offload)); break;
+	case IPTFS: i->mode = 5; break;
+	case TCP_ENCAP: put(m, XFRMA_ENCAP, &tcp, sizeof(tcp)); break;
+	case AH_ONLY_COMP: i->id.proto = IPPROTO_COMP; break;
+	case NO_SPI: i->id.spi = 0; break;
+	case LONG_KEY: put_aead(m, "rfc4106(gcm(aes))", 20, 128, 1); break;
+	}
+}
+
+static void states_row_by_row(void)
+{
+	for (size_t i = 0; i < LEN(left); i++) {
+		struct xfrm_state_entry s;
+		struct message m;
+
+		begin_state(&m, LOCAL, PEER, 0xc0000001);
+		if (left[i].spoil != LONG_KEY)
+			put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
+		put_esn(&m, 0x100000005, 0x200000007, 128);
+		spoil(&m, left[i].spoil);
+		if (left[i].spoil == LONG_KEY) { /* claims more key than the attribute has */
+			struct nlattr *a = (struct nlattr *)(m.bytes + m.h.nlmsg_len) - 1;
+
+			(void)a;
+			for (size_t k = 0; k + 4 < m.h.nlmsg_len; k++)
+				if (!strcmp((char *)m.bytes + k, "rfc4106(gcm(aes))"))
+					((struct xfrm_algo_aead *)(m.bytes + k))->alg_key_len = 161 * 8;
+		}
+		CU_ASSERT_TRUE(xfrm_entry_state(&m.h, &s));
+		if (!strstr(s.unserved, left[i].said) || !left[i].said[0] != !s.unserved[0])
+			fprintf(stderr, "xfrm: '%s', expected '%s'\n", s.unserved, left[i].said);
+		CU_ASSERT_PTR_NOT_NULL(strstr(s.unserved, left[i].said));
+		CU_ASSERT_EQUAL(!left[i].said[0], !s.unserved[0]);
+		CU_ASSERT_EQUAL(s.oseq, 0x100000005);
+		CU_ASSERT_EQUAL(s.seq, 0x200000007);
+		CU_ASSERT_EQUAL(s.window, 128);
+	}
+}
+
+/* Any length, and each byte altered: read without a step outside, which ASan watches. */
+static void cut_and_altered(void)
+{
+	struct xfrm_policy_entry p;
+	struct xfrm_state_entry s;
+	struct message m;
+
+	begin_state(&m, LOCAL, PEER, 0xc0000001);
+	put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
+	put_esn(&m, 1, 2, 64);
+	for (uint32_t len = sizeof(m.h); len <= m.h.nlmsg_len; len++) {
+		struct nlmsghdr *cut = malloc(len);
+
+		memcpy(cut, &m, len);
+		cut->nlmsg_len = len;
+		CU_ASSERT_EQUAL(xfrm_entry_state(cut, &s),
+				len >= NLMSG_LENGTH(sizeof(struct xfrm_usersa_info)));
+		xfrm_entry_policy(cut, &p);
+		free(cut);
+	}
+	for (uint32_t at = sizeof(m.h); at < m.h.nlmsg_len; at++) {
+		struct nlmsghdr *copy = malloc(m.h.nlmsg_len);
+
+		for (int bit = 0; bit < 8; bit++) {
+			memcpy(copy, &m, m.h.nlmsg_len);
+			((uint8_t *)copy)[at] ^= (uint8_t)(1 << bit);
+			xfrm_entry_state(copy, &s);
+			xfrm_entry_policy(copy, &p);
+			CU_ASSERT_TRUE(s.key_len <= XFRM_KEY_MAX && s.auth_key_len <= XFRM_KEY_MAX);
+		}
+		free(copy);
+	}
+}
+
+/* ---- tables */
+
+static bool is_local(const void *ctx, const struct xesp_addr *a)
+{
+	struct xesp_addr mine;
+
+	(void)ctx;
+	addr_parse(&mine, LOCAL, NULL);
+	return addr_equal(a, &mine);
+}
+
+static struct xfrm_state_entry state(const char *src, const char *dst, uint32_t spi, uint64_t added)
+{
+	struct xfrm_state_entry s;
+	struct message m;
+
+	begin_state(&m, src, dst, spi);
+	put_aead(&m, "rfc4106(gcm(aes))", 20, 128, (uint8_t)(spi ^ spi >> 8));
+	put_esn(&m, 9, 11, 64);
+	CU_ASSERT_TRUE_FATAL(xfrm_entry_state(&m.h, &s));
+	s.add_time = added;
+	return s;
+}
+
+static struct xfrm_policy_entry policy(uint8_t dir, const char *src, const char *dst, uint32_t priority)
+{
+	struct xfrm_policy_entry p = { .index = 8 * priority + dir,
+				       .priority = priority,
+				       .dir = dir,
+				       .family = 4,
+				       .sport_last = UINT16_MAX,
+				       .dport_last = UINT16_MAX,
+				       .tmpls_n = 1,
+				       .tmpl = { { .reqid = 7,
+						   .proto = IPPROTO_ESP,
+						   .mode = XFRM_MODE_TUNNEL } } };
+	const bool out = dir == XFRM_ENTRY_OUT;
+
+	CU_ASSERT_FALSE_FATAL(addr_parse_prefix(&p.src, &p.src_len, src, NULL));
+	CU_ASSERT_FALSE_FATAL(addr_parse_prefix(&p.dst, &p.dst_len, dst, NULL));
+	addr_parse(&p.tmpl[0].src, out ? LOCAL : PEER, NULL);
+	addr_parse(&p.tmpl[0].dst, out ? PEER : LOCAL, NULL);
+	return p;
+}
+
+static struct config *build(struct xfrm_tables *t, struct xfrm_unserved_list *left_out)
+{
+	struct config file = { .routes = true, .xfrm = true,
+			       .spd = { .default_action = XESP_ACTION_BYPASS } };
+	const struct xfrm_model_env env = { .is_local = is_local, .file = &file, .label = "kernel" };
+	struct fault f = { "" };
+	struct config *c = NULL;
+
+	if (xfrm_model_build(&c, t, &env, left_out, &f))
+		fprintf(stderr, "xfrm: %s\n", f.text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	return c;
+}
+
+static const struct sa *find_spi(const struct config *c, uint32_t spi)
+{
+	for (uint32_t i = 0; i < c->sad.sas_n; i++)
+		if (c->sad.sas[i].spi == spi)
+			return &c->sad.sas[i];
+	return NULL;
+}
+
+static void a_child_sa(void)
+{
+	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5),
+					     state(LOCAL, PEER, 0x1002, 6), state(PEER, LOCAL, 0x2002, 6) };
+	struct xfrm_policy_entry policies[] = {
+		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
+		policy(XFRM_ENTRY_FWD, "10.2.0.0/24", "10.1.0.0/24", 200),
+		policy(XFRM_ENTRY_OUT, "10.1.0.9/32", "10.2.0.0/24", 100), /* more important */
+	};
+	struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 4, .policies = policies };
+	struct xfrm_unserved_list left_out = { 0 };
+	struct config *c;
+
+	policies[3].block = 1;
+	policies[3].tmpls_n = 0;
+	c = build(&t, &left_out);
+	CU_ASSERT_EQUAL(left_out.n, 0);
+	CU_ASSERT_EQUAL(c->sad.tunnels_n, 1);
+	/* Both inbound ones take what comes; of the outbound ones the newer sends. */
+	CU_ASSERT_EQUAL(c->sad.sas_n, 3);
+	CU_ASSERT_PTR_NULL(find_spi(c, 0x1001));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(find_spi(c, 0x1002));
+	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x2001));
+	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x2002));
+	CU_ASSERT_EQUAL(find_spi(c, 0x1002)->kernel_oseq, 9);
+	CU_ASSERT_EQUAL(find_spi(c, 0x1002)->dir, XESP_DIR_OUT);
+	/* fwd is in, once; the order is that of priorities. */
+	CU_ASSERT_EQUAL(c->spd.n, 3);
+	CU_ASSERT_EQUAL(c->spd.policies[0].action, XESP_ACTION_DISCARD);
+	CU_ASSERT_EQUAL(c->spd.policies[1].action, XESP_ACTION_PROTECT);
+	CU_ASSERT_EQUAL(c->spd.policies[2].action, XESP_ACTION_PROTECT);
+	config_free(c);
+	xfrm_unserved_fini(&left_out);
+}
+
+/* What we cannot serve is the kernel's: its packets are passed to it, and the reason is listed. */
+static void left_with_the_kernel(void)
+{
+	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5),
+					     state("198.51.100.1", PEER, 0x3001, 5),
+					     state(LOCAL, PEER, 0x4001, 9) };
+	struct xfrm_policy_entry policies[] = {
+		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200), /* its SA's cipher is unknown */
+		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
+		policy(XFRM_ENTRY_OUT, "10.9.0.0/24", "10.8.0.0/24", 300), /* no SA yet */
+	};
+	struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 3, .policies = policies };
+	struct xfrm_unserved_list left_out = { 0 };
+	struct config *c;
+
+	snprintf(states[0].alg, sizeof(states[0].alg), "cbc(serpent)");
+	states[3].reqid = 8;
+	snprintf(states[3].auth, sizeof(states[3].auth), "hmac(sha256)");
+	states[3].icv_bits = 96; /* the truncation before RFC 4868 */
+	snprintf(states[3].alg, sizeof(states[3].alg), "cbc(aes)");
+	policies[2].tmpl[0].reqid = 99;
+	c = build(&t, &left_out);
+	CU_ASSERT_EQUAL(c->sad.sas_n, 1);
+	CU_ASSERT_EQUAL(left_out.n, 5);
+	CU_ASSERT_EQUAL(c->spd.n, 3);
+	for (uint32_t i = 0; i < c->spd.n; i++)
+		CU_ASSERT_EQUAL(c->spd.policies[i].action,
+				c->spd.policies[i].dirs == 1 << XESP_DIR_IN ? XESP_ACTION_PROTECT :
+									      XESP_ACTION_BYPASS);
+	for (size_t i = 0; i < left_out.n; i++)
+		CU_ASSERT_TRUE(left_out.entry[i].reason[0] && left_out.entry[i].what[0]);
+	config_free(c);
+	xfrm_unserved_fini(&left_out);
+}
+
+static void nothing_there(void)
+{
+	struct xfrm_unserved_list left_out = { 0 };
+	struct xfrm_tables t = { 0 };
+	struct config *c = build(&t, &left_out);
+
+	CU_ASSERT_EQUAL(c->sad.sas_n, 0);
+	CU_ASSERT_EQUAL(c->spd.n, 0);
+	CU_ASSERT_EQUAL(c->spd.default_action, XESP_ACTION_BYPASS);
+	config_free(c);
+}
+
+CU_TestInfo xfrm_tests[] = {
+	{ "xfrm: states, and why one stays with the kernel", states_row_by_row },
+	{ "xfrm: messages cut off and altered anywhere", cut_and_altered },
+	{ "xfrm: a child SA with its rekeyed successor", a_child_sa },
+	{ "xfrm: what cannot be served is left and listed", left_with_the_kernel },
+	{ "xfrm: empty tables", nothing_there },
+	CU_TEST_INFO_NULL,
+};

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# `source: xfrm`: SAs and policies that `ip xfrm` puts into the kernel are served by xesp, unchanged. gw1
+# is xesp beside the kernel's tables, gw2 the kernel alone. Traffic goes through xesp's SAs and is counted
+# in the kernel's; a replaced SA is followed; what cannot be served is listed and stays with the kernel.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/../tests/netns/topology.sh"
+. "$(dirname "$0")/../tests/netns/gateway.sh"
+. "$(dirname "$0")/kernel_gateway.sh"
+. "$(dirname "$0")/xfrm.sh"
+
+topology_up
+kernel_gateway gw1
+kernel_gateway gw2
+xfrm_pair 0x1001 0x2001 1
+xfrm_policies gw1 && xfrm_policies gw2
+xfrm_config gw1
+gateway_up gw1
+pings hostA 5 10.2.0.2
+expect_served gw1 0x1001 5
+expect_served gw1 0x2001 5
+say "5 pings through xesp under SAs that ip xfrm made"
+pings hostA 5 2001:db8:2::2
+pings hostB 5 10.1.0.2
+say "IPv6 inside, and from the other side"
+
+# The kernel's own counters of the SA follow, and its numbers are past the lease.
+kernel_packets() { run gw1 ip -s xfrm state get src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1001 | sed -n 's/.*(bytes), \([0-9]*\)(packets).*/\1/p' | head -1; }
+until_at_least 15 kernel_packets
+oseq() { run gw1 ip -s xfrm state get src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1001 | sed -n 's/.*oseq 0x\([0-9a-f]*\).*/\1/p' | head -1; }
+[ "$((16#$(oseq)))" -gt 65536 ] || die "the kernel's counter stands at $(oseq), not past the lease"
+say "the kernel knows of them: 15 packets, oseq 0x$(oseq)"
+
+# Rekeyed, make before break, under traffic: no ping is lost.
+run hostA ping -q -n -i 0.05 -c 100 -W 2 10.2.0.2 >"$TMP/rekey.log" 2>&1 &
+PIDS+=($!)
+pinger=$!
+for n in 2 3 4 5; do
+	pause 0.7
+	xfrm_pair "0x100$n" "0x200$n" "$n"
+	pause 0.3
+	xfrm_delete "0x100$((n - 1))" "0x200$((n - 1))"
+done
+wait $pinger || true
+grep -q ' 0% packet loss' "$TMP/rekey.log" || die "rekeying: $(grep transmitted "$TMP/rekey.log")"
+until_ok 5 is_active gw1 0x1005
+say "four rekeys under traffic: $(grep transmitted "$TMP/rekey.log")"
+
+# What we cannot serve is said, and is the kernel's.
+run gw1 ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x3001 mode tunnel reqid 77 if_id 5 \
+	aead 'rfc4106(gcm(aes))' "0x$(xxd -p -c 64 -l 20 /dev/urandom)" 128
+until_ok 5 sh -c "XESP=1; $(printf '%q ' "$XESP_BUILD/xesp") --pins $(pins_of gw1) --run $TMP/gw1-run sa --unserved | grep -q 'SA 0x00003001 .*if_id 5'"
+pings hostA 3 10.2.0.2
+say "an SA with an if_id is listed as the kernel's"
+
+# An SA that goes is gone.
+xfrm_delete 0x1005 0x2005
+until_ok 5 no_sas gw1
+say "deleted SAs are gone"
