@@ -123,6 +123,15 @@ struct {
 
 /* The XDP programs. */
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, XESP_FLOWS);
+	__type(key, __u32);
+	__type(value, struct xesp_flow);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_flows SEC(".maps");
+
+/* The XDP programs. */
+struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAPS_FRAGMENTS);
 	__type(key, struct xesp_fragment_key);

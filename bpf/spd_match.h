@@ -145,6 +145,49 @@ static __always_inline enum xesp_drop recall_fragment(const struct packet *p, st
 	return XESP_DROP_NONE;
 }
 
+/* What the search goes by, as words: two packets that agree in it get one answer. */
+static __always_inline void ask(__u64 asked[5], const struct spd_search *s)
+{
+	asked[0] = s->local[0];
+	asked[1] = s->local[1];
+	asked[2] = s->remote[0];
+	asked[3] = s->remote[1];
+	asked[4] = (__u64)s->local_port | (__u64)s->remote_port << 16 | (__u64)s->proto << 32 |
+		   (__u64)s->dir << 40 | (__u64)s->packet_class << 48;
+}
+
+static __always_inline struct xesp_flow *find_flow(const __u64 asked[5])
+{
+	__u32 at = (__u32)spd_hash((const spd_word *)asked) & (XESP_FLOWS - 1);
+
+	return bpf_map_lookup_elem(&xesp_flows, &at);
+}
+
+static __always_inline bool is_answered(const struct xesp_flow *f, const __u64 asked[5],
+					__u32 generation)
+{
+	return f->generation == generation &&
+	       !((f->asked[0] ^ asked[0]) | (f->asked[1] ^ asked[1]) | (f->asked[2] ^ asked[2]) |
+		 (f->asked[3] ^ asked[3]) | (f->asked[4] ^ asked[4]));
+}
+
+/*
+ * Only this CPU writes the element, and the packet path is not interrupted by itself: softirqs do
+ * not nest, and on a preemptible-RT kernel a driver's poll holds its CPU's softirq lock.
+ */
+static __always_inline void keep_answer(struct xesp_flow *f, const __u64 asked[5],
+					const struct spd_search *s)
+{
+	*(volatile __u32 *)&f->generation = 0;
+	f->asked[0] = asked[0];
+	f->asked[1] = asked[1];
+	f->asked[2] = asked[2];
+	f->asked[3] = asked[3];
+	f->asked[4] = asked[4];
+	f->val = s->best;
+	*(volatile __u32 *)&f->generation = s->generation;
+}
+
 /*
  * XESP_DROP_NONE: *found is the first match; without one its policy is 0 and its action the
  * default. FRAGMENT_UNKNOWN: ports decide, and the fragment that had them was not seen; found->policy
@@ -155,15 +198,26 @@ static __always_inline enum xesp_drop spd_match(const struct packet *p, __u32 di
 {
 	struct spd_search s = {};
 	enum xesp_drop why = XESP_DROP_STALE_MAPS;
+	struct xesp_flow *flow = NULL;
+	__u64 asked[5];
 
 	orient(&s, p, dir);
+	ask(asked, &s);
+	if (p->fragment == FRAGMENT_NONE)
+		flow = find_flow(asked);
 	s.slot_mask = spd_slot_mask();
 	for (int try = 0; try < 2 && why == XESP_DROP_STALE_MAPS; try++) {
 		s.generation = spd_generation();
 		if (!s.generation)
 			return XESP_DROP_NOT_LOADED;
+		if (flow && is_answered(flow, asked, s.generation)) {
+			*found = flow->val;
+			return XESP_DROP_NONE;
+		}
 		why = search_generation(&s);
 	}
+	if (!why && flow)
+		keep_answer(flow, asked, &s);
 	if (!why && p->fragment == FRAGMENT_FIRST)
 		remember_fragment(p, &s);
 	if (!why && s.best.action == XESP_ACTION_FRAGMENT)

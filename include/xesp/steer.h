@@ -233,6 +233,19 @@ struct xesp_fragment {
 	struct xesp_spd_val val;
 };
 
+/*
+ * Map xesp_flows, PERCPU_ARRAY of XESP_FLOWS: the last answer for a flow, by the hash of what was
+ * asked. Written by XDP. Good for its generation only, so a commit empties it.
+ */
+#define XESP_FLOWS 4096 /* a power of two */
+
+struct xesp_flow {
+	__u64 asked[5]; /* struct spd_search: local, remote, and ports, protocol, direction, class */
+	__u32 generation;
+	__u32 pad;
+	struct xesp_spd_val val;
+};
+
 /* Map xesp_policies, ARRAY by policy id: who a policy is, for people with bpftool. */
 struct xesp_policy {
 	char name[XESP_NAME_MAX];
@@ -414,6 +427,7 @@ _Static_assert(sizeof(struct xesp_spd_key) == 40, "hashed and compared as words"
 _Static_assert(sizeof(struct xesp_spd_slot) == 8, "one word");
 _Static_assert(sizeof(struct xesp_spd_entry) == 64, "one cache line");
 _Static_assert(sizeof(struct xesp_spd_rule) == 40, "layout");
+_Static_assert(sizeof(struct xesp_flow) == 64, "one cache line");
 _Static_assert(sizeof(struct xesp_fragment_key) == 40, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_fragment) == 32, "layout");
 _Static_assert(sizeof(struct xesp_spd_val) == 16, "layout");

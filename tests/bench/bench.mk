@@ -6,6 +6,10 @@ $(B)/tests/bench/pipeline: $(B)/tests/bench/pipeline.o $(B)/tests/pair.a $(B)/te
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
+$(B)/tests/bench/spd: $(B)/tests/bench/spd.o $(KEYD_OBJS) $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(KEYD_LIBS)
+
 $(B)/tests/bench/crypto: $(B)/tests/bench/crypto.o $(B)/tests/rooms.a $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)

@@ -170,9 +170,51 @@ static const struct gateway_policy two[] = {
 	BYPASS(2),
 };
 
+/* As a first fragment, of which no answer is kept by flow: each one is searched for. */
+static const struct frame_spec searched = { .src = "10.1.0.5", .dst = "10.2.0.9", .proto = 6,
+					    .sport = 1000, .dport = 80, .fragment = FIRST };
+
 static void update(struct gateway *g, enum pins_map map, uint32_t index, const void *value)
 {
 	CU_ASSERT_EQUAL_FATAL(bpf_map_update_elem(g->map[map], &index, value, BPF_ANY), 0);
+}
+
+/* An answer is kept by flow, and a commit empties that memory. */
+static void flows(void)
+{
+	static const struct expect good = { XDP_DROP, XESP_DROP_DISCARD, 1 },
+				   other = { XDP_PASS, 0, 2 };
+	struct frame_spec spec = web;
+	struct gateway g;
+	struct frame f;
+
+	gateway_open(&g, "xdp_inner");
+	gateway_policies(&g, GEN, two, LEN(two), XESP_ACTION_DISCARD);
+	frame_build(&f, &web);
+	CU_ASSERT_TRUE(gateway_expect(&g, "the first of a flow", &f, f.len, &good));
+	g.spd.head[GEN & 1].generation = GEN - 2; /* who searches finds out */
+	CU_ASSERT_TRUE(gateway_expect(&g, "the next of it", &f, f.len, &good));
+	g.spd.head[GEN & 1].generation = GEN;
+	/* What differs in anything that a policy may look at is another flow. */
+	for (int i = 0; i < 5; i++) {
+		static const char *const what[] = { "source", "destination", "protocol", "ports",
+						    "family" };
+		static const struct expect stale = { XDP_DROP, XESP_DROP_STALE_MAPS, 0 };
+
+		spec = web;
+		spec.src = i == 0 ? "10.1.0.6" : i == 4 ? "2001:db8::5" : spec.src;
+		spec.dst = i == 1 ? "10.2.0.8" : i == 4 ? "2001:db8::9" : spec.dst;
+		spec.proto = i == 2 ? 17 : spec.proto;
+		spec.dport = i == 3 ? 81 : spec.dport;
+		frame_build(&f, &spec);
+		g.spd.head[GEN & 1].generation = GEN - 2;
+		CU_ASSERT_TRUE(gateway_expect(&g, what[i], &f, f.len, &stale));
+		g.spd.head[GEN & 1].generation = GEN;
+	}
+	gateway_policies(&g, GEN + 1, &two[1], 1, XESP_ACTION_DISCARD);
+	frame_build(&f, &web);
+	CU_ASSERT_TRUE(gateway_expect(&g, "after a commit", &f, f.len, &other));
+	gateway_close(&g);
 }
 
 static void stale(void)
@@ -187,7 +229,7 @@ static void stale(void)
 	struct frame f;
 
 	gateway_open(&g, "xdp_inner");
-	frame_build(&f, &web);
+	frame_build(&f, &searched);
 	gateway_policies(&g, GEN, two, LEN(two), XESP_ACTION_BYPASS);
 	CU_ASSERT_TRUE(gateway_expect(&g, "as published", &f, f.len, &good));
 
@@ -329,7 +371,7 @@ static void commits_under_traffic(void)
 	gateway_open(&g, "xdp_inner");
 	shuffle(&c, GEN);
 	gateway_policies(&g, GEN, c.policy, LEN(c.policy), XESP_ACTION_BYPASS);
-	frame_build(&f, &web);
+	frame_build(&f, &searched);
 	ctx.data_end = f.len;
 	opts.data_in = f.bytes;
 	opts.data_size_in = f.len;
@@ -354,6 +396,7 @@ CU_TestInfo spd_match_tests[] = {
 	{ "a range of ports, and packets without ports", port_range },
 	{ "as many tuples as there can be", all_tuples },
 	{ "the search ends by rank", search_ends_by_rank },
+	{ "answers kept by flow", flows },
 	{ "maps of another generation", stale },
 	{ "maps of another generation, ciphertext side", stale_outer },
 	{ "commits under traffic let nothing slip", commits_under_traffic },

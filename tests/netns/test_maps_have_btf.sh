@@ -27,7 +27,7 @@ shows xesp_conf abi generation max_sas max_policies replay_words
 shows xesp_ifaces port role
 shows xesp_local w
 shows xesp_spd_head generation tuples_n default_action
-shows xesp_spd_tuple best_rank local_mask remote_mask proto_mask family
+shows xesp_spd_tuple best_rank local_mask remote_mask proto_mask classes id
 shows xesp_policies name rank tunnel action
 shows xesp_pol_hits packets bytes
 shows xesp_pol_drops by_reason

@@ -22,6 +22,7 @@ static const char *const map_names[PINS_MAX] = {
 	[PINS_SPD_SLOT] = "xesp_spd_slot",
 	[PINS_SPD_ENTRY] = "xesp_spd_entry",
 	[PINS_SPD_RULE] = "xesp_spd_rule",
+	[PINS_FLOWS] = "xesp_flows",
 	[PINS_FRAGMENTS] = "xesp_fragments",
 	[PINS_POLICIES] = "xesp_policies",
 	[PINS_POLICY_HITS] = "xesp_pol_hits",

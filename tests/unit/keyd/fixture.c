@@ -79,6 +79,7 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 				     FIXTURE_SLOTS / 4, &mapped },
 		[PINS_SPD_RULE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_rule), max_sas,
 				    &mapped },
+		[PINS_FLOWS] = { BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xesp_flow), 4, none },
 		[PINS_FRAGMENTS] = { BPF_MAP_TYPE_LRU_HASH, sizeof(struct xesp_fragment_key),
 				     sizeof(struct xesp_fragment), 64, none },
 		[PINS_POLICIES] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_policy), max_sas,
