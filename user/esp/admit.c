@@ -84,7 +84,10 @@ static uint32_t hash_query(const struct spd_query *q)
 	return (uint32_t)h;
 }
 
-/* The tunnel or group that the first match protects by; *fragment: the first fragment knows. */
+/*
+ * The tunnel or group that the first match protects by; *fragment: of a later fragment it is the
+ * first that could be meant, and the datagram's first fragment knows.
+ */
 static uint32_t search(const struct spd_memory *m, const struct spd_query *q, uint32_t *generation,
 		       bool *fragment)
 {
@@ -95,7 +98,7 @@ static uint32_t search(const struct spd_memory *m, const struct spd_query *q, ui
 	if (spd_memory_find(m, q, &v, generation))
 		return 0;
 	*fragment = v.action == XESP_ACTION_FRAGMENT;
-	return v.policy && v.action == XESP_ACTION_PROTECT ? v.tunnel : 0;
+	return v.tunnel; /* 0 unless the policy protects */
 }
 
 static struct datagram *find_datagram(struct admit *a, const struct spd_query *q, __be32 id)
@@ -138,11 +141,15 @@ static uint32_t find_for_fragment(struct esp_worker *w, const struct selector_ke
 		d->seen_ns = w->now_ns;
 		return tunnel;
 	}
-	if (!fragment)
-		return tunnel;
-	if (!is_of(d, q, k->frag_id) || d->generation != generation ||
+	/*
+	 * Pieces overtake each other, for the larger ones are fragmented again on the slow path. One
+	 * whose first was not seen is let in by a policy that could be meant: it comes authentic
+	 * from who may send between these addresses, and is of no use until the first fragment, with
+	 * the ports, has been let in too.
+	 */
+	if (!fragment || !is_of(d, q, k->frag_id) || d->generation != generation ||
 	    w->now_ns - d->seen_ns > XESP_FRAGMENT_NS)
-		return 0;
+		return tunnel;
 	return d->tunnel;
 }
 

@@ -42,8 +42,7 @@ static const struct {
 	{ "a protocol without ports", 4, UDP_PORTS, PROTO_GRE, MISMATCH },
 	{ "any protocol", 4, ANY, PROTO_GRE, OK },
 	{ "first fragment has ports", 4, UDP_PORTS, FRAGMENT_FIRST, OK },
-	{ "later fragment has none", 4, UDP_PORTS, FRAGMENT_LATER, MISMATCH },
-	{ "nor is none port 0", 4, LOW_PORTS, FRAGMENT_LATER, MISMATCH },
+	{ "later fragment has none, but these may be meant", 4, UDP_PORTS, FRAGMENT_LATER, OK },
 	{ "later fragment, any port", 4, UDP_ANY_PORT, FRAGMENT_LATER, OK },
 	{ "no room for ports", 4, UDP_PORTS, SHORT_L4, MISMATCH },
 	{ "no room for ports, any port", 4, UDP_ANY_PORT, SHORT_L4, OK },
@@ -51,9 +50,8 @@ static const struct {
 	{ "extension header cut off", 6, ANY, EXT_CUT, BAD },
 	{ "extension header longer than the packet", 6, ANY, EXT_LONG, BAD },
 	{ "behind a fragment header, first", 6, UDP_PORTS, EXT_FRAGMENT_FIRST, OK },
-	{ "behind a fragment header, later", 6, UDP_PORTS, EXT_FRAGMENT_LATER, MISMATCH },
-	{ "behind a fragment header, later, any port: UDP is hearsay", 6, UDP_ANY_PORT,
-	  EXT_FRAGMENT_LATER, MISMATCH },
+	{ "behind a fragment header, later", 6, UDP_PORTS, EXT_FRAGMENT_LATER, OK },
+	{ "behind a fragment header, later, any port", 6, UDP_ANY_PORT, EXT_FRAGMENT_LATER, OK },
 	{ "behind a fragment header, later, any protocol", 6, ANY, EXT_FRAGMENT_LATER, OK },
 	{ "more headers than a sane sender makes", 6, ANY, EXT_DEEP, BAD },
 	{ "ESP is a next layer protocol", 6, UDP_ANY_PORT, EXT_ESP, MISMATCH },
@@ -316,21 +314,31 @@ static void later_fragments_follow(void)
 {
 	static const struct list_row row = { .local = "10.2.0.0/24", .remote = "10.1.0.0/24",
 					     .proto = 17, .remote_port = 1000 };
+	const struct list_row both[] = {
+		{ .action = XESP_ACTION_DISCARD, .proto = 17, .remote_port = 7 },
+		{ .local = "10.2.0.0/24", .remote = "10.1.0.0/24" },
+	};
 	const struct pair_opts o = { 0 };
 	struct pair p;
 
 	pair_open(&p, &o);
 	pair_allow(&p, PAIR_TUNNEL_IN, &row, 1);
-	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2001), MISMATCH); /* before its first */
+	/* Before its first: the policy could be meant, and without the first it is of no use. */
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2001), OK);
 	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2000), OK);
 	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2001), OK);
 	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), OK);
-	CU_ASSERT_EQUAL(through(&p, 4, set_other_fragment, 0x0002), MISMATCH);
-	/* A first one that is refused opens nothing, and takes back what was open. */
+	CU_ASSERT_EQUAL(through(&p, 4, set_other_fragment, 0x0002), OK);
+	/* A first one that is refused takes its later ones along. */
 	CU_ASSERT_EQUAL(through(&p, 4, set_port, 0x2000), MISMATCH);
 	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), MISMATCH);
 	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2000), OK);
-	pair_allow(&p, PAIR_TUNNEL_IN, &row, 1); /* another generation */
+	/* What could be meant is a discard: not without its first. */
+	pair_allow(&p, PAIR_TUNNEL_IN, both, 2);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), MISMATCH);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x2000), OK);
+	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), OK);
+	pair_allow(&p, PAIR_TUNNEL_IN, both, 2); /* another generation */
 	CU_ASSERT_EQUAL(through(&p, 4, set_fragment, 0x0002), MISMATCH);
 	pair_close(&p);
 }
