@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * spd_table.c - see spd_table.h. From top to bottom: stores, slots, what is there at the start,
- * claims, and the commit.
+ * spd_table.c - see spd_table.h. From top to bottom: what is there at the start, claims, and the
+ * commit. How the memory is written is spd_store.c's.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -12,26 +12,12 @@
 #include "keyd/spd.h"
 #include "keyd/spd_cut.h"
 #include "keyd/spd_diff.h"
+#include "keyd/spd_store.h"
 #include "keyd/spd_table.h"
 #include "libxesp/spd_memory.h"
 #include "xesp/fault.h"
 
-static inline const struct xesp_spd_slot *spd_slot_at(const struct spd_memory *m, uint32_t i)
-{
-	return &m->slots[i];
-}
-
-static inline const struct xesp_spd_entry *spd_entry_at(const struct spd_memory *m, uint32_t i)
-{
-	return i < m->entries_n ? &m->entries[i] : NULL;
-}
-
-static inline const struct xesp_spd_rule *spd_rule_at(const struct spd_memory *m, uint32_t i)
-{
-	return i < m->rules_n ? &m->rules[i] : NULL;
-}
-
-#include "xesp/spd_search.h"
+#define RANK_NONE UINT32_MAX /* below every policy */
 
 /* Tuples of the present and the coming generation together, each named in keys by its place here. */
 #define TUPLE_IDS (2 * XESP_TUPLES_MAX)
@@ -46,7 +32,6 @@ struct entry_info {
 	uint32_t claims; /* index of the first; 0 none */
 	uint32_t owner;  /* as committed; 0 nobody */
 	uint32_t rank;   /* the owner's, as committed */
-	bool used;       /* a slot leads to it */
 	bool dirty;
 };
 
@@ -58,258 +43,38 @@ struct tuple_info {
 	bool used;
 };
 
-struct list {
-	uint32_t *at;
-	uint32_t n, room;
-};
-
 struct spd_table {
-	struct spd_memory *m;
-	uint32_t coming;    /* the generation that is being written */
-	uint32_t committed;
+	struct spd_store store;
 	bool known;         /* claims and owners are those of the committed generation */
 	struct entry_info *info; /* [entries_n] */
 	uint32_t *ranks;         /* [rules_n] by policy id, as coming */
 	struct tuple_info tuples[XESP_DIR_MAX][TUPLE_IDS];
 	struct claim *claims;
 	uint32_t claims_n, claims_room, claims_free;
-	struct list free_entries, dirty;
-	uint32_t used_n;
-	void (*stored)(void *ctx);
-	void *ctx;
+	struct spd_numbers dirty;
 };
-
-/* ---- stores: what readers load is in spd_search.h */
-
-static void tell(struct spd_table *t)
-{
-	if (t->stored)
-		t->stored(t->ctx);
-}
-
-static void store(struct spd_table *t, uint32_t *at, uint32_t value)
-{
-	__atomic_store_n(at, value, __ATOMIC_RELEASE);
-	tell(t);
-}
-
-static void store_slot(struct spd_table *t, uint32_t at, uint32_t tag, uint32_t entry)
-{
-	const union spd_slot_word w = { .f = { .tag = tag, .entry = entry } };
-
-	__atomic_store_n((spd_word *)&t->m->slots[at], w.word, __ATOMIC_RELEASE);
-	tell(t);
-}
-
-/* The version that no reader of the committed generation takes, untagged: it may be written. */
-static int open_version(struct spd_table *t, uint32_t generation[2])
-{
-	int version = spd_newest(generation, t->committed) == 0;
-
-	store(t, &generation[version], 0);
-	/* A reader that sees what is written next must not see the old tag. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return version;
-}
-
-static void write_owner(struct spd_table *t, uint32_t entry, uint32_t owner)
-{
-	struct xesp_spd_entry *e = &t->m->entries[entry];
-	int version = open_version(t, e->generation);
-
-	store(t, &e->rule[version], owner);
-	store(t, &e->generation[version], t->coming);
-}
-
-static void write_rule(struct spd_table *t, const struct xesp_spd_val *v)
-{
-	struct xesp_spd_rule *r = &t->m->rules[v->policy];
-	int version = spd_newest(r->generation, t->committed);
-
-	if (version >= 0 && !memcmp(&r->val[version], v, sizeof(*v)))
-		return;
-	version = open_version(t, r->generation);
-	r->val[version] = *v;
-	tell(t);
-	store(t, &r->generation[version], t->coming);
-}
-
-/* ---- slots */
-
-static void key_words(spd_word w[SPD_KEY_WORDS], const struct xesp_spd_key *key)
-{
-	memcpy(w, key, sizeof(*key));
-}
-
-/*
- * Where the key's entry is, or where it may be put: *slot; UINT32_MAX when there is no room within
- * reach. Returns the entry, 0 none.
- */
-static uint32_t find_entry(const struct spd_table *t, const struct xesp_spd_key *key,
-			   uint32_t *slot)
-{
-	const struct spd_memory *m = t->m;
-	spd_word w[SPD_KEY_WORDS];
-	uint64_t h;
-
-	key_words(w, key);
-	h = spd_hash(w);
-	*slot = UINT32_MAX;
-	for (uint32_t i = 0; i < XESP_SPD_PROBES; i++) {
-		uint32_t at = ((uint32_t)h + i) & (m->slots_n - 1);
-		const struct xesp_spd_slot *s = &m->slots[at];
-
-		if (s->entry && s->entry != XESP_SPD_SLOT_GONE) {
-			if (s->tag == (uint32_t)(h >> 32) &&
-			    !memcmp(&m->entries[s->entry].key, key, sizeof(*key))) {
-				*slot = at;
-				return s->entry;
-			}
-			continue;
-		}
-		if (*slot == UINT32_MAX)
-			*slot = at;
-		if (!s->entry)
-			break;
-	}
-	return 0;
-}
-
-static int list_add(struct list *l, uint32_t value)
-{
-	uint32_t room = l->room ? l->room * 2 : 1024, *more;
-
-	if (l->n == l->room) {
-		more = realloc(l->at, room * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		l->at = more;
-		l->room = room;
-	}
-	l->at[l->n++] = value;
-	return 0;
-}
 
 static int set_dirty(struct spd_table *t, uint32_t entry)
 {
 	if (t->info[entry].dirty)
 		return 0;
 	t->info[entry].dirty = true;
-	return list_add(&t->dirty, entry);
-}
-
-/* A new entry is nobody's, so no reader takes it yet. */
-static int insert_entry(struct spd_table *t, const struct xesp_spd_key *key, uint32_t slot,
-			uint32_t *entry)
-{
-	spd_word w[SPD_KEY_WORDS];
-	struct xesp_spd_entry *e;
-
-	if (slot == UINT32_MAX || !t->free_entries.n)
-		return -E2BIG;
-	*entry = t->free_entries.at[--t->free_entries.n];
-	e = &t->m->entries[*entry];
-	/* It was another key's, perhaps: whoever still looks at it must find nobody. */
-	store(t, &e->generation[0], 0);
-	store(t, &e->generation[1], 0);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	e->key = *key;
-	tell(t);
-	key_words(w, key);
-	store_slot(t, slot, (uint32_t)(spd_hash(w) >> 32), *entry);
-	t->info[*entry] = (struct entry_info){ .used = true };
-	t->used_n++;
-	return 0;
-}
-
-/* Behind the last one of a run a slot that is gone is as good as one never used. */
-static void empty_slots(struct spd_table *t, uint32_t slot)
-{
-	const uint32_t mask = t->m->slots_n - 1;
-
-	if (t->m->slots[(slot + 1) & mask].entry)
-		return;
-	for (; t->m->slots[slot].entry == XESP_SPD_SLOT_GONE; slot = (slot - 1) & mask)
-		store_slot(t, slot, 0, 0);
-}
-
-static int remove_entry(struct spd_table *t, uint32_t entry)
-{
-	const struct xesp_spd_key key = t->m->entries[entry].key;
-	uint32_t slot;
-
-	if (find_entry(t, &key, &slot) != entry)
-		return 0; /* two slots led to one key, in memory that was damaged */
-	store_slot(t, slot, 0, XESP_SPD_SLOT_GONE);
-	empty_slots(t, slot);
-	t->info[entry] = (struct entry_info){ 0 };
-	t->used_n--;
-	return list_add(&t->free_entries, entry);
+	return spd_numbers_add(&t->dirty, entry);
 }
 
 /* ---- what is there at the start */
 
-/* Versions of a generation that was never committed. At the end of all numbers they begin anew. */
-static void clear_versions(struct spd_table *t, uint32_t generation[2], bool restart)
-{
-	int version = spd_newest(generation, t->committed);
-
-	for (int i = 0; i < 2; i++)
-		if (generation[i] && i != version && (restart || generation[i] > t->committed))
-			store(t, &generation[i], 0);
-	if (restart && version >= 0)
-		store(t, &generation[version], 1);
-}
-
-static void clear_uncommitted(struct spd_table *t, bool restart)
-{
-	for (uint32_t i = 1; i < t->m->entries_n; i++)
-		clear_versions(t, t->m->entries[i].generation, restart);
-	for (uint32_t i = 1; i < t->m->rules_n; i++)
-		clear_versions(t, t->m->rules[i].generation, restart);
-}
-
-static int adopt_slots(struct spd_table *t)
-{
-	int err = 0;
-
-	for (uint32_t i = 0; i < t->m->slots_n; i++) {
-		uint32_t entry = t->m->slots[i].entry;
-
-		if (!entry || entry == XESP_SPD_SLOT_GONE)
-			continue;
-		if (entry >= t->m->entries_n || t->info[entry].used) {
-			store_slot(t, i, 0, XESP_SPD_SLOT_GONE);
-			continue;
-		}
-		t->info[entry].used = true;
-		t->used_n++;
-	}
-	for (uint32_t i = t->m->entries_n - 1; i > 0 && !err; i--) {
-		const struct xesp_spd_entry *e = &t->m->entries[i];
-		int version = spd_newest(e->generation, t->committed);
-
-		if (!t->info[i].used)
-			err = list_add(&t->free_entries, i);
-		else
-			err = set_dirty(t, i);
-		if (t->info[i].used && version >= 0)
-			t->info[i].owner = e->rule[version];
-	}
-	return err;
-}
-
 static void adopt_tuples(struct spd_table *t)
 {
-	const struct spd_memory *m = t->m;
-	const struct xesp_spd_head *head = &m->head[t->committed & 1];
+	const struct spd_memory *m = t->store.m;
+	const struct xesp_spd_head *head = &m->head[t->store.committed & 1];
 
 	memset(t->tuples, 0, sizeof(t->tuples));
-	if (!t->committed || head->generation != t->committed)
+	if (!t->store.committed || head->generation != t->store.committed)
 		return;
 	for (uint32_t dir = 0; dir < XESP_DIR_MAX; dir++) {
 		for (uint32_t i = 0; i < head->tuples_n[dir] && i < XESP_TUPLES_MAX; i++) {
-			const uint32_t half = (t->committed & 1) * XESP_DIR_MAX;
+			const uint32_t half = (t->store.committed & 1) * XESP_DIR_MAX;
 			struct xesp_spd_tuple shape = m->tuples[(half + dir) * XESP_TUPLES_MAX + i];
 			const uint16_t id = shape.id;
 
@@ -318,25 +83,29 @@ static void adopt_tuples(struct spd_table *t)
 			shape.id = 0;
 			if (id < TUPLE_IDS)
 				t->tuples[dir][id] = (struct tuple_info){ .shape = shape,
-									  .best = SPD_RANK_NONE,
+									  .best = RANK_NONE,
 									  .used = true };
 		}
 	}
 }
 
-/* Forgets claims and reads the memory anew: at the start, and after a change that failed. */
+/* Forgets claims and reads the memory anew. */
 static int adopt(struct spd_table *t)
 {
+	struct spd_store *s = &t->store;
 	int err;
 
-	memset(t->info, 0, t->m->entries_n * sizeof(*t->info));
+	memset(t->info, 0, s->m->entries_n * sizeof(*t->info));
 	t->claims_n = 1; /* 0 is none */
 	t->claims_free = 0;
-	t->free_entries.n = 0;
 	t->dirty.n = 0;
-	t->used_n = 0;
-	clear_uncommitted(t, t->coming < t->committed);
-	err = adopt_slots(t);
+	err = spd_store_adopt(s, s->coming < s->committed);
+	for (uint32_t i = 1; i < s->m->entries_n && !err; i++) {
+		if (!s->used[i])
+			continue;
+		t->info[i].owner = spd_store_owner(s, i);
+		err = set_dirty(t, i);
+	}
 	adopt_tuples(t);
 	return err;
 }
@@ -345,12 +114,13 @@ int spd_table_open(struct spd_table **out, struct spd_memory *m, struct fault *f
 {
 	struct spd_table *t = calloc(1, sizeof(*t));
 
-	if (t) {
-		t->m = m;
+	int err = t ? spd_store_init(&t->store, m) : -ENOMEM;
+
+	if (!err) {
 		t->info = calloc(m->entries_n, sizeof(*t->info));
 		t->ranks = calloc(m->rules_n, sizeof(*t->ranks));
 	}
-	if (!t || !t->info || !t->ranks) {
+	if (err || !t->info || !t->ranks) {
 		spd_table_close(t);
 		return fault_set(f, -ENOMEM, "out of memory");
 	}
@@ -362,23 +132,23 @@ void spd_table_close(struct spd_table *t)
 {
 	if (!t)
 		return;
+	spd_store_fini(&t->store);
 	free(t->info);
 	free(t->ranks);
 	free(t->claims);
-	free(t->free_entries.at);
 	free(t->dirty.at);
 	free(t);
 }
 
 uint32_t spd_table_used(const struct spd_table *t)
 {
-	return t->used_n;
+	return t->store.used_n;
 }
 
 void spd_table_watch(struct spd_table *t, void (*stored)(void *ctx), void *ctx)
 {
-	t->stored = stored;
-	t->ctx = ctx;
+	t->store.stored = stored;
+	t->store.ctx = ctx;
 }
 
 /* ---- claims */
@@ -425,7 +195,7 @@ static int drop_claim(struct spd_table *t, uint32_t entry, uint32_t owner)
 /* RFC 4301 section 4.4.1: of those that have the key the first in order. */
 static uint32_t first_claim(const struct spd_table *t, uint32_t entry)
 {
-	uint32_t owner = 0, best = SPD_RANK_NONE;
+	uint32_t owner = 0, best = RANK_NONE;
 
 	for (uint32_t at = t->info[entry].claims; at; at = t->claims[at].next) {
 		uint32_t rank = t->ranks[t->claims[at].owner & ~XESP_RULE_FRAGMENT];
@@ -454,7 +224,7 @@ static int find_tuple(struct spd_table *t, uint32_t dir, const struct xesp_spd_t
 		return -ENOENT;
 	if (unused < 0)
 		return -E2BIG;
-	all[unused] = (struct tuple_info){ .shape = *shape, .best = SPD_RANK_NONE, .used = true };
+	all[unused] = (struct tuple_info){ .shape = *shape, .best = RANK_NONE, .used = true };
 	return unused;
 }
 
@@ -472,18 +242,18 @@ static int visit_piece(void *ctx, const struct spd_piece *piece)
 	const uint32_t owner = v->id | (piece->fragment ? XESP_RULE_FRAGMENT : 0);
 	struct xesp_spd_key key = piece->key;
 	struct spd_table *t = v->t;
-	uint32_t entry, slot;
+	uint32_t entry;
 	int tuple, err = 0;
 
 	tuple = find_tuple(t, key.dir, &piece->tuple, v->task == TASK_ADD);
 	if (tuple < 0)
 		return tuple;
 	key.tuple = (uint16_t)tuple;
-	entry = find_entry(t, &key, &slot);
+	entry = spd_store_find(&t->store, &key);
 	if (!entry && v->task != TASK_ADD)
 		return -ENOENT;
 	if (!entry)
-		err = insert_entry(t, &key, slot, &entry);
+		err = spd_store_insert(&t->store, &key, &entry);
 	if (err)
 		return err;
 	if (v->task == TASK_ADD)
@@ -531,7 +301,7 @@ static void write_policy(struct spd_table *t, const struct spd_change *c, uint32
 		.action = p->action,
 	};
 
-	write_rule(t, &v);
+	spd_store_write_rule(&t->store, &v);
 }
 
 static void write_rules(struct spd_table *t, const struct spd_change *c)
@@ -550,8 +320,8 @@ static void write_rules(struct spd_table *t, const struct spd_change *c)
 /* When the first one of a tuple goes, `best` is lower than need be until find_best(): still right. */
 static void count_owner(struct spd_table *t, uint32_t entry, uint32_t owner)
 {
-	const uint32_t rank = owner ? t->ranks[owner & ~XESP_RULE_FRAGMENT] : SPD_RANK_NONE;
-	const struct xesp_spd_key *key = &t->m->entries[entry].key;
+	const uint32_t rank = owner ? t->ranks[owner & ~XESP_RULE_FRAGMENT] : RANK_NONE;
+	const struct xesp_spd_key *key = &t->store.m->entries[entry].key;
 	struct entry_info *info = &t->info[entry];
 	struct tuple_info *tuple;
 
@@ -578,7 +348,7 @@ static void write_entries(struct spd_table *t)
 
 		count_owner(t, entry, owner);
 		if (owner != t->info[entry].owner)
-			write_owner(t, entry, owner);
+			spd_store_write_owner(&t->store, entry, owner);
 		t->info[entry].owner = owner;
 	}
 }
@@ -596,7 +366,7 @@ static int compare_best(const void *a, const void *b)
 
 static int write_tuples(struct spd_table *t, uint32_t dir, uint32_t *n, struct fault *f)
 {
-	const uint32_t first = ((t->coming & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX;
+	const uint32_t first = ((t->store.coming & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX;
 	struct ordered order[TUPLE_IDS];
 
 	*n = 0;
@@ -611,11 +381,11 @@ static int write_tuples(struct spd_table *t, uint32_t dir, uint32_t *n, struct f
 	for (uint32_t i = 0; i < *n; i++) {
 		struct xesp_spd_tuple tuple = t->tuples[dir][order[i].id].shape;
 
-		tuple.generation = t->coming;
+		tuple.generation = t->store.coming;
 		tuple.best_rank = order[i].best;
 		tuple.id = (uint16_t)order[i].id;
-		t->m->tuples[first + i] = tuple;
-		tell(t);
+		t->store.m->tuples[first + i] = tuple;
+		spd_store_tell(&t->store);
 	}
 	return 0;
 }
@@ -636,7 +406,7 @@ static bool has_shadows(const struct spd_table *t, uint32_t dir)
 
 static int write_head(struct spd_table *t, uint8_t default_action, struct fault *f)
 {
-	struct xesp_spd_head head = { .generation = t->coming, .default_action = default_action };
+	struct xesp_spd_head head = { .generation = t->store.coming, .default_action = default_action };
 	int err = 0;
 
 	for (uint32_t dir = 0; dir < XESP_DIR_MAX && !err; dir++) {
@@ -644,8 +414,8 @@ static int write_head(struct spd_table *t, uint8_t default_action, struct fault 
 		head.fragments |= (uint32_t)has_shadows(t, dir) << dir;
 	}
 	if (!err) {
-		t->m->head[t->coming & 1] = head;
-		tell(t);
+		t->store.m->head[t->store.coming & 1] = head;
+		spd_store_tell(&t->store);
 	}
 	return err;
 }
@@ -661,12 +431,12 @@ static void find_best(struct spd_table *t)
 
 			tuple->used &= tuple->owned_n != 0;
 			if (tuple->loose)
-				tuple->best = SPD_RANK_NONE;
+				tuple->best = RANK_NONE;
 			loose |= tuple->loose;
 		}
 	}
-	for (uint32_t i = 1; loose && i < t->m->entries_n; i++) {
-		const struct xesp_spd_key *key = &t->m->entries[i].key;
+	for (uint32_t i = 1; loose && i < t->store.m->entries_n; i++) {
+		const struct xesp_spd_key *key = &t->store.m->entries[i].key;
 		struct tuple_info *tuple;
 
 		if (!t->info[i].owner || key->dir >= XESP_DIR_MAX || key->tuple >= TUPLE_IDS)
@@ -689,8 +459,10 @@ static int sweep(struct spd_table *t)
 		const uint32_t entry = t->dirty.at[i];
 
 		t->info[entry].dirty = false;
-		if (!t->info[entry].owner && !err)
-			err = remove_entry(t, entry);
+		if (t->info[entry].owner || err)
+			continue;
+		err = spd_store_remove(&t->store, entry);
+		t->info[entry] = (struct entry_info){ 0 };
 	}
 	t->dirty.n = 0;
 	find_best(t);
@@ -702,7 +474,7 @@ static int say_why(const struct spd_table *t, int err, struct fault *f)
 	if (err == -E2BIG)
 		return fault_set(f, err,
 				 "the policies need more entries than the maps have room for (%u): attach with a larger --max-policies",
-				 t->m->entries_n - 1);
+				 t->store.m->entries_n - 1);
 	return fault_set(f, err, "out of memory");
 }
 
@@ -710,10 +482,10 @@ int spd_table_commit(struct spd_table *t, const struct spd_change *c, struct fau
 {
 	int err = 0;
 
-	t->committed = __atomic_load_n(&t->m->conf->generation, __ATOMIC_ACQUIRE);
+	t->store.committed = __atomic_load_n(&t->store.m->conf->generation, __ATOMIC_ACQUIRE);
 	/* 0 says that nothing was ever loaded; the half of the arrays must change too. */
-	t->coming = t->committed == UINT32_MAX ? 2 : t->committed + 1;
-	if (!c->now || c->diff->whole || t->coming < t->committed)
+	t->store.coming = t->store.committed == UINT32_MAX ? 2 : t->store.committed + 1;
+	if (!c->now || c->diff->whole || t->store.coming < t->store.committed)
 		t->known = false;
 	if (!t->known)
 		err = adopt(t);
@@ -738,8 +510,8 @@ int spd_table_commit(struct spd_table *t, const struct spd_change *c, struct fau
 	}
 	/* Release: who reads the new generation finds all of it. Other ends: bpf/spd_match.h and
 	 * libxesp/spd_memory.c. */
-	__atomic_store_n(&t->m->conf->generation, t->coming, __ATOMIC_RELEASE);
-	tell(t);
+	__atomic_store_n(&t->store.m->conf->generation, t->store.coming, __ATOMIC_RELEASE);
+	spd_store_tell(&t->store);
 	/* A sweep that fails for want of memory leaves entries that nobody owns. */
 	t->known = sweep(t) == 0;
 	return 0;

@@ -28,7 +28,7 @@ $$(B)/tests/$(1): $$(patsubst %.c,$$(B)/%.o,$$(TESTS_$(1)) $$(filter-out $(2)/te
 	$$(Q)$$(CC) $$(LDFLAGS) $$^ -o $$@ -lcunit $(4)
 endef
 
-LIST_OBJS := $(patsubst %.c,$(B)/%.o,tests/spd/list.c keyd/spd_table.c keyd/spd_diff.c keyd/spd_cut.c \
+LIST_OBJS := $(patsubst %.c,$(B)/%.o,tests/spd/list.c keyd/spd_table.c keyd/spd_store.c keyd/spd_diff.c keyd/spd_cut.c \
 	keyd/selector.c keyd/index.c keyd/problems.c)
 
 # Both ends of a tunnel in one process, for unit tests, fuzz targets and the bench: an archive, so that

@@ -21,7 +21,7 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
-/* The other ends are the stores in keyd/spd_table.c. BPF has no acquire: data depends by address. */
+/* The other ends are the stores in keyd/spd_store.c. BPF has no acquire: data depends by address. */
 #ifdef __bpf__
 #define SPD_LOAD(x) (*(const volatile __typeof__(x) *)&(x))
 #else

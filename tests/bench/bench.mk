@@ -36,7 +36,7 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 
 BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline crypto traffic xespd-io)
 
-bench: bench-pipeline bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings and its peers
+bench: bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings and its peers
 
 bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
 	@$< $(BENCH_ARGS)
@@ -44,4 +44,7 @@ bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the
 bench-topology: programs $(BENCH_PROGRAMS) ## generator, gateway, sink in namespaces (TOPOLOGY_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/topology.sh $(TOPOLOGY_ARGS)
 
-.PHONY: bench bench-pipeline bench-topology
+bench-spd: $(B)/tests/bench/spd ## what a look-up in 10 to 100 000 policies costs, and a change of one (root; a minute)
+	@$< $(filter --json,$(BENCH_ARGS))
+
+.PHONY: bench bench-pipeline bench-spd bench-topology

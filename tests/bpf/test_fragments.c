@@ -78,6 +78,28 @@ static void first_decides(void)
 	run_steps("xdp_inner", p, LEN(p), steps, LEN(steps));
 }
 
+/* Of another generation nothing is known: its tunnel may be gone. */
+static void another_generation(void)
+{
+	static const struct gateway_policy p[] = { DISCARD(1, .proto = 17, .remote_port = 53),
+						   BYPASS(2) };
+	static const struct frame_spec first = { V4, .proto = 17, .dport = 54, .fragment = FIRST },
+				       last = { V4, .proto = 17, .fragment = LAST };
+	static const struct expect pass = PASS(2), unknown = UNKNOWN;
+	struct gateway g;
+	struct frame f;
+
+	gateway_open(&g, "xdp_inner");
+	gateway_policies(&g, GEN, p, LEN(p), XESP_ACTION_DISCARD);
+	frame_build(&f, &first);
+	CU_ASSERT_TRUE(gateway_expect(&g, "first", &f, f.len, &pass));
+	frame_build(&f, &last);
+	CU_ASSERT_TRUE(gateway_expect(&g, "its last", &f, f.len, &pass));
+	gateway_policies(&g, GEN + 1, p, LEN(p), XESP_ACTION_DISCARD);
+	CU_ASSERT_TRUE(gateway_expect(&g, "after a commit", &f, f.len, &unknown));
+	gateway_close(&g);
+}
+
 /* In clear from the ciphertext side, where a later fragment could join what came protected. */
 static void first_decides_inbound(void)
 {
@@ -169,6 +191,7 @@ static void types_inbound(void)
 
 CU_TestInfo fragments_tests[] = {
 	{ "the first fragment decides for the later ones", first_decides },
+	{ "but not over a commit", another_generation },
 	{ "likewise for cleartext from the ciphertext side", first_decides_inbound },
 	{ "opaque ports", opaque },
 	{ "ICMP type and code, mobility header type", types },
