@@ -122,11 +122,18 @@ static int fail(struct fault *f, int err, const struct xfrm_name *name, const ch
 
 /* ---- asking */
 
+/* struct xfrm_replay_state_esn without the bitmap behind it. */
+struct esn_head {
+	uint32_t bmp_len, oseq, seq, oseq_hi, seq_hi, replay_window;
+};
+
+_Static_assert(sizeof(struct esn_head) == sizeof(struct xfrm_replay_state_esn), "as the kernel has it");
+
 /* What the kernel has, in the form in which it wants it back. */
 struct known {
 	bool esn_form;
 	struct xfrm_replay_state old;
-	struct xfrm_replay_state_esn esn; /* without its bitmap: that lies in `bitmap` */
+	struct esn_head esn;
 	uint32_t bitmap[BITMAP_WORDS_MAX];
 	struct xfrm_lifetime_cur life;
 };
