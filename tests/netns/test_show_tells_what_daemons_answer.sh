@@ -95,8 +95,8 @@ END
 [ "$(show policy --json | jq -c .)" = "$(jq -c .policy.result "$TMP/answers.json")" ] || die "policy --json alters the answer"
 [ "$(show sa a-in --json | jq -c '[.sas[].name]')" = '["a-in"]' ] || die "sa NAME --json does not filter"
 [ "$(show sa --json a | jq -c '[.sas[].name]')" = '["a-out","a-in"]' ] || die "sa TUNNEL --json does not filter"
-answers 0 '^a-out +a +out +0x00001001 +active +aes-gcm-128 +77 +76 +123.5 MB +- +5 +3 s ago +0123456789abcdef$' sa
-answers 0 '^a-in +a +in +0x00001002 +refused +- +18446744073709551615 +18446744073709551615 +0 B +4 +0 +never +-$' sa
+answers 0 '^a-out +a +out +0x00001001 +active +aes-gcm-128 +77 +76 +123.5 MB +- +5 +3 s ago +- +0123456789abcdef$' sa
+answers 0 '^a-in +a +in +0x00001002 +refused +- +18446744073709551615 +18446744073709551615 +0 B +4 +0 +never +- +-$' sa
 answers 0 '^a-in: refused: its record is lost$' sa
 answers 0 '^bare ' sa
 answers 0 'next 77, leased up to 1000, ESN: yes' sa a-out
