@@ -40,7 +40,7 @@ static struct lease_want want_of(const struct grants *g, const struct sa *sa, ui
 static int pass_over(const struct grants *g, const struct sad *sad, const struct sa *sa,
 		     const struct lease_want *w)
 {
-	return g->kernel ? g->kernel->pass_over(g->kernel->ctx, sad, sa, w->last) : 0;
+	return g->kernel ? g->kernel->pass_over(g->kernel->ctx, sad, sa, w->first, w->last) : 0;
 }
 
 /* True: settled without the disk. `sent`: what the kernel has sent, if it stood in for xespd. */

@@ -22,12 +22,14 @@ struct sad;
 
 /*
  * Of SAs that the kernel has too, and may send on while xespd does not: xfrm_source.h. `sent` says
- * how far the kernel has got, `pass_over` moves its counter past a block that was leased.
+ * how far the kernel has got; `pass_over` moves its counter past a block that was leased, and refuses
+ * when the kernel has come near its beginning meanwhile: the book is on disk only after a while.
  */
 struct grants_kernel {
 	void *ctx;
 	int (*sent)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last);
-	int (*pass_over)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t last);
+	int (*pass_over)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first,
+			 uint64_t last);
 };
 
 /* So far above the kernel's last number a lease begins: what it may send while we ask and tell. */

@@ -76,10 +76,13 @@ static int sent(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t 
 	return err;
 }
 
-static int pass_over(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t last)
+static int pass_over(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first,
+		     uint64_t last)
 {
 	const struct xfrm_name name = name_of(sad, sa);
-	const struct xfrm_news news = { .oseq = last };
+	/* Half of the margin is left for what it sends while it is told. */
+	const struct xfrm_news news = { .oseq = last,
+					.oseq_free = first - GRANTS_KERNEL_MARGIN / 2 };
 	struct xfrm_source *x = ctx;
 	struct fault f = { "" };
 	int err = xfrm_tell_news(x->tell, &name, &news, &f);

@@ -207,13 +207,18 @@ int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm
 
 /* ---- telling */
 
-static void raise(struct known *k, const struct xfrm_news *n)
+/* True: a number was raised. */
+static bool raise(struct known *k, const struct xfrm_news *n)
 {
+	bool raised = false;
+
 	if (n->oseq > oseq_of(k)) {
+		raised = true;
 		k->esn.oseq = k->old.oseq = (uint32_t)n->oseq;
 		k->esn.oseq_hi = (uint32_t)(n->oseq >> 32);
 	}
 	if (n->seq > seq_of(k)) {
+		raised = true;
 		k->esn.seq = k->old.seq = (uint32_t)n->seq;
 		k->esn.seq_hi = (uint32_t)(n->seq >> 32);
 		/* What is below was for us to judge: to the kernel all of it was seen. */
@@ -224,12 +229,12 @@ static void raise(struct known *k, const struct xfrm_news *n)
 	k->life.packets += n->add_packets;
 	if (n->used > k->life.use_time)
 		k->life.use_time = n->used;
+	return raised;
 }
 
-static int put_known(struct nl_msg *msg, const struct known *k)
+static int put_numbers(struct nl_msg *msg, const struct known *k)
 {
 	struct nlattr *a;
-	int err;
 
 	if (k->esn_form) {
 		size_t bitmap = k->esn.bmp_len * sizeof(uint32_t);
@@ -239,11 +244,9 @@ static int put_known(struct nl_msg *msg, const struct known *k)
 			return -ENOMEM;
 		memcpy(nla_data(a), &k->esn, sizeof(k->esn));
 		memcpy((char *)nla_data(a) + sizeof(k->esn), k->bitmap, bitmap);
-		err = 0;
-	} else {
-		err = nla_put(msg, XFRMA_REPLAY_VAL, sizeof(k->old), &k->old);
+		return 0;
 	}
-	return err ? -ENOMEM : nla_put(msg, XFRMA_LTIME_VAL, sizeof(k->life), &k->life);
+	return nla_put(msg, XFRMA_REPLAY_VAL, sizeof(k->old), &k->old);
 }
 
 int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const struct xfrm_news *news,
@@ -254,14 +257,19 @@ int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const stru
 	struct nl_msg *msg;
 	struct known k;
 	int err = ask(x, name, &k);
+	bool raised;
 
 	if (err)
 		return fail(f, err, name, "cannot ask for its numbers");
-	raise(&k, news);
+	if (news->oseq_free && oseq_of(&k) >= news->oseq_free)
+		return fail(f, -EAGAIN, name, "the kernel has sent numbers of the lease's beginning");
+	raised = raise(&k, news);
 	msg = nlmsg_alloc_simple(XFRM_MSG_NEWAE, NLM_F_REQUEST | NLM_F_REPLACE | NLM_F_ACK);
 	err = msg ? nlmsg_append(msg, &id, sizeof(id), NLMSG_ALIGNTO) : -ENOMEM;
+	if (!err && raised)
+		err = put_numbers(msg, &k);
 	if (!err)
-		err = put_known(msg, &k);
+		err = nla_put(msg, XFRMA_LTIME_VAL, sizeof(k.life), &k.life);
 	if (!err)
 		err = exchange(x, msg, &h);
 	nlmsg_free(msg);

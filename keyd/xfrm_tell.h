@@ -39,12 +39,14 @@ int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm
 		  struct fault *f);
 
 /*
- * Raises what is below: numbers never go down here, for the kernel may have moved on. add_bytes and
- * add_packets come on top of what it has. `used` (seconds since 1970, 0: not) says when it was used.
- * -ESRCH, -errno
+ * Raises what is below. What is not raised is not written at all: the kernel may send between our
+ * question and our answer, and its counter written back as it was would make it send numbers twice.
+ * add_bytes and add_packets come on top of what it has. `used` (seconds since 1970, 0: not) says when
+ * it was used. -EAGAIN: the kernel has sent oseq_free or more; nothing was told. -ESRCH, -errno
  */
 struct xfrm_news {
 	uint64_t oseq, seq;
+	uint64_t oseq_free; /* with oseq: the kernel must not have got so far; 0: it may have */
 	uint64_t add_bytes, add_packets;
 	uint64_t used;
 };

@@ -36,7 +36,7 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 
 BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline crypto traffic xespd-io)
 
-bench: bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings and its peers
+bench: bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
 	@$< $(BENCH_ARGS)

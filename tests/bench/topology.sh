@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # topology.sh - generator, gateway, sink, in namespaces: what a packet costs the gateway, beside what it
-# would cost without crypto, what the crypto alone costs, and what peers make of it.
+# would cost without crypto, and what the crypto alone costs.
 #
 #   hostA [a0] --- [in0] gw1 [out0] --- [w1] wire      xesp as it is
 #   hostB [b0] --- [in0] gw2 [out0] --- [w2] wire      the same worker without crypto (tests/bench/xespd-io)
@@ -18,7 +18,7 @@
 . "$(dirname "$0")/../netns/gateway.sh"
 
 BENCH=$XESP_BUILD/tests/bench
-ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420 9000" JSON='' PEERS=yes XESPD_OPTIONS=() DIRECTIONS="encap decap"
+ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420 9000" JSON='' XESPD_OPTIONS=() DIRECTIONS="encap decap"
 usage() {
 	cat <<'U'
 usage: tests/bench/topology.sh [option]...   (as root; make bench)
@@ -26,7 +26,6 @@ usage: tests/bench/topology.sh [option]...   (as root; make bench)
   --seconds S      of each measurement, 1
   --sizes "N..."   inner IP packets in bytes: "64 512 1420 9000"
   --direction D    encap or decap; both
-  --no-peers       xesp and its ceilings only
   --xespd OPTION   an option for xespd, may be given again: --xespd=--batch --xespd=128
   --json FILE      all measurements, with machine, kernel and versions
 U
@@ -38,7 +37,6 @@ while [ $# -gt 0 ]; do
 	--sizes) SIZES=$2; shift ;;
 	--direction) DIRECTIONS=$2; shift ;;
 	--json) JSON=$2; shift ;;
-	--no-peers) PEERS=no ;;
 	--xespd=*) XESPD_OPTIONS+=("${1#--xespd=}") ;;
 	--help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
@@ -119,7 +117,7 @@ traffic() {
 	peer=$(peer_of "$gw")
 	read -r host if < <(host_of "$gw")
 	pid=${GATEWAY_PID:-$(pid_of "$gw" xespd)}
-	local options=(-l "$label" -w "$window" -s "$seconds" -p "$pid" -c $GEN_CPU -C $GW_CPU -z "$size")
+	local options=(-l "$label" -w "$window" -s "$seconds" -p "$pid" -c "$GEN_CPU" -C "$GW_CPU" -z "$size")
 	if [ "$way" = encap ]; then
 		options+=(-g "$PATH_OF_NS-$host" -i "$if" -k "$PATH_OF_NS-wire" -n "$(wire_of "$gw")"
 			-D "$(outer4 "$peer")" -d "$(mac "$gw" in0)" -m "$(mac "$host" "$if")"
