@@ -20,8 +20,10 @@ DEPS_BUILD := gcc clang llvm make pkg-config libc6-dev linux-libc-dev libbpf-dev
 DEPS_TEST := libcunit1-dev libclang-rt-14-dev iproute2 iputils-ping ethtool tcpdump tshark \
 	python3 python3-scapy python3-cryptography iperf3 jq xxd procps util-linux netcat-openbsd \
 	bsdextrautils nftables
+# libipsec-mb is for amd64 alone; without it there is the engine openssl.
+DEPS_ENGINE := $(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 DEPS_LINT := clang-format shellcheck mandoc
-DEPS := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
+DEPS := $(DEPS_BUILD) $(DEPS_ENGINE) $(DEPS_TEST) $(DEPS_LINT)
 
 PKGS := libbpf libxdp libcrypto libcyaml yaml-0.1 json-c libevent libnl-3.0 libnl-route-3.0 \
 	libcap-ng libseccomp
@@ -68,7 +70,7 @@ include keyd/keyd.mk
 include tests/tests.mk
 include vmtest/vmtest.mk
 
-programs: $(B)/xesp $(B)/xespd $(B)/xesp-keyd $(BPF_OBJS)
+programs: $(B)/xesp $(B)/xespd $(B)/xesp-keyd $(BPF_OBJS) $(ENGINE_OBJECTS)
 
 # How every C file is compiled, wherever it lies.
 $(B)/%.o: %.c | $(BPF_SKELS)
@@ -99,7 +101,7 @@ install: programs ## lay out programs, BPF objects, man pages, default config an
 		$(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/xesp
 	install -m 0755 $(B)/xesp $(B)/xespd $(B)/xesp-keyd $(DESTDIR)$(PREFIX)/sbin/
-	install -m 0644 $(BPF_OBJS) $(DESTDIR)$(PREFIX)/lib/xesp/
+	install -m 0644 $(BPF_OBJS) $(ENGINE_OBJECTS) $(DESTDIR)$(PREFIX)/lib/xesp/
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 0644 README.md LICENSE SECURITY.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/xesp/

@@ -46,6 +46,9 @@ $(eval $(call suite_program,unit-user,tests/unit/user,$$(B)/tests/pair.a $$(B)/t
 $(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(B)/tests/list.a $$(LIBXESP_OBJS),$$(KEYD_LIBS)))
 $(eval $(call suite_program,bpf-tests,tests/bpf,$$(B)/tests/list.a $$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
 
+# The engine on libipsec-mb is tested where it can be built.
+$(B)/tests/unit-user: | $(ENGINE_OBJECTS)
+
 UNIT_PROGRAMS := $(B)/tests/unit-user $(B)/tests/unit-keyd
 NETNS_TESTS := $(sort $(wildcard tests/netns/test_*.sh))
 PEER_TESTS := $(sort $(wildcard tests/peer/test_*.sh))

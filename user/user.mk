@@ -14,6 +14,17 @@ XESP_OBJS    := $(XESP_SRCS:%.c=$(B)/%.o)
 LIBXESP_LIBS := -ljson-c -levent -lbpf -lcrypto -lcap-ng -lseccomp
 XESPD_LIBS   := $(LIBXESP_LIBS) -lxdp -lnl-route-3 -lnl-3
 
+# The engine on libipsec-mb: built where its header is, loaded by xespd where it fits (crypto/choice.h).
+ENGINE_OBJECTS := $(if $(wildcard /usr/include/intel-ipsec-mb.h),$(B)/xesp-ipsecmb.so)
+IPSECMB_OBJS := $(patsubst %.c,$(B)/%.pic.o,$(wildcard user/crypto/ipsecmb/*.c))
+$(IPSECMB_OBJS): $(B)/%.pic.o: %.c
+	$(call say,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+$(B)/xesp-ipsecmb.so: $(IPSECMB_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) -shared $(IPSECMB_OBJS) -lIPSec_MB -lcrypto -o $@
+
 $(B)/xespd: $(B)/user/xespd/main.o $(ROOMS_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "crypto/engine.h"
+#include "crypto/choice.h"
 #include "crypto/transform.h"
 #include "esp/wire.h"
 #include "libxesp/addr.h"
@@ -46,6 +47,39 @@ const struct pair_cipher pair_ciphers[PAIR_CIPHERS] = {
 	EACH_HMAC(AES_CBC, CBC_LENGTHS),
 	EACH_HMAC(AES_CTR, CTR_LENGTHS),
 };
+
+const struct engine *pair_engine = &engine_openssl;
+
+const char *pair_build_dir(void)
+{
+	static char dir[256];
+	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+	char *tests;
+
+	dir[n < 0 ? 0 : n] = '\0';
+	tests = strstr(dir, "/tests/");
+	if (tests)
+		*tests = '\0';
+	return dir;
+}
+
+bool pair_use_ipsecmb(void)
+{
+	struct fault f = { "" };
+
+	if (choice_open("ipsec-mb", pair_build_dir(), &f)) {
+		fprintf(stderr, "SKIPPED: %s\n", f.text);
+		return false;
+	}
+	pair_engine = choice_engine();
+	return true;
+}
+
+void pair_use_openssl(void)
+{
+	choice_close();
+	pair_engine = &engine_openssl;
+}
 
 static void must(int err, const struct fault *f, const char *what)
 {
@@ -183,7 +217,7 @@ void pair_open(struct pair *p, const struct pair_opts *o)
 		words *= 2;
 	pair_identify(p, &p->out, 0, 0);
 	pair_identify(p, &p->in, 16, words);
-	must(sad_open(&p->sad, &p->st, PAIR_WORKERS, &engine_openssl, &f), &f, "SAD");
+	must(sad_open(&p->sad, &p->st, PAIR_WORKERS, pair_engine, &f), &f, "SAD");
 	must(sad_tunnel_set(p->sad, &p->tunnel_out, &f), &f, "tunnel 1");
 	must(sad_tunnel_set(p->sad, &p->tunnel_in, &f), &f, "tunnel 2");
 	pair_allow(p, PAIR_TUNNEL_IN, allowed, o->mode ? 4 : 2);
@@ -289,7 +323,7 @@ struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len
 		.key_len = p->out.key_len,
 	};
 	const uint8_t icv_len = transform_find(p->out.alg, XESP_AUTH_NONE)->icv_len;
-	struct engine_key *key = engine_openssl.key_open(&spec, NULL);
+	struct engine_key *key = pair_engine->key_open(&spec, NULL);
 	uint8_t *ip = f->bytes + PAIR_HEADROOM, *esp = ip + 20, *text = esp + 16;
 	struct engine_job j = { .key = key, .text = text, .len = len, .tag = text + len,
 				.tag_len = icv_len, .aad_len = 8 };
@@ -307,8 +341,8 @@ struct pkt pair_seal(struct pair *p, struct frame *f, uint32_t seq, uint32_t len
 	memcpy(j.nonce + 4, esp + 8, 8);
 	j.aad = j.made;
 	memcpy(j.made, esp, 8);
-	engine_openssl.encrypt(&j, 1);
-	engine_openssl.key_close(key);
+	pair_engine->encrypt(&j, 1);
+	pair_engine->key_close(key);
 	return pair_esp(f, 36 + len + icv_len, 20);
 }
 

@@ -67,6 +67,16 @@ extern const struct pair_cipher pair_ciphers[PAIR_CIPHERS];
 /* pair_opts of a cipher, to be written into an initialiser. */
 #define PAIR_OF(c) .alg = (c)->alg, .auth = (c)->auth, .key_len = (c)->key_len
 
+/*
+ * The engine of pair_open() and pair_seal(): openssl, or after pair_use_ipsecmb() that wherever it has the
+ * algorithm, until pair_use_openssl(). False: it cannot be had here, which is said.
+ */
+extern const struct engine *pair_engine;
+bool pair_use_ipsecmb(void);
+void pair_use_openssl(void);
+/* Where this build's programs are, and so the shared objects of engines. */
+const char *pair_build_dir(void);
+
 /* Exits with a message when it cannot. */
 void pair_open(struct pair *p, const struct pair_opts *o);
 void pair_close(struct pair *p);

@@ -17,8 +17,13 @@
 #include <stdint.h>
 #include "xesp/keymsg.h"
 
+struct engine;
 struct fault;
-struct engine_key; /* one SA's key, prepared for one worker and one direction */
+
+/* One SA's key, prepared for one worker and one direction: this first, then what its engine needs. */
+struct engine_key {
+	const struct engine *engine;
+};
 
 #define ENGINE_NONCE_MAX 16 /* of AES-CBC and AES-CTR; AEAD algorithms have 12, AES-CCM 11 */
 #define ENGINE_MADE_MAX 12  /* SPI and 64-bit sequence number */
@@ -40,8 +45,8 @@ struct engine_key_spec {
 /*
  * The tag covers aad, text and tail, in this order: of encrypted text with HMAC the ciphertext. With
  * algorithms that do not encrypt (NULL, AES-GMAC, all of AH) the text is covered and stays as it is.
- * With AES-CBC and AES-CTR the aad must stand directly before the text; the others may have it
- * anywhere. The AEAD algorithms have no tail.
+ * With AES-CBC, AES-CTR and NULL the aad must stand directly before the text and the tag directly behind
+ * it, where an engine may keep the tail meanwhile; the others may have them anywhere. HMAC is over something. The AEAD algorithms have no tail.
  */
 struct engine_job {
 	struct engine_key *key;
@@ -60,6 +65,7 @@ struct engine_job {
 
 struct engine {
 	const char *name;
+	const char *version; /* of the library, for people */
 	/* Any thread, never per packet. NULL with a sentence when the library refuses. */
 	struct engine_key *(*key_open)(const struct engine_key_spec *spec, struct fault *f);
 	void (*key_close)(struct engine_key *key); /* wipes; NULL is allowed */
@@ -73,10 +79,11 @@ struct engine {
 extern const struct engine engine_openssl;
 
 /*
- * Known answers of every algorithm, both directions, and forged tags; see selftest.c.
+ * Known answers of every algorithm, both directions, and forged tags, alone and in batches; see selftest.c.
  * -EBADMSG  an answer was wrong: the engine must not be used
- * -ENOTSUP  key_open() refused
+ * -ENOTSUP  key_open() refused something, and all was asked for
  */
-int engine_selftest(const struct engine *e, struct fault *f);
+enum engine_selftest_of { ENGINE_SELFTEST_ALL, ENGINE_SELFTEST_WHAT_IS_THERE };
+int engine_selftest(const struct engine *e, enum engine_selftest_of of, struct fault *f);
 
 #endif /* XESP_ENGINE_H */

@@ -34,7 +34,8 @@ enum kind {
 	KIND_CIPHER, /* AES-CBC, AES-CTR; HMAC over it */
 };
 
-struct engine_key {
+struct openssl_key {
+	struct engine_key base;
 	enum kind kind;
 	uint32_t block;      /* the text is a multiple of it */
 	EVP_CIPHER_CTX *ctx; /* not with KIND_HMAC */
@@ -111,16 +112,18 @@ static bool has_hmac(enum kind kind)
 
 static size_t size_of(enum kind kind)
 {
-	return has_hmac(kind) ? sizeof(struct engine_key) : offsetof(struct engine_key, hmac);
+	return has_hmac(kind) ? sizeof(struct openssl_key) : offsetof(struct openssl_key, hmac);
 }
 
 static void openssl_key_close(struct engine_key *key)
 {
-	if (!key)
+	struct openssl_key *k = (struct openssl_key *)key;
+
+	if (!k)
 		return;
-	EVP_CIPHER_CTX_free(key->ctx); /* cleanses the key schedule */
-	OPENSSL_cleanse(key, size_of(key->kind));
-	free(key);
+	EVP_CIPHER_CTX_free(k->ctx); /* cleanses the key schedule */
+	OPENSSL_cleanse(k, size_of(k->kind));
+	free(k);
 }
 
 static struct engine_key *openssl_key_open(const struct engine_key_spec *spec, struct fault *f)
@@ -130,7 +133,7 @@ static struct engine_key *openssl_key_open(const struct engine_key_spec *spec, s
 				 spec->alg  ? spec->alg : XESP_ALG_NULL;
 	const struct transform *t = transform_find(spec->alg, spec->auth);
 	const enum kind kind = t ? ciphers[alg].kind : KIND_AEAD;
-	struct engine_key *k;
+	struct openssl_key *k;
 
 	if (!t || !transform_fits(t, spec->key_len, spec->auth_key_len, t->salt_len)) {
 		fault_set(f, -EINVAL,
@@ -143,6 +146,7 @@ static struct engine_key *openssl_key_open(const struct engine_key_spec *spec, s
 		fault_set(f, -ENOMEM, "out of memory");
 		return NULL;
 	}
+	k->base.engine = &engine_openssl;
 	k->kind = kind;
 	k->block = ciphers[alg].block;
 	if (kind != KIND_HMAC)
@@ -150,10 +154,10 @@ static struct engine_key *openssl_key_open(const struct engine_key_spec *spec, s
 				      open_cipher(spec, spec->key, spec->key_len, alg, f);
 	if ((kind != KIND_HMAC && !k->ctx) ||
 	    (has_hmac(kind) && hmac_open(&k->hmac, spec->auth, spec->auth_key, spec->auth_key_len))) {
-		openssl_key_close(k);
+		openssl_key_close(&k->base);
 		return NULL;
 	}
-	return k;
+	return &k->base;
 }
 
 /* ---- one job. `len` of Update is what it wrote: as much as it was given. */
@@ -187,7 +191,7 @@ static bool aead_body(EVP_CIPHER_CTX *ctx, struct engine_job *j, enum kind kind)
 	return set_aad(ctx, j->aad, j->aad_len) && transform_text(ctx, j) && finish(ctx, j);
 }
 
-static bool seal(const struct engine_key *k, struct engine_job *j)
+static bool seal(const struct openssl_key *k, struct engine_job *j)
 {
 	OSSL_PARAM tag[] = {
 		OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, j->tag, j->tag_len),
@@ -199,7 +203,7 @@ static bool seal(const struct engine_key *k, struct engine_job *j)
 }
 
 /* OpenSSL compares as many bytes of the tag as it is given, and refuses to be given none. */
-static bool open_sealed(const struct engine_key *k, struct engine_job *j)
+static bool open_sealed(const struct openssl_key *k, struct engine_job *j)
 {
 	const OSSL_PARAM tag[] = {
 		OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, j->tag, j->tag_len),
@@ -220,7 +224,7 @@ static bool ccm_body(EVP_CIPHER_CTX *ctx, struct engine_job *j)
 	       EVP_CipherUpdate(ctx, j->text, &len, j->text, (int)j->len) > 0;
 }
 
-static bool seal_ccm(const struct engine_key *k, struct engine_job *j)
+static bool seal_ccm(const struct openssl_key *k, struct engine_job *j)
 {
 	OSSL_PARAM tag[] = {
 		OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, j->tag, j->tag_len),
@@ -231,7 +235,7 @@ static bool seal_ccm(const struct engine_key *k, struct engine_job *j)
 	       EVP_CIPHER_CTX_get_params(k->ctx, tag);
 }
 
-static bool open_ccm(const struct engine_key *k, struct engine_job *j)
+static bool open_ccm(const struct openssl_key *k, struct engine_job *j)
 {
 	const OSSL_PARAM tag[] = {
 		OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, j->tag, j->tag_len),
@@ -241,14 +245,14 @@ static bool open_ccm(const struct engine_key *k, struct engine_job *j)
 	return EVP_DecryptInit_ex2(k->ctx, NULL, NULL, j->nonce, tag) && ccm_body(k->ctx, j);
 }
 
-static bool run_cipher(const struct engine_key *k, struct engine_job *j)
+static bool run_cipher(const struct openssl_key *k, struct engine_job *j)
 {
 	return k->kind == KIND_HMAC ||
 	       (EVP_CipherInit_ex2(k->ctx, NULL, NULL, j->nonce, -1, NULL) &&
 		transform_text(k->ctx, j));
 }
 
-static bool encrypt_and_mac(const struct engine_key *k, struct engine_job *j)
+static bool encrypt_and_mac(const struct openssl_key *k, struct engine_job *j)
 {
 	uint8_t mac[HMAC_LEN_MAX];
 
@@ -260,7 +264,7 @@ static bool encrypt_and_mac(const struct engine_key *k, struct engine_job *j)
 	return true;
 }
 
-static bool verify_and_decrypt(const struct engine_key *k, struct engine_job *j)
+static bool verify_and_decrypt(const struct openssl_key *k, struct engine_job *j)
 {
 	uint8_t mac[HMAC_LEN_MAX];
 
@@ -274,34 +278,38 @@ static bool verify_and_decrypt(const struct engine_key *k, struct engine_job *j)
 
 static bool encrypt_one(struct engine_job *j)
 {
+	const struct openssl_key *k = (const struct openssl_key *)j->key;
+
 	if (j->len > INT_MAX)
 		return false;
-	switch (j->key->kind) {
+	switch (k->kind) {
 	case KIND_AEAD:
 	case KIND_GMAC:
-		return seal(j->key, j);
+		return seal(k, j);
 	case KIND_CCM:
-		return seal_ccm(j->key, j);
+		return seal_ccm(k, j);
 	case KIND_HMAC:
 	case KIND_CIPHER:
-		return encrypt_and_mac(j->key, j);
+		return encrypt_and_mac(k, j);
 	}
 	return false;
 }
 
 static bool decrypt_one(struct engine_job *j)
 {
+	const struct openssl_key *k = (const struct openssl_key *)j->key;
+
 	if (j->len > INT_MAX)
 		return false;
-	switch (j->key->kind) {
+	switch (k->kind) {
 	case KIND_AEAD:
 	case KIND_GMAC:
-		return open_sealed(j->key, j);
+		return open_sealed(k, j);
 	case KIND_CCM:
-		return open_ccm(j->key, j);
+		return open_ccm(k, j);
 	case KIND_HMAC:
 	case KIND_CIPHER:
-		return verify_and_decrypt(j->key, j);
+		return verify_and_decrypt(k, j);
 	}
 	return false;
 }
@@ -326,6 +334,7 @@ static void openssl_decrypt(struct engine_job *jobs, size_t n)
 
 const struct engine engine_openssl = {
 	.name = "openssl",
+	.version = OPENSSL_VERSION_TEXT,
 	.key_open = openssl_key_open,
 	.key_close = openssl_key_close,
 	.encrypt = openssl_encrypt,

@@ -18,6 +18,8 @@
 #define AAD_MAX 48
 #define TEXT_MAX 128
 #define ALIASES 4
+#define BATCH 37 /* more than any CPU has lanes, and no multiple of them */
+#define FORGED 18
 
 /* An answer as one of the transforms that it is an answer of. */
 struct question {
@@ -67,17 +69,24 @@ static void fill(const struct question *q, struct piece *p, bool sealed)
 		text[n - 1] = 0;
 }
 
-static bool run(const struct engine *e, struct engine_key *key, const struct question *q,
-		enum xesp_dir dir, struct piece *p)
+static void set_job(struct engine_job *j, struct engine_key *key, const struct question *q,
+		    struct piece *p)
 {
-	struct engine_job j = {
+	*j = (struct engine_job){
 		.key = key, .aad = p->bytes, .aad_len = (uint16_t)q->aad_len,
 		.text = p->bytes + q->aad_len, .len = q->len,
 		.tag = p->bytes + q->aad_len + q->len, .tag_len = q->t->icv_len,
 	};
+	from_hex(j->nonce, q->a->nonce);
+	j->tail_len = (uint8_t)from_hex(j->tail, q->a->tail);
+}
 
-	from_hex(j.nonce, q->a->nonce);
-	j.tail_len = (uint8_t)from_hex(j.tail, q->a->tail);
+static bool run(const struct engine *e, struct engine_key *key, const struct question *q,
+		enum xesp_dir dir, struct piece *p)
+{
+	struct engine_job j;
+
+	set_job(&j, key, q, p);
 	if (dir == XESP_DIR_OUT)
 		e->encrypt(&j, 1);
 	else
@@ -138,6 +147,34 @@ static const char *check_decrypt(const struct engine *e, struct engine_key *key,
 	return NULL;
 }
 
+/* Many at once, as multi-buffer code works on them: one forged in the middle fails alone. */
+static const char *check_batch(const struct engine *e, struct engine_key *key,
+			       const struct question *q, enum xesp_dir dir)
+{
+	struct engine_job jobs[BATCH];
+	struct piece p[BATCH] = { { { 0 } } }, want = { { 0 } };
+
+	for (int i = 0; i < BATCH; i++) {
+		fill(q, &p[i], dir == XESP_DIR_IN);
+		set_job(&jobs[i], key, q, &p[i]);
+	}
+	if (dir == XESP_DIR_IN)
+		jobs[FORGED].tag[0] ^= 1;
+	if (dir == XESP_DIR_OUT)
+		e->encrypt(jobs, BATCH);
+	else
+		e->decrypt(jobs, BATCH);
+	fill(q, &want, dir == XESP_DIR_OUT);
+	for (int i = 0; i < BATCH; i++) {
+		const uint32_t n = q->aad_len + q->len + (dir == XESP_DIR_OUT ? q->t->icv_len : 0);
+		const bool forged = dir == XESP_DIR_IN && i == FORGED;
+
+		if (jobs[i].ok == forged || (!forged && CRYPTO_memcmp(p[i].bytes, want.bytes, n)))
+			return "is wrong in a batch";
+	}
+	return NULL;
+}
+
 static int check(const struct engine *e, const struct question *q, enum xesp_dir dir, struct fault *f)
 {
 	const struct engine_key_spec spec = {
@@ -151,6 +188,8 @@ static int check(const struct engine *e, const struct question *q, enum xesp_dir
 	if (!k)
 		return -ENOTSUP;
 	wrong = dir == XESP_DIR_OUT ? check_encrypt(e, k, q) : check_decrypt(e, k, q);
+	if (!wrong)
+		wrong = check_batch(e, k, q, dir);
 	e->key_close(k);
 	if (wrong)
 		return fault_set(f, -EBADMSG, "engine %s: %s with a key of %u bytes %s; do not use it",
@@ -172,7 +211,7 @@ static int transforms_of(const struct answer *a, unsigned int algs[ALIASES])
 	return a->alg == XESP_ALG_CHACHA20_POLY1305 ? 2 : 1;
 }
 
-int engine_selftest(const struct engine *e, struct fault *f)
+int engine_selftest(const struct engine *e, enum engine_selftest_of of, struct fault *f)
 {
 	for (size_t i = 0; i < answers_n; i++) {
 		unsigned int algs[ALIASES];
@@ -186,8 +225,10 @@ int engine_selftest(const struct engine *e, struct fault *f)
 			err = check(e, &q, XESP_DIR_OUT, f);
 			if (!err)
 				err = check(e, &q, XESP_DIR_IN, f);
-			if (err)
+			if (err && (err != -ENOTSUP || of == ENGINE_SELFTEST_ALL))
 				return err;
+			if (err && f)
+				f->text[0] = '\0'; /* what is not there is no fault */
 		}
 	}
 	return 0;

@@ -212,6 +212,8 @@ static void print_xespd(struct json_object *o)
 	printf("           engine %s, %s SAs, %s routes, %s neighbours, slow path %s (MTU %s)\n",
 	       show_text(xespd, "engine"), show_text(xespd, "sas"), show_text(fib, "routes"),
 	       show_text(fib, "neighbours"), show_text(tun, "name"), show_text(tun, "mtu"));
+	if (json_object_object_get(xespd, "engine_remark"))
+		printf("           %s\n", show_text(xespd, "engine_remark"));
 }
 
 static void print_workers(struct json_object *o)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "crypto/engine.h"
+#include "crypto/choice.h"
 #include "fib/fib.h"
 #include "libxesp/drops.h"
 #include "libxesp/rpc.h"
@@ -84,6 +84,28 @@ static struct json_object *natt_json(const struct natt *natt)
 	return o;
 }
 
+static void add_algorithm(void *ctx, const struct choice_row *r)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_text(o, "transform", r->transform);
+	add_u64(o, "key_bits", r->key_bits);
+	add_text(o, "engine", r->engine);
+	if (r->ns[0] && r->ns[1]) {
+		add_u64(o, "openssl_ns", r->ns[0]);
+		add_u64(o, "ipsec_mb_ns", r->ns[1]);
+	}
+	json_object_array_add(ctx, o);
+}
+
+static struct json_object *algorithms_json(void)
+{
+	struct json_object *all = json_object_new_array();
+
+	choice_each(add_algorithm, all);
+	return all;
+}
+
 static int answer_status(void *ctx, struct json_object *params, struct json_object **result,
 			 struct fault *f)
 {
@@ -97,7 +119,10 @@ static int answer_status(void *ctx, struct json_object *params, struct json_obje
 	(void)f;
 	add_text(o, "version", XESP_VERSION);
 	add_u64(o, "pid", (uint64_t)getpid());
-	add_text(o, "engine", d->engine->name);
+	add_text(o, "engine", choice_name());
+	if (choice_remark()[0])
+		add_text(o, "engine_remark", choice_remark());
+	json_object_object_add(o, "algorithms", algorithms_json());
 	json_object_object_add(keyd, "connected",
 			       json_object_new_boolean(keyd_link_connected(d->link)));
 	json_object_object_add(o, "keyd", keyd);

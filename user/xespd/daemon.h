@@ -29,6 +29,7 @@ struct slow;
 
 struct daemon_opts {
 	const char *pins_dir, *run_dir, *tun_name;
+	const char *engine; /* auto, openssl, ipsec-mb */
 	uint32_t batch;
 	uint32_t busy_poll_us;
 	enum port_zero_copy zero_copy;

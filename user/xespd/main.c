@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "crypto/engine.h"
+#include "crypto/choice.h"
 #include "esp/esp.h"
 #include "fib/fib.h"
 #include "libxesp/rpc.h"
@@ -45,7 +45,7 @@
 
 /* ---- options: one table, which is also the help */
 
-enum opt { OPT_PINS, OPT_RUN, OPT_TUN, OPT_BATCH, OPT_BUSY, OPT_ZC, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
+enum opt { OPT_PINS, OPT_RUN, OPT_TUN, OPT_BATCH, OPT_BUSY, OPT_ENGINE, OPT_ZC, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
 
 static const struct {
 	const char *name, *arg, *help;
@@ -55,6 +55,7 @@ static const struct {
 	[OPT_TUN] = { "tun", "NAME", "TUN device of the slow path (xesp0)" },
 	[OPT_BATCH] = { "batch", "N", "packets handled at once, 1 to 256 (64)" },
 	[OPT_BUSY] = { "busy-poll", "USECS", "never sleep, poll the devices: lower latency, a CPU per queue" },
+	[OPT_ENGINE] = { "engine", "NAME", "crypto: auto, openssl or ipsec-mb (auto: the faster one)" },
 	[OPT_ZC] = { "zero-copy", "MODE", "auto, off or require (auto)" },
 	[OPT_VERBOSE] = { "verbose", NULL, "log more" },
 	[OPT_VERSION] = { "version", NULL, "print the version" },
@@ -119,6 +120,9 @@ static int take_option(struct daemon_opts *o, enum opt opt, const char *arg)
 		return parse_number(&o->batch, arg, 1, BATCH_MAX);
 	case OPT_BUSY:
 		return parse_number(&o->busy_poll_us, arg, 1, BUSY_POLL_MAX_US);
+	case OPT_ENGINE:
+		o->engine = arg;
+		return 0;
 	case OPT_ZC:
 		return parse_zero_copy(&o->zero_copy, arg);
 	case OPT_VERBOSE:
@@ -232,10 +236,11 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	struct slow_opts slow = { .tun_name = d->o.tun_name, .pins = &d->pins };
 	int err;
 
-	d->engine = &engine_openssl;
-	err = engine_selftest(d->engine, f);
+	err = choice_open(d->o.engine, NULL, f);
 	if (err)
 		return err;
+	d->engine = choice_engine();
+	log_info("main: engine %s%s%s", choice_name(), choice_remark()[0] ? ": " : "", choice_remark());
 	err = pool_open(&d->pool, &pool, f);
 	if (err)
 		return err;
@@ -334,6 +339,7 @@ static bool tear_down(struct daemon *d)
 	esp_worker_close(d->esp);
 	fib_close(d->fib);
 	sad_close(d->sad);
+	choice_close();
 	if (d->base)
 		event_base_free(d->base);
 	unmap_state(d);
@@ -435,6 +441,7 @@ int main(int argc, char **argv)
 			.run_dir = "/run/xesp",
 			.tun_name = "xesp0",
 			.batch = BATCH_DEFAULT,
+			.engine = "auto",
 		},
 		.run_lock = -1,
 		.pins_lock = -1,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "crypto/engine.h"
+#include "crypto/choice.h"
 #include "crypto/transform.h"
 #include "tests/pair/pair.h"
 #include "xesp/fault.h"
@@ -16,7 +16,7 @@ static void selftest_passes(void)
 {
 	struct fault f = { "" };
 
-	CU_ASSERT_EQUAL(engine_selftest(&engine_openssl, &f), 0);
+	CU_ASSERT_EQUAL(engine_selftest(&engine_openssl, ENGINE_SELFTEST_ALL, &f), 0);
 	CU_ASSERT_STRING_EQUAL(f.text, "");
 }
 
@@ -36,7 +36,7 @@ static void selftest_is_complete(void)
 
 	e.key_open = open_noting;
 	memset(asked, 0, sizeof(asked));
-	CU_ASSERT_EQUAL(engine_selftest(&e, NULL), 0);
+	CU_ASSERT_EQUAL(engine_selftest(&e, ENGINE_SELFTEST_ALL, NULL), 0);
 	for (int i = 0; i < PAIR_CIPHERS; i++) {
 		const struct pair_cipher *c = &pair_ciphers[i];
 		const uint8_t *there = asked[c->alg][c->auth][c->key_len];
@@ -128,7 +128,7 @@ static void selftest_finds(void)
 
 		e.encrypt = broken[i].encrypt ? broken[i].encrypt : e.encrypt;
 		e.decrypt = broken[i].decrypt ? broken[i].decrypt : e.decrypt;
-		err = engine_selftest(&e, &f);
+		err = engine_selftest(&e, ENGINE_SELFTEST_ALL, &f);
 		if (err != -EBADMSG || !strstr(f.text, broken[i].said))
 			fprintf(stderr, "%s: %d, '%s'\n", broken[i].what, err, f.text);
 		CU_ASSERT_EQUAL(err, -EBADMSG);
@@ -143,7 +143,7 @@ static struct engine_key *open_key(const struct pair_cipher *c, enum xesp_dir di
 		.alg = c->alg, .auth = c->auth, .dir = dir, .key = key, .key_len = c->key_len,
 		.auth_key = key + c->key_len, .auth_key_len = c->auth_key_len,
 	};
-	struct engine_key *k = engine_openssl.key_open(&spec, NULL);
+	struct engine_key *k = pair_engine->key_open(&spec, NULL);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
 	return k;
@@ -227,21 +227,21 @@ static void batch_of(const struct pair_cipher *even, const struct pair_cipher *o
 		memset(&piece[i], (int)i + 1, sizeof(piece[i]));
 		job[i] = job_of(&piece[i], out[i % 2], c[i % 2], i * 32, (uint8_t)i);
 	}
-	engine_openssl.encrypt(job, 8);
+	pair_engine->encrypt(job, 8);
 	for (uint32_t i = 0; i < 8; i++) {
 		CU_ASSERT_TRUE(job[i].ok);
 		job[i].key = in[i % 2];
 	}
 	job[3].tag[0] ^= 0x80;
-	engine_openssl.decrypt(job, 8);
+	pair_engine->decrypt(job, 8);
 	for (uint32_t i = 0; i < 8; i++) {
 		CU_ASSERT_EQUAL(job[i].ok, i != 3);
 		for (uint32_t k = 0; k < job[i].len; k++)
 			CU_ASSERT_EQUAL(job[i].text[k], i == 3 ? 0 : i + 1);
 	}
 	for (uint32_t k = 0; k < 2; k++) {
-		engine_openssl.key_close(out[k]);
-		engine_openssl.key_close(in[k]);
+		pair_engine->key_close(out[k]);
+		pair_engine->key_close(in[k]);
 	}
 }
 
@@ -262,7 +262,7 @@ static bool opens(struct engine_job j, const struct piece *sealed, uint32_t bit)
 	j.aad = p.bytes;
 	if (bit < 8 * sizeof(p.bytes))
 		p.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-	engine_openssl.decrypt(&j, 1);
+	pair_engine->decrypt(&j, 1);
 	return j.ok;
 }
 
@@ -279,7 +279,7 @@ static void forged_tags(const struct pair_cipher *c)
 	uint32_t from, to;
 
 	memset(&sealed, 0x5a, sizeof(sealed));
-	engine_openssl.encrypt(&j, 1);
+	pair_engine->encrypt(&j, 1);
 	CU_ASSERT_TRUE(j.ok);
 	from = (uint32_t)(j.text - sealed.bytes);
 	to = from + 48 + c->icv_len;
@@ -302,8 +302,8 @@ static void forged_tags(const struct pair_cipher *c)
 	/* What is behind a short tag was never one. */
 	j.tag_len = c->auth ? ENGINE_TAG_MAX : 16;
 	CU_ASSERT_EQUAL(opens(j, &sealed, UINT32_MAX), c->icv_len == j.tag_len);
-	engine_openssl.key_close(out);
-	engine_openssl.key_close(in);
+	pair_engine->key_close(out);
+	pair_engine->key_close(in);
 }
 
 static void all_forged_tags(void)
@@ -325,10 +325,10 @@ static void parts_of_blocks(void)
 			struct piece p = { { 0 } };
 			struct engine_job j = job_of(&p, out, c, len, 0);
 
-			engine_openssl.encrypt(&j, 1);
+			pair_engine->encrypt(&j, 1);
 			CU_ASSERT_EQUAL(j.ok, c->align < 16 || len % 16 == 0);
 		}
-		engine_openssl.key_close(out);
+		pair_engine->key_close(out);
 	}
 }
 
@@ -352,17 +352,17 @@ static void integrity_alone(void)
 		if (t->alg)
 			continue;
 		j.key = open_key(&c, XESP_DIR_OUT, key);
-		engine_openssl.encrypt(&j, 1);
-		engine_openssl.key_close(j.key);
+		pair_engine->encrypt(&j, 1);
+		pair_engine->key_close(j.key);
 		CU_ASSERT_TRUE(j.ok);
 		CU_ASSERT_EQUAL(memcmp(text, same, 100), 0);
 		j.key = open_key(&c, XESP_DIR_IN, key);
-		engine_openssl.decrypt(&j, 1);
+		pair_engine->decrypt(&j, 1);
 		CU_ASSERT_TRUE(j.ok);
 		j.tail[3] ^= 1;
-		engine_openssl.decrypt(&j, 1);
+		pair_engine->decrypt(&j, 1);
 		CU_ASSERT_FALSE(j.ok);
-		engine_openssl.key_close(j.key);
+		pair_engine->key_close(j.key);
 		kinds++;
 	}
 	CU_ASSERT_EQUAL(kinds, 4);
@@ -428,6 +428,111 @@ static void transforms(void)
 	CU_ASSERT_PTR_NULL(transform_find(XESP_ALG_NULL, 255));
 }
 
+static void on_ipsecmb(void (*test)(void))
+{
+	if (!pair_use_ipsecmb())
+		return;
+	CU_ASSERT_PTR_EQUAL(choice_of(XESP_ALG_AES_GCM_16, XESP_AUTH_NONE, 16)->name[0], 'i');
+	test();
+	pair_use_openssl();
+}
+
+static void batch_by_ipsecmb(void)
+{
+	on_ipsecmb(batch_stands_alone);
+}
+
+static void forged_tags_by_ipsecmb(void)
+{
+	on_ipsecmb(all_forged_tags);
+}
+
+static void parts_of_blocks_by_ipsecmb(void)
+{
+	on_ipsecmb(parts_of_blocks);
+}
+
+static void integrity_by_ipsecmb(void)
+{
+	on_ipsecmb(integrity_alone);
+}
+
+/* One batch of every algorithm at once, more than the multi-buffer calls take, in an order without any. */
+static void mixed_batch(void)
+{
+	enum { N = 5 * PAIR_CIPHERS };
+	static const uint8_t key[XESP_KEY_MAX] = { 5 };
+	static struct engine_key *out[PAIR_CIPHERS], *in[PAIR_CIPHERS];
+	static struct engine_job job[N];
+	static struct piece piece[N];
+
+	for (int i = 0; i < PAIR_CIPHERS; i++) {
+		out[i] = open_key(&pair_ciphers[i], XESP_DIR_OUT, key);
+		in[i] = open_key(&pair_ciphers[i], XESP_DIR_IN, key);
+	}
+	for (int i = 0; i < N; i++) {
+		const int c = i * 17 % PAIR_CIPHERS;
+
+		memset(&piece[i], i, sizeof(piece[i]));
+		job[i] = job_of(&piece[i], out[c], &pair_ciphers[c], (uint32_t)(i % 17) * 16, (uint8_t)i);
+	}
+	pair_engine->encrypt(job, N);
+	for (int i = 0; i < N; i++) {
+		CU_ASSERT_TRUE(job[i].ok);
+		job[i].key = in[i * 17 % PAIR_CIPHERS];
+		if (i % 7 == 3)
+			job[i].tag[job[i].tag_len - 1] ^= 1;
+	}
+	pair_engine->decrypt(job, N);
+	for (int i = 0; i < N; i++) {
+		CU_ASSERT_EQUAL(job[i].ok, i % 7 != 3);
+		for (uint32_t k = 0; k < job[i].len; k++)
+			CU_ASSERT_EQUAL(job[i].text[k], i % 7 == 3 ? 0 : (uint8_t)i);
+	}
+	for (int i = 0; i < PAIR_CIPHERS; i++) {
+		pair_engine->key_close(out[i]);
+		pair_engine->key_close(in[i]);
+	}
+}
+
+static void mixed_batch_by_ipsecmb(void)
+{
+	on_ipsecmb(mixed_batch);
+}
+
+/* What one engine seals the other opens. */
+static void engines_agree(void)
+{
+	static const uint8_t key[XESP_KEY_MAX] = { 8 };
+
+	if (!pair_use_ipsecmb())
+		return;
+	for (int i = 0; i < PAIR_CIPHERS; i++) {
+		const struct pair_cipher *c = &pair_ciphers[i];
+
+		for (uint32_t len = c->align; len <= 256; len += c->align) {
+			struct piece a, b;
+			struct engine_job j;
+			struct engine_key *k = open_key(c, XESP_DIR_OUT, key);
+
+			memset(&a, (int)len, sizeof(a));
+			b = a;
+			j = job_of(&a, k, c, len, (uint8_t)len);
+			pair_engine->encrypt(&j, 1);
+			CU_ASSERT_TRUE(j.ok);
+			pair_engine->key_close(k);
+			pair_engine = &engine_openssl;
+			k = open_key(c, XESP_DIR_OUT, key);
+			j = job_of(&b, k, c, len, (uint8_t)len);
+			pair_engine->encrypt(&j, 1);
+			CU_ASSERT_EQUAL(memcmp(&a, &b, sizeof(a)), 0);
+			pair_engine->key_close(k);
+			pair_engine = choice_engine();
+		}
+	}
+	pair_use_openssl();
+}
+
 CU_TestInfo engine_tests[] = {
 	{ "known answers in both directions", selftest_passes },
 	{ "every algorithm and key length has a known answer", selftest_is_complete },
@@ -437,6 +542,13 @@ CU_TestInfo engine_tests[] = {
 	{ "each bit of a tag counts, short or long", all_forged_tags },
 	{ "parts of blocks are refused", parts_of_blocks },
 	{ "a tag alone, over what does not stand together", integrity_alone },
+	{ "every algorithm in one batch", mixed_batch },
+	{ "ipsec-mb: every algorithm in one batch", mixed_batch_by_ipsecmb },
+	{ "ipsec-mb: a forged job fails alone in its batch", batch_by_ipsecmb },
+	{ "ipsec-mb: each bit of a tag counts, short or long", forged_tags_by_ipsecmb },
+	{ "ipsec-mb: parts of blocks are refused", parts_of_blocks_by_ipsecmb },
+	{ "ipsec-mb: a tag alone, over what does not stand together", integrity_by_ipsecmb },
+	{ "both engines make the same packets, each length", engines_agree },
 	{ "the table of transforms", transforms },
 	{ "each transform's number and lengths", transform_rows },
 	CU_TEST_INFO_NULL,

@@ -500,11 +500,22 @@ static void two_share_a_window(void)
 	free(pkt);
 }
 
+static void all_by_ipsecmb(void)
+{
+	if (!pair_use_ipsecmb())
+		return;
+	all_lengths();
+	all_truncations();
+	all_flips();
+	pair_use_openssl();
+}
+
 CU_TestInfo esp_tests[] = {
 	{ "every length, both families in both, ESN, each algorithm and key length", all_lengths },
 	{ "padding and trailer", padding_is_as_rfc_says },
 	{ "an ESP packet cut at every length", all_truncations },
 	{ "an ESP packet with any bit flipped", all_flips },
+	{ "ipsec-mb: every length, cut at every length, any bit flipped", all_by_ipsecmb },
 	{ "an outer IPv6 header with any bit flipped", outer_header_flips },
 	{ "a batch keeps its places", batches_keep_their_places },
 	{ "leases and number spaces end", leases_end },

@@ -138,10 +138,21 @@ static void key_rows(void)
 	}
 }
 
+static void all_by_ipsecmb(void)
+{
+	if (!pair_use_ipsecmb())
+		return;
+	lease_rows();
+	text_rows();
+	key_rows();
+	pair_use_openssl();
+}
+
 CU_TestInfo esp_algorithms_tests[] = {
 	{ "without a lease no packet, and no IV twice", lease_rows },
 	{ "behind the last number nothing", spent_rows },
 	{ "equal packets differ on the wire", text_rows },
 	{ "each byte of key, salt and integrity key counts", key_rows },
+	{ "ipsec-mb: all of these", all_by_ipsecmb },
 	CU_TEST_INFO_NULL,
 };
