@@ -47,7 +47,11 @@ $(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(B)/tests/
 $(eval $(call suite_program,bpf-tests,tests/bpf,$$(B)/tests/list.a $$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
 
 # The engine on libipsec-mb is tested where it can be built.
-$(B)/tests/unit-user: | $(ENGINE_OBJECTS)
+$(B)/tests/yesterday/xesp-ipsecmb.so: tests/pair/engine_of_yesterday.c
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(ALL_CFLAGS) -fPIC -shared $(filter-out -pie,$(LDFLAGS)) $< -o $@
+$(B)/tests/unit-user: | $(ENGINE_OBJECTS) $(B)/tests/yesterday/xesp-ipsecmb.so
 
 UNIT_PROGRAMS := $(B)/tests/unit-user $(B)/tests/unit-keyd
 NETNS_TESTS := $(sort $(wildcard tests/netns/test_*.sh))

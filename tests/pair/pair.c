@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* pair.c - see pair.h. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,14 @@ const struct pair_cipher pair_ciphers[PAIR_CIPHERS] = {
 
 const struct engine *pair_engine = &engine_openssl;
 
+static void must(int err, const struct fault *f, const char *what)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "pair: %s: %s (%d)\n", what, f->text, err);
+	exit(70);
+}
+
 const char *pair_build_dir(void)
 {
 	static char dir[256];
@@ -67,10 +76,13 @@ bool pair_use_ipsecmb(void)
 {
 	struct fault f = { "" };
 
-	if (choice_open("ipsec-mb", pair_build_dir(), &f)) {
+	const int err = choice_open("ipsec-mb", pair_build_dir(), &f);
+
+	if (err == -ENOTSUP) {
 		fprintf(stderr, "SKIPPED: %s\n", f.text);
 		return false;
 	}
+	must(err, &f, "ipsec-mb"); /* there, and broken: nothing to pass over */
 	pair_engine = choice_engine();
 	return true;
 }
@@ -79,14 +91,6 @@ void pair_use_openssl(void)
 {
 	choice_close();
 	pair_engine = &engine_openssl;
-}
-
-static void must(int err, const struct fault *f, const char *what)
-{
-	if (!err)
-		return;
-	fprintf(stderr, "pair: %s: %s (%d)\n", what, f->text, err);
-	exit(70);
 }
 
 static struct xesp_addr address(const char *text)

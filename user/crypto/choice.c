@@ -309,7 +309,7 @@ int choice_open(const char *wanted, const char *dir, struct fault *f)
 	if (err)
 		unload();
 	if (err && by_name)
-		return fault_set(f, -ENOTSUP, "%s", choice.remark.text);
+		return fault_set(f, err, "%s", choice.remark.text);
 	choose_all(!by_name);
 	return 0;
 }

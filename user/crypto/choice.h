@@ -20,7 +20,7 @@
  * given up.
  * -EINVAL   no such name
  * -ENOTSUP  ipsec-mb was asked for by name and cannot be had; with auto the sentence goes to the log
- * -EBADMSG  openssl failed its self-test
+ * -EBADMSG  openssl failed its self-test, or ipsec-mb asked for by name did
  */
 int choice_open(const char *wanted, const char *dir, struct fault *f);
 /* After the last key was closed. */

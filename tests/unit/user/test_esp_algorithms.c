@@ -10,6 +10,22 @@
 #define LEASED 3
 #define IV_MAX 16
 
+static int bits_apart(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < len; i++)
+		n += __builtin_popcount((unsigned int)(a[i] ^ b[i]));
+	return n;
+}
+
+/* RFC 3602 section 3: of random IVs half the bits differ; fewer than 24 of 128 do once in 10^13. */
+static void unforeseen(const uint8_t iv[LEASED][IV_MAX])
+{
+	for (int i = 1; i < LEASED; i++)
+		CU_ASSERT_TRUE(bits_apart(iv[i - 1], iv[i], IV_MAX) >= 24);
+}
+
 /* RFC 8221 section 3: what makes manual keys safe here. After the lease nothing is sent, whatever the cipher. */
 static void only_leased(const struct pair_cipher *c, bool esn)
 {
@@ -28,6 +44,8 @@ static void only_leased(const struct pair_cipher *c, bool esn)
 		for (uint32_t k = 0; k < i && c->iv_len; k++)
 			CU_ASSERT_NOT_EQUAL(memcmp(iv[i], iv[k], c->iv_len), 0);
 	}
+	if (c->iv_len == IV_MAX)
+		unforeseen(iv);
 	pkt = pair_make(&f, 4, 100);
 	memcpy(before, f.bytes, sizeof(before));
 	CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_NO_LEASE);
