@@ -148,14 +148,17 @@ static uint32_t tfc_len(const struct pkt *p, const struct stage_pkt *x, uint32_t
 
 /*
  * False: too big, and p->drop is set. In transport mode what is protected is the whole packet, RFC
- * 4303 section 3.3.4: its sender, who is us, fragments it afterwards, to p->mtu.
+ * 4303 section 3.3.4: its sender, who is us, fragments it afterwards, to p->mtu. So are the outer
+ * packets around IPv6 ones of up to 1280 bytes, which every path must take: RFC 2473 section 7.1.
  */
 static bool cut_later(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
 		      uint32_t total, uint32_t mtu)
 {
-	bool may_cut = x->inner.version == 6 || !x->inner.df;
+	bool may_cut = x->inner.version == 6 && p->len <= IP6_MTU_MIN;
 
-	if (x->g.transport && may_cut && total <= UINT16_MAX) {
+	if (x->g.transport)
+		may_cut = x->inner.version == 6 || !x->inner.df;
+	if (may_cut && total <= UINT16_MAX) {
 		p->mtu = mtu;
 		return true;
 	}

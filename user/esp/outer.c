@@ -54,6 +54,8 @@ static bool outer_df(const struct pkt *p, const struct tunnel *t, const struct i
 {
 	if (p->probe)
 		return true; /* what it is to find out, RFC 8899 */
+	if (p->mtu)
+		return false; /* it will be cut */
 	switch (t->df) {
 	case XESP_DF_SET:
 		return true;
@@ -81,7 +83,8 @@ static void write_ip4(const struct pkt *p, const struct tunnel *t, const struct 
 	if (outer_df(p, t, in))
 		wire_put16(h + 6, IP4_DF); /* ID 0: RFC 6864 section 4.1 */
 	else
-		wire_put16(h + 4, (uint16_t)p->seq); /* the one thing that differs per packet */
+		/* The one thing that differs per packet; for 0 the kernel would choose one a piece. */
+		wire_put16(h + 4, (uint16_t)p->seq ? (uint16_t)p->seq : 1);
 	/* h[0] is in the template's sum already, beside a TOS of 0. */
 	h[0] = 0;
 	check = (uint16_t)~wire_fold(sum + wire_raw16(h) + wire_raw16(h + 2) +

@@ -27,14 +27,15 @@ struct pkt {
 	struct sa *sa;  /* set by esp_*; NULL when none was found */
 	uint64_t seq;   /* 64 bits also without ESN */
 	uint32_t policy; /* policy id of outbound packets, else 0 */
-	uint32_t mtu;   /* with XESP_DROP_TOO_BIG: what to tell the sender, inner bytes */
+	uint32_t mtu;   /* with XESP_DROP_TOO_BIG: what to tell the sender, inner bytes; after encap: cut
+			 * what goes out to this, 0: it fits */
 	enum xesp_drop drop;
 	uint16_t l4_off; /* bytes from l3 to the ESP header, before decap */
 	uint16_t inner_len; /* inner IP bytes, for the counters */
 	bool udp;           /* before decap: ESP came in UDP, whose header stands before it */
 	bool fragment;      /* with XESP_DROP_TOO_BIG: DF is clear, so the slow path fragments it */
 	bool dummy;         /* before encap: no packet but a payload, see esp/dummy.h */
-	bool probe;         /* with dummy: may be larger than the tunnel's MTU; DF is set outside */
+	bool probe;         /* before encap: may be larger than the tunnel's MTU; DF is set outside */
 	bool local;         /* before encap: the kernel made or forwarded it, so its TTL counts already:
 			     * no decrement. Packets from a ring are forwarded by us: false */
 };

@@ -15,7 +15,11 @@
 #define ICMP_HDR 8
 #define TTL 64
 #define IP4_DF 0x4000
-#define IP4_FRAGMENT 0x3fff
+#define IP4_MORE 0x2000
+#define IP4_OFFSET 0x1fff
+#define IP6_FRAG 8
+#define IP6_MORE 1
+#define IP6_OFFSET 0xfff8
 
 #define ICMP4_REPLY 0
 #define ICMP4_REQUEST 8
@@ -99,53 +103,75 @@ bool echo_make(const struct echo *e, uint64_t secret, uint32_t len, uint8_t *out
 	return true;
 }
 
-/* The ICMP message of a whole packet without extension headers, its length in *len; NULL: none. */
-static const uint8_t *find_icmp(const uint8_t *ip, uint32_t room, struct inner *in, uint32_t *len)
+/* What find_icmp() found: a message that begins here, whole or not. */
+struct found {
+	const uint8_t *icmp;
+	uint32_t len;   /* bytes of it that are here */
+	bool whole;     /* else a first fragment */
+	uint8_t version;
+};
+
+/*
+ * The ICMP message of a packet without extension headers, or the beginning of one in a first
+ * fragment: who answers may have a smaller MTU than who asked.
+ */
+static bool find_icmp(const uint8_t *ip, uint32_t room, struct found *f)
 {
-	if (!inner_parse(in, ip, room))
-		return NULL;
-	if (in->version == 4 && (ip[9] != IPPROTO_ICMP || wire_get16(ip + 6) & IP4_FRAGMENT))
-		return NULL;
-	if (in->version == 6 && ip[6] != IPPROTO_ICMPV6)
-		return NULL;
-	*len = (uint32_t)in->len - in->hdr_len;
-	return *len < ICMP_HDR ? NULL : ip + in->hdr_len;
+	struct inner in;
+	uint32_t off;
+
+	if (!inner_parse(&in, ip, room))
+		return false;
+	off = in.hdr_len;
+	*f = (struct found){ .whole = true, .version = in.version };
+	if (in.version == 4) {
+		if (ip[9] != IPPROTO_ICMP || wire_get16(ip + 6) & IP4_OFFSET)
+			return false;
+		f->whole = !(wire_get16(ip + 6) & IP4_MORE);
+	} else if (ip[6] == IPPROTO_FRAGMENT) {
+		if (in.len < IP6_HDR + IP6_FRAG || ip[IP6_HDR] != IPPROTO_ICMPV6 ||
+		    wire_get16(ip + IP6_HDR + 2) & IP6_OFFSET)
+			return false;
+		f->whole = !(wire_get16(ip + IP6_HDR + 2) & IP6_MORE);
+		off += IP6_FRAG;
+	} else if (ip[6] != IPPROTO_ICMPV6) {
+		return false;
+	}
+	f->icmp = ip + off;
+	f->len = in.len - off;
+	return f->len >= ICMP_HDR;
 }
 
 enum echo_what echo_look(const uint8_t *ip, uint32_t room, uint16_t *id)
 {
-	const uint8_t *icmp;
-	struct inner in;
-	uint32_t len;
+	struct found f;
 
-	icmp = find_icmp(ip, room, &in, &len);
-	if (!icmp)
+	if (!find_icmp(ip, room, &f))
 		return ECHO_NONE;
-	*id = wire_get16(icmp + 4);
-	if (icmp[0] == (in.version == 4 ? ICMP4_REQUEST : ICMP6_REQUEST))
+	*id = wire_get16(f.icmp + 4);
+	if (f.icmp[0] == (f.version == 4 ? ICMP4_REQUEST : ICMP6_REQUEST))
 		return ECHO_REQUEST;
-	return icmp[0] == (in.version == 4 ? ICMP4_REPLY : ICMP6_REPLY) ? ECHO_REPLY : ECHO_NONE;
+	return f.icmp[0] == (f.version == 4 ? ICMP4_REPLY : ICMP6_REPLY) ? ECHO_REPLY : ECHO_NONE;
 }
 
 bool echo_read(const uint8_t *ip, uint32_t room, uint64_t secret, struct echo *e)
 {
-	const uint8_t *icmp;
-	struct inner in;
+	struct found f;
 	struct mark m;
-	uint32_t len, sum;
+	uint32_t sum;
 
-	icmp = find_icmp(ip, room, &in, &len);
-	if (!icmp || len < ICMP_HDR + sizeof(m) ||
-	    icmp[0] != (in.version == 4 ? ICMP4_REPLY : ICMP6_REPLY))
+	if (!find_icmp(ip, room, &f) || f.len < ICMP_HDR + sizeof(m) ||
+	    f.icmp[0] != (f.version == 4 ? ICMP4_REPLY : ICMP6_REPLY))
 		return false;
-	memcpy(&m, icmp + ICMP_HDR, sizeof(m));
+	memcpy(&m, f.icmp + ICMP_HDR, sizeof(m));
 	if (CRYPTO_memcmp(&m.secret, &secret, sizeof(secret)) || m.kind >= ECHO_KINDS)
 		return false;
-	sum = in.version == 4 ? 0 : pseudo_sum6(ip, len);
-	if (check_fold(check_add(sum, icmp, len)))
+	sum = f.version == 4 ? 0 : pseudo_sum6(ip, f.len);
+	/* Of a part there is no sum; that it has the secret, and ESP's ICV, have to do. */
+	if (f.whole && check_fold(check_add(sum, f.icmp, f.len)))
 		return false;
 	*e = (struct echo){ .tunnel = m.tunnel, .seq = m.seq, .kind = m.kind };
-	if (in.version == 4) {
+	if (f.version == 4) {
 		addr_from_ip4(&e->remote, ip + 12);
 		addr_from_ip4(&e->local, ip + 16);
 	} else {

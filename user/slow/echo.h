@@ -37,8 +37,8 @@ struct echo {
 bool echo_make(const struct echo *e, uint64_t secret, uint32_t len, uint8_t *out);
 
 /*
- * An answer to one of ours: from `remote` to `local`, with our secret, checksums right; sets *e. The
- * IP header's lengths are checked here.
+ * An answer to one of ours, or its first fragment: from `remote` to `local`, with our secret,
+ * checksums right; sets *e. The IP header's lengths are checked here.
  */
 bool echo_read(const uint8_t *ip, uint32_t len, uint64_t secret, struct echo *e);
 

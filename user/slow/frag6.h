@@ -2,7 +2,7 @@
 /*
  * frag6.h - cuts an IPv6 packet of this machine to size, RFC 8200 section 4.5.
  *
- * Only what this machine is the source of may be: a packet of transport mode, behind ESP or AH.
+ * Only what this machine is the source of may be: what goes out behind ESP or AH.
  * Pure; the slow path's thread.
  */
 #ifndef XESP_SLOW_FRAG6_H

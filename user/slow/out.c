@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* out.c - the ways out of the slow path, and its counters: see room.h. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include "slow/frag.h"
 #include "slow/frag6.h"
 #include "slow/room.h"
+
+#define IP6_HDR 40
 
 uint64_t slow_now_ms(void)
 {
@@ -45,17 +48,23 @@ static bool send_piece(struct slow *s, const uint8_t *ip, uint32_t len)
 	return true;
 }
 
-/* Raw sockets with the header included do not fragment: a packet of transport mode is cut here. */
+/* IPv6: what goes into every piece. A UDP header around ESP does not. */
+static uint32_t head_len(const struct pkt *p)
+{
+	return p->l3[6] == IPPROTO_UDP || p->l4_off < IP6_HDR ? IP6_HDR : p->l4_off;
+}
+
+/* Raw sockets with the header included do not fragment: what esp_encap() lets be cut is cut here. */
 static bool send_in_pieces(struct slow *s, const struct pkt *p)
 {
 	const bool ip4 = p->l3[0] >> 4 == 4;
-	uint8_t *out = s->piece_buf;
+	uint8_t *out = s->cut_buf;
 	struct frag6 six;
 	struct frag four;
 	uint32_t n;
 
 	if (ip4 ? frag_begin(&four, p->l3, p->len, p->mtu) :
-		  frag6_begin(&six, p->l3, p->len, p->l4_off, p->mtu, ++s->frag_id))
+		  frag6_begin(&six, p->l3, p->len, head_len(p), p->mtu, ++s->frag_id))
 		return false;
 	while ((n = ip4 ? frag_next(&four, out) : frag6_next(&six, out)))
 		if (!send_piece(s, out, n))

@@ -60,6 +60,7 @@ struct slow {
 	struct batch pieces; /* of one packet of it that is fragmented */
 	uint8_t *buf;        /* [BATCH][BUF_BYTES], for batch */
 	uint8_t *piece_buf;  /* [BATCH][SLOT_BYTES], for pieces */
+	uint8_t *cut_buf;    /* [PACKET_MAX], for one piece of what goes out */
 };
 
 uint64_t slow_now_ms(void); /* CLOCK_MONOTONIC */

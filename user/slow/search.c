@@ -104,13 +104,6 @@ uint32_t search_next(struct search *s, uint64_t now_ms)
 		if (now_ms < s->due_ms)
 			return 0;
 	}
-	if (s->state == SEARCH_COMPLETE && !s->lost && now_ms >= s->raise_ms) {
-		s->raise_ms = now_ms + s->l.raise_s * UINT64_C(1000);
-		if (s->low < s->l.max) {
-			s->high = s->l.max + 1;
-			probe(s, SEARCH_MAX, s->l.max, now_ms);
-		}
-	}
 	s->seq++;
 	if (!s->lost)
 		s->first = s->seq;
@@ -130,6 +123,13 @@ void search_answered(struct search *s, uint16_t seq, uint64_t now_ms)
 		s->low = s->size;
 	if (s->state == SEARCH_SILENT && s->low < s->l.max) {
 		/* Somebody is there again: from the top. */
+		probe(s, SEARCH_MAX, s->l.max, now_ms);
+		return;
+	}
+	/* Not before the present size is confirmed: a search above one that has failed finds nothing. */
+	if (s->state == SEARCH_COMPLETE && now_ms >= s->raise_ms && s->low < s->l.max) {
+		s->raise_ms = now_ms + s->l.raise_s * UINT64_C(1000);
+		s->high = s->l.max + 1;
 		probe(s, SEARCH_MAX, s->l.max, now_ms);
 		return;
 	}

@@ -478,8 +478,9 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
 	s->buf = calloc(BATCH, BUF_BYTES);
 	s->piece_buf = calloc(BATCH, SLOT_BYTES);
+	s->cut_buf = malloc(PACKET_MAX);
 	icmp_limit_init(&s->limit, slow_now_ms());
-	err = s->buf && s->piece_buf ? spd_open(&s->spd, o->pins, f)
+	err = s->buf && s->piece_buf && s->cut_buf ? spd_open(&s->spd, o->pins, f)
 				     : fault_set(f, -ENOMEM, "out of memory");
 	if (!err && probe_init(&s->probe))
 		err = fault_set(f, -EIO, "libcrypto has no random numbers");
@@ -534,5 +535,6 @@ void slow_close(struct slow *s)
 	queue_close(s->to_tell);
 	free(s->buf);
 	free(s->piece_buf);
+	free(s->cut_buf);
 	free(s);
 }

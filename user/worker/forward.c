@@ -132,8 +132,8 @@ static struct forward_out route_esp(struct forward *fw, struct pkt *p)
 {
 	switch (look_up(fw, p, FIB_OURS)) {
 	case FIB_SEND:
-		/* Too large can only be while a new route's MTU is on its way to the tunnels. */
-		if (!port_can(fw, p, FORWARD_MAY_SEND) || p->len > fw->hop.mtu)
+		/* Too large: a new route's MTU is on its way to the tunnels, or it is to be cut. */
+		if (!port_can(fw, p, FORWARD_MAY_SEND) || p->len > fw->hop.mtu || p->mtu)
 			break;
 		return send_to_hop(fw, p);
 	case FIB_NO_ROUTE:

@@ -11,6 +11,9 @@
 #include "libxesp/addr.h"
 #include "slow/check.h"
 #include "slow/echo.h"
+#include "slow/frag.h"
+#include "slow/frag6.h"
+#include "tests/pair/pair.h"
 
 #define SECRET 0x1122334455667788
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -127,9 +130,41 @@ static void damaged(void)
 	}
 }
 
+/* Who answers may have a smaller MTU: the first fragment is an answer, the others are nobody's. */
+static void answers_in_fragments(void)
+{
+	static uint8_t ip[1400], piece[1400];
+
+	for (int version = 4; version <= 6; version += 2) {
+		struct echo e = echo_of(version, ECHO_PMTU, 3), got;
+		struct frag6 six;
+		struct frag four;
+		uint32_t n, pieces = 0;
+
+		CU_ASSERT_TRUE_FATAL(echo_make(&e, SECRET, sizeof(ip), ip));
+		answer(ip, sizeof(ip));
+		if (version == 4) {
+			ip[6] = 0; /* not DF */
+			pair_checksum(ip);
+			CU_ASSERT_EQUAL_FATAL(frag_begin(&four, ip, sizeof(ip), 600), 0);
+		} else {
+			CU_ASSERT_EQUAL_FATAL(frag6_begin(&six, ip, sizeof(ip), 40, 600, 7), 0);
+		}
+		while ((n = version == 4 ? frag_next(&four, piece) : frag6_next(&six, piece))) {
+			CU_ASSERT_EQUAL(echo_read(piece, n, SECRET, &got), !pieces);
+			if (!pieces++) {
+				CU_ASSERT_EQUAL(memcmp(&got, &e, sizeof(e)), 0);
+				CU_ASSERT_FALSE(echo_read(piece, n, SECRET + 1, &got));
+			}
+		}
+		CU_ASSERT_EQUAL(pieces, 3);
+	}
+}
+
 CU_TestInfo echo_tests[] = {
 	{ "echo: to the far end and back, every size", goes_and_comes },
 	{ "echo: sizes that cannot be", sizes_that_cannot_be },
+	{ "echo: answers in fragments", answers_in_fragments },
 	{ "echo: answers cut off, with a bit flipped, of no kind", damaged },
 	CU_TEST_INFO_NULL,
 };

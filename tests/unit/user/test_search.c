@@ -119,6 +119,20 @@ static void raised_when_the_path_widens(void)
 	CU_ASSERT_EQUAL(search_result(&s), 0);
 }
 
+/* Tried again more often than confirmed: a path that narrows is found all the same. */
+static void raised_often(void)
+{
+	const struct search_limits l = { .max = 1500, .floor = 576, .step = 4, .raise_s = 5 };
+
+	begin(1500, 576, 1404);
+	search_limit(&s, &l, now);
+	run(60000);
+	CU_ASSERT(search_result(&s) <= 1404 && search_result(&s) > 1400);
+	path = 1380;
+	run(120000);
+	CU_ASSERT(search_result(&s) <= 1380 && search_result(&s) > 1376);
+}
+
 static void a_slow_path(void)
 {
 	begin(1500, 576, 1450);
@@ -176,6 +190,7 @@ CU_TestInfo search_tests[] = {
 	{ "silence is no evidence", nobody_there_tells_nothing },
 	{ "a black hole that opens later is found", a_black_hole_that_opens_later },
 	{ "larger sizes are tried again", raised_when_the_path_widens },
+	{ "tried again more often than confirmed", raised_often },
 	{ "answers that take longer than the timer", a_slow_path },
 	{ "an ICMP error shortens the search", icmp_shortens_it },
 	{ "limits change", limits_change },
