@@ -116,7 +116,7 @@ static __always_inline void name_datagram(struct xesp_fragment_key *k, const str
 }
 
 /* Nothing is to be remembered of a first fragment when no policy leaves a later one in doubt. */
-static __always_inline void remember_fragment(const struct packet *p, const struct spd_search *s)
+static __noinline void remember_fragment(const struct packet *p, const struct spd_search *s)
 {
 	__u32 half = s->generation & 1;
 	const struct xesp_spd_head *head = bpf_map_lookup_elem(&xesp_spd_head, &half);
@@ -131,7 +131,7 @@ static __always_inline void remember_fragment(const struct packet *p, const stru
 }
 
 /* RFC 4301 section 7.3. Of another generation nothing is known: its tunnel may be gone. */
-static __always_inline enum xesp_drop recall_fragment(const struct packet *p, struct spd_search *s)
+static __noinline enum xesp_drop recall_fragment(const struct packet *p, struct spd_search *s)
 {
 	const struct xesp_fragment *f;
 	struct xesp_fragment_key k;
@@ -193,8 +193,8 @@ static __always_inline void keep_answer(struct xesp_flow *f, const __u64 asked[5
  * default. FRAGMENT_UNKNOWN: ports decide, and the fragment that had them was not seen; found->policy
  * is the first that could be meant. NOT_LOADED and STALE_MAPS: nothing is known about the packet.
  */
-static __always_inline enum xesp_drop spd_match(const struct packet *p, __u32 dir,
-						struct xesp_spd_val *found)
+static __noinline enum xesp_drop spd_match(const struct packet *p, __u32 dir,
+					   struct xesp_spd_val *found)
 {
 	struct spd_search s = {};
 	enum xesp_drop why = XESP_DROP_STALE_MAPS;

@@ -9,6 +9,7 @@
 #ifndef XESP_BPF_STEER_H
 #define XESP_BPF_STEER_H
 
+#include "icmp_quote.h"
 #include "maps.h"
 #include "parse.h"
 #include "sa_match.h"
@@ -184,10 +185,28 @@ static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet
 	return to_worker(ctx, &meta);
 }
 
-/* Cleartext that came from the cleartext side. */
-static __always_inline int steer_outbound(struct xdp_md *ctx, const struct packet *p)
+/*
+ * RFC 4301 section 6.2: an ICMP error that no entry of the SPD would carry goes into the tunnel that
+ * carries the answers to the packet it is about. *found is that entry; false: there is none.
+ */
+static __noinline bool match_quoted(struct xdp_md *ctx, struct packet *p,
+				    struct xesp_spd_val *found)
 {
-	struct xesp_spd_val found;
+	struct quote q = {};
+	enum xesp_drop why;
+
+	if (!quote_read(ctx, p, &q))
+		return false;
+	quote_swap(p, &q);
+	why = spd_match(p, XESP_DIR_OUT, found);
+	quote_swap(p, &q);
+	return !why && found->policy && found->action == XESP_ACTION_PROTECT;
+}
+
+/* Cleartext that came from the cleartext side. */
+static __always_inline int steer_outbound(struct xdp_md *ctx, struct packet *p)
+{
+	struct xesp_spd_val found, by_quote;
 	enum xesp_drop why;
 
 	if (packet_stays_on_link(p) || is_local(p))
@@ -197,8 +216,11 @@ static __always_inline int steer_outbound(struct xdp_md *ctx, const struct packe
 		why = p->flaw;
 	if (why)
 		return steer_drop(why, 0);
-	if (!found.policy)
+	if (!found.policy) {
+		if (found.action != XESP_ACTION_BYPASS && match_quoted(ctx, p, &by_quote))
+			return steer_protect(ctx, p, &by_quote);
 		return steer_default(&found);
+	}
 	switch (found.action) {
 	case XESP_ACTION_PROTECT:
 		return steer_protect(ctx, p, &found);

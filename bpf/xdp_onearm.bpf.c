@@ -24,7 +24,7 @@ struct {
 SEC("xdp")
 int xdp_onearm(struct xdp_md *ctx)
 {
-	struct xesp_spd_val out;
+	struct xesp_spd_val out, by_quote;
 	struct packet p = {};
 	enum xesp_drop why;
 	int verdict;
@@ -56,6 +56,8 @@ int xdp_onearm(struct xdp_md *ctx)
 		return steer_protect(ctx, &p, &out);
 	if (out.policy && out.action != XESP_ACTION_BYPASS)
 		return steer_discard(&p, &out);
+	if (!out.policy && out.action != XESP_ACTION_BYPASS && match_quoted(ctx, &p, &by_quote))
+		return steer_protect(ctx, &p, &by_quote);
 	return steer_inbound(&p, &out);
 }
 

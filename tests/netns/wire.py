@@ -208,6 +208,20 @@ def do_ttl(path, *options):
     return 0
 
 
+def do_df(path, *options):
+    """Don't Fragment of each ESP packet over IPv4: df or -."""
+    for f in esp_frames(path, parse_options(options)):
+        print("df" if f.data[f.l3 + 6] & 0x40 else "-")
+    return 0
+
+
+def do_ids(path, *options):
+    """The IPv4 identification of each ESP packet."""
+    for f in esp_frames(path, parse_options(options)):
+        print(struct.unpack_from("!H", f.data, f.l3 + 4)[0])
+    return 0
+
+
 def do_labels(path, *options):
     """The IPv6 flow label outside of each ESP packet."""
     for f in esp_frames(path, parse_options(options)):
@@ -313,36 +327,41 @@ def with_tos(f, data, tos):
     return data
 
 
-def fragments4(f, size):
-    """RFC 791: the IPv4 packet of a frame in fragments of at most `size` payload octets."""
+def fragments4(f, size, name, overlap=0):
+    """RFC 791: the IPv4 packet of a frame in fragments of at most `size` payload octets; each but the
+    first begins `overlap` octets too early."""
     head, payload = f.data[:f.l4], f.data[f.l4:f.end]
     for at in range(0, len(payload), size):
-        part = payload[at:at + size]
+        start = at - overlap if at else 0
+        part = payload[start:at + size]
         h = bytearray(head)
         struct.pack_into("!H", h, f.l3 + 2, f.l4 - f.l3 + len(part))
-        struct.pack_into("!H", h, f.l3 + 4, 0x5E5B)
+        struct.pack_into("!H", h, f.l3 + 4, name & 0xFFFF)
         more = 0x2000 if at + size < len(payload) else 0
-        struct.pack_into("!HH", h, f.l3 + 6, more | at // 8, struct.unpack_from("!H", h, f.l3 + 8)[0])
+        struct.pack_into("!HH", h, f.l3 + 6, more | start // 8,
+                         struct.unpack_from("!H", h, f.l3 + 8)[0])
         struct.pack_into("!H", h, f.l3 + 10, 0)
         struct.pack_into("!H", h, f.l3 + 10, checksum(bytes(h[f.l3:f.l4])))
         yield bytes(h) + part
 
 
-def fragments6(f, size):
+def fragments6(f, size, name, overlap=0):
     """RFC 8200 section 4.5, for a packet without extension headers."""
     head, payload = f.data[:f.l4], f.data[f.l4:f.end]
     for at in range(0, len(payload), size):
-        part = payload[at:at + size]
+        start = at - overlap if at else 0
+        part = payload[start:at + size]
         h = bytearray(head)
         h[f.l3 + 6] = 44
         struct.pack_into("!H", h, f.l3 + 4, 8 + len(part))
         more = 1 if at + size < len(payload) else 0
-        yield bytes(h) + struct.pack("!BBHI", f.proto, 0, at | more, 0x5E5B5E5B) + part
+        yield bytes(h) + struct.pack("!BBHI", f.proto, 0, start | more, name) + part
 
 
 def do_fragment(interface, path, *options):
     """Sends captured ESP frames in IP fragments of size= payload octets (a multiple of 8), with
-    ESP's bit flip= inverted before."""
+    ESP's bit flip= inverted before. overlap=8: fragments overlap by so much. only=N: no more than the
+    first N fragments; datagrams=N: so often, under as many identifications."""
     options = parse_options(options)
     s = open_raw(interface)
     size = int(options.get("size", 64))
@@ -350,8 +369,10 @@ def do_fragment(interface, path, *options):
         if "flip" in options:
             f = Frame(flip(f.data, f.l4 * 8 + int(options["flip"])))
         cut = fragments4 if f.ethertype == 0x0800 else fragments6
-        for part in cut(f, size):
-            s.send(part)
+        for n in range(int(options.get("datagrams", 1))):
+            parts = list(cut(f, size, 0x5E5B + n, int(options.get("overlap", 0))))
+            for part in parts[:int(options.get("only", len(parts)))]:
+                s.send(part)
     return 0
 
 

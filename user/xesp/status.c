@@ -15,6 +15,7 @@
 #include "xesp/counters.h"
 #include "xesp/fault.h"
 #include "xesp/iface.h"
+#include "xesp/reassembly.h"
 #include "xesp/rows.h"
 #include "xesp/show.h"
 #include "xesp/steer.h"
@@ -109,6 +110,7 @@ static struct json_object *status_json(const struct settings *s, bool *useful)
 		json_object_object_add(o, "drops", NULL);
 		add_text(o, "maps_problem", f.text);
 	}
+	json_object_object_add(o, "reassembly", reassembly_json());
 	*useful |= add_daemon(o, s, SHOW_KEYD, "keyd");
 	*useful |= add_daemon(o, s, SHOW_XESPD, "xespd");
 	return o;
@@ -278,6 +280,21 @@ static void print_dead_peers(struct json_object *xespd)
 	}
 }
 
+/* Not a word while the kernel puts everything together. */
+static void print_reassembly(struct json_object *o)
+{
+	static const char *const families[] = { "ipv4", "ipv6" };
+	struct json_object *all = json_object_object_get(o, "reassembly");
+
+	for (int i = 0; i < 2; i++) {
+		struct json_object *f = json_object_object_get(all, families[i]);
+
+		if (f && json_object_get_uint64(json_object_object_get(f, "failed")))
+			printf("fragments  of %s: the kernel gave up %s times, %s of them for what never came\n",
+			       i ? "IPv6" : "IPv4", show_text(f, "failed"), show_text(f, "timeouts"));
+	}
+}
+
 static void print_problems(struct json_object *o)
 {
 	static const char *const own[] = { "interfaces_problem", "maps_problem" };
@@ -313,6 +330,7 @@ int show_status_command(const struct settings *s, int argc, char **argv)
 	}
 	print_keyd(o);
 	print_xespd(o);
+	print_reassembly(o);
 	print_problems(o);
 	putchar('\n');
 	print_interfaces(o);
