@@ -212,11 +212,12 @@ until_ready() { # as until_ok, but shows what the daemons said
 }
 
 # xesp0 may forward what the slow path hands to the kernel; the other interfaces may not, so a frame
-# that the XDP programs did not take goes nowhere instead of around them.
+# that the XDP programs did not take goes nowhere instead of around them. Kernels without
+# force_forwarding forward IPv6 from all interfaces or from none.
 forward_from_tun() { # forward_from_tun <gateway>
-	run "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/xesp0/forwarding'
-	[ ! -e /proc/sys/net/ipv6/conf/lo/force_forwarding ] ||
-		run "$1" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/xesp0/force_forwarding'
+	run "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/xesp0/forwarding
+		cd /proc/sys/net/ipv6/conf
+		if [ -e lo/force_forwarding ]; then echo 1 >xesp0/force_forwarding; else echo 1 >all/forwarding; fi'
 }
 
 gateway_up() { # gateway_up <gateway>

@@ -139,6 +139,10 @@ static int attach(struct xdp_program *p, const struct iface *i, enum xdp_attach_
 
 	kernel_said_forget();
 	err = xdp_program__attach(p, (int)i->index, mode, 0);
+	/* The kernel learned to ask whether what is replaced may alter packets, and dispatchers of
+	 * older libxdp do not say that they may. */
+	if (err && strstr(kernel_said(), "changes packet data"))
+		return fault_set(f, err, "this kernel's verifier needs a newer libxdp for its dispatcher");
 	if (err)
 		return attachment_refused(err, i, f);
 	/* Where libxdp cannot build a dispatcher it attaches without one, which would end as soon

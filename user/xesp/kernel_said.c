@@ -8,8 +8,15 @@
 
 #include "xesp/kernel_said.h"
 
-/* libbpf's line for a netlink extended acknowledgement. */
-static const char ack_prefix[] = "Kernel error message: ";
+/* What stands before the kernel's words (kept: what follows), or begins them (kept with it): libbpf's line
+ * for a netlink extended acknowledgement, and the verifier about a program in libxdp's dispatcher. */
+static const struct {
+	const char *text;
+	bool kept;
+} marks[] = {
+	{ "Kernel error message: ", false },
+	{ "Extension program ", true },
+};
 
 static bool loud;
 static char said[128];
@@ -26,9 +33,11 @@ __attribute__((format(printf, 1, 0))) static int keep(const char *fmt, va_list a
 	if (loud) /* not from line[]: a verifier log is longer */
 		vfprintf(stderr, fmt, again);
 	va_end(again);
-	start = strstr(line, ack_prefix);
-	if (start) {
-		snprintf(said, sizeof(said), "%s", start + sizeof(ack_prefix) - 1);
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		start = strstr(line, marks[i].text);
+		if (!start)
+			continue;
+		snprintf(said, sizeof(said), "%s", start + (marks[i].kept ? 0 : strlen(marks[i].text)));
 		said[strcspn(said, "\n")] = '\0';
 	}
 	return n;
