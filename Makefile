@@ -70,7 +70,7 @@ include keyd/keyd.mk
 include tests/tests.mk
 include vmtest/vmtest.mk
 
-programs: $(B)/xesp $(B)/xespd $(B)/xesp-keyd $(BPF_OBJS) $(ENGINE_OBJECTS)
+programs: $(B)/xesp $(B)/xespd $(B)/xesp-keyd $(B)/xesp-bench $(BPF_OBJS) $(ENGINE_OBJECTS)
 
 # How every C file is compiled, wherever it lies.
 $(B)/%.o: %.c | $(BPF_SKELS)
@@ -102,6 +102,7 @@ install: programs ## lay out programs, BPF objects, man pages, default config an
 		$(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/xesp
 	install -m 0755 $(B)/xesp $(B)/xespd $(B)/xesp-keyd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 0644 $(BPF_OBJS) $(ENGINE_OBJECTS) $(DESTDIR)$(PREFIX)/lib/xesp/
+	install -m 0755 $(B)/xesp-bench $(DESTDIR)$(PREFIX)/lib/xesp/
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 0644 README.md LICENSE SECURITY.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/xesp/

@@ -32,3 +32,9 @@ $(B)/xespd: $(B)/user/xespd/main.o $(ROOMS_OBJS) $(LIBXESP_OBJS)
 $(B)/xesp: $(XESP_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIBXESP_LIBS) -lxdp
+
+# What `xesp bench` becomes: it links the daemon's rooms, which the command does not.
+XESP_BENCH_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard user/bench/*.c))
+$(B)/xesp-bench: $(XESP_BENCH_OBJS) $(ROOMS_OBJS) $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)

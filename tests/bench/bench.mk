@@ -10,10 +10,6 @@ $(B)/tests/bench/spd: $(B)/tests/bench/spd.o $(KEYD_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(KEYD_LIBS)
 
-$(B)/tests/bench/crypto: $(B)/tests/bench/crypto.o $(B)/tests/rooms.a $(LIBXESP_OBJS)
-	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
-
 # Generator and sink.
 $(B)/tests/bench/traffic.bpf.o: tests/bench/traffic.bpf.c tests/bench/traffic.h
 	$(call say,BPF)
@@ -35,7 +31,7 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
-BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline crypto traffic xespd-io)
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline traffic xespd-io)
 
 bench: bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "xesp/attach.h"
+#include "xesp/bench.h"
 #include "xesp/command.h"
 #include "xesp/counters.h"
 #include "xesp/detach.h"
@@ -55,6 +56,14 @@ static const struct command {
 	  "  --all             also the reasons that never happened\n" },
 	{ "reload", show_reload_command, "[FILE]",
 	  "have xesp-keyd read its configuration (or FILE) and take it over as a whole", NULL },
+	{ "bench", bench_command, "crypto [OPTION]...",
+	  "what this machine can do, without touching its network",
+	  "crypto: the engines alone, over packet buffers\n"
+	  "  --engine NAME     all (default), openssl, ipsec-mb, or auto: what xespd would take\n"
+	  "  --suite NAME      one suite, as aes-gcm-16 or aes-gcm-16/128 (default: all)\n"
+	  "  --sizes N,N...    inner packets in bytes (default 64,256,512,1420,9000)\n"
+	  "  --batch N         packets at once, 1 to 256 (default 64)\n"
+	  "  --rounds N        default 5\n" },
 	{ "version", version_command, "", "print the version", NULL },
 	{ "help", help_command, "[COMMAND]", "this text, or that of one command", NULL },
 };
