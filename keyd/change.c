@@ -180,6 +180,29 @@ static bool has_worker(const struct plan *p)
 	return p->c->worker && publish_worker_pid(p->c->worker);
 }
 
+/* The first refusal is the sentence; who can go on without such SAs hears of each. */
+static int judge_answers(struct plan *p, struct fault *f)
+{
+	const struct sad *sad = &p->next->sad;
+	int err = 0;
+
+	for (uint32_t i = 0; i < p->to_tell_n; i++) {
+		const struct sa *sa;
+
+		if (p->to_tell[i] == SAD_NONE)
+			continue;
+		sa = &sad->sas[p->to_tell[i]];
+		if (sa->standing != SA_REFUSED)
+			continue;
+		if (!err)
+			err = fault_set(f, -EREMOTEIO, "xespd refused SA '%s': %s", sa->name,
+					sa->reason ? sa->reason : "no reason given");
+		if (p->c->refused)
+			p->c->refused(p->c, sad, sa);
+	}
+	return err;
+}
+
 /* New tunnels first: an SA names its tunnel. They carry nothing yet. */
 static int tell_new(struct plan *p, struct fault *f)
 {
@@ -199,17 +222,7 @@ static int tell_new(struct plan *p, struct fault *f)
 			p->to_tell[i] = SAD_NONE; /* for want of numbers, which is no reason to stop */
 	if (!publish_worker_drain(w, ANSWER_MS))
 		return 0;
-	for (uint32_t i = 0; i < p->to_tell_n; i++) {
-		const struct sa *sa;
-
-		if (p->to_tell[i] == SAD_NONE)
-			continue;
-		sa = &sad->sas[p->to_tell[i]];
-		if (sa->standing == SA_REFUSED)
-			return fault_set(f, -EREMOTEIO, "xespd refused SA '%s': %s", sa->name,
-					 sa->reason ? sa->reason : "no reason given");
-	}
-	return 0;
+	return judge_answers(p, f);
 }
 
 /* Outbound switches: RFC 4301's make before break. */
@@ -405,6 +418,8 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 	if (error)
 		log_error("worker: xespd refused SA '%s': %s", config->sad.sas[at].name, text);
 	sad_stand(&config->sad.sas[at], error ? SA_REFUSED : SA_ACTIVE, error ? text : NULL);
+	if (error && !c->next && c->refused)
+		c->refused(c, &config->sad, &config->sad.sas[at]);
 }
 
 void change_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)

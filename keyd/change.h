@@ -19,6 +19,8 @@ struct fault;
 struct grants;
 struct maps;
 struct publish_worker;
+struct sa;
+struct sad;
 
 struct change {
 	struct maps *maps;
@@ -26,6 +28,12 @@ struct change {
 	struct publish_worker *worker;
 	struct config *now;  /* in force; owned; NULL: nothing yet */
 	struct config *next; /* during change_apply(); what acknowledgements are about */
+	/*
+	 * An SA that xespd refused, whose source goes on without it: with `source: xfrm` it stays the
+	 * kernel's. Called for each before change_apply() returns -EREMOTEIO, or later when xespd is
+	 * told all anew; NULL: nobody asks.
+	 */
+	void (*refused)(struct change *c, const struct sad *sad, const struct sa *sa);
 	uint32_t marker_id;  /* SA_DEL whose answer says that xespd has done all before; 0 none */
 };
 

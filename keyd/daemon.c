@@ -58,13 +58,35 @@ static void on_net_changed(void *ctx)
 
 /* ---- the worker's requests */
 
+static struct daemon *daemon_of(struct change *c)
+{
+	return (struct daemon *)((char *)c - offsetof(struct daemon, change));
+}
+
 static void on_lease_wanted(void *ctx, uint32_t sa_id)
 {
-	struct change *c = ctx;
-	struct daemon *d = (struct daemon *)((char *)c - offsetof(struct daemon, change));
+	struct daemon *d = daemon_of(ctx);
 
 	grants_want(&d->grants, sa_id);
 	event_active(d->flush, 0, 0);
+}
+
+static void on_worker_came(void *ctx)
+{
+	struct daemon *d = daemon_of(ctx);
+
+	change_in_step(ctx);
+	if (d->xfrm)
+		xfrm_source_worker_came(d->xfrm);
+}
+
+/* What the file says stands or falls as a whole; the kernel's tables go on without this one. */
+static void on_refused(struct change *c, const struct sad *sad, const struct sa *sa)
+{
+	struct daemon *d = daemon_of(c);
+
+	if (d->xfrm)
+		xfrm_source_refused(d->xfrm, sad, sa);
 }
 
 static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
@@ -73,7 +95,7 @@ static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
 
 	change_peer_moved(c, m);
 	/* A route into xesp0 must not lead our own ESP back in. */
-	follow_routes((struct daemon *)((char *)c - offsetof(struct daemon, change)));
+	follow_routes(daemon_of(c));
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *arg)
@@ -118,7 +140,7 @@ static int open_worker(struct daemon *d, struct fault *f)
 		.lease_wanted = on_lease_wanted,
 		.acked = change_acked,
 		.peer_moved = on_peer_moved,
-		.in_step = change_in_step,
+		.in_step = on_worker_came,
 		.gone = change_gone,
 	};
 	char path[PATH_MAX];
@@ -223,6 +245,7 @@ int daemon_open(struct daemon *d, struct event_base *base, struct config *next, 
 	d->state.fd = d->state.lock_fd = -1;
 	d->routes.tun = d->o.tun;
 	d->change.grants = &d->grants;
+	d->change.refused = on_refused;
 	/* The lock first: two keyds would lease the same numbers. */
 	err = open_book(d, f);
 	if (!err)

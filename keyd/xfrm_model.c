@@ -10,6 +10,7 @@
 #include "keyd/algorithm.h"
 #include "keyd/config.h"
 #include "keyd/xfrm_builder.h"
+#include "keyd/xfrm_refused.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
 
@@ -149,6 +150,7 @@ static bool is_newer(const struct xfrm_state_entry *a, const struct xfrm_state_e
 static void add_state(struct builder *b, size_t i)
 {
 	const struct xfrm_state_entry *s = &b->t->states[i];
+	const char *refused;
 	struct raw_sa *sa;
 	struct way w;
 	char *cipher;
@@ -157,6 +159,11 @@ static void add_state(struct builder *b, size_t i)
 
 	if (s->unserved[0]) {
 		builder_leave_state(b, i, s->unserved);
+		return;
+	}
+	refused = b->env->refused ? xfrm_refused_find(b->env->refused, s) : NULL;
+	if (refused) {
+		builder_leave_state(b, i, refused);
 		return;
 	}
 	cipher = cipher_word(b, s);
@@ -414,6 +421,7 @@ static void note_states(const struct builder *b, struct config *c)
 
 		c->sad.sas[i].kernel_oseq = s->oseq;
 		c->sad.sas[i].kernel_seq = s->seq;
+		c->sad.sas[i].kernel_added = s->add_time;
 	}
 }
 

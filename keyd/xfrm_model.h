@@ -20,6 +20,7 @@
 
 struct config;
 struct fault;
+struct xfrm_refused;
 
 #define XFRM_WHAT_MAX 96
 
@@ -39,6 +40,7 @@ void xfrm_unserved_fini(struct xfrm_unserved_list *l);
 struct xfrm_model_env {
 	bool (*is_local)(const void *ctx, const struct xesp_addr *a);
 	const void *ctx;
+	const struct xfrm_refused *refused; /* what xespd has refused; NULL: nothing */
 	const struct config *file; /* interfaces, default and routes are as there */
 	const char *label;             /* config.file of the result */
 };

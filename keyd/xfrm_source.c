@@ -11,6 +11,7 @@
 #include "keyd/config.h"
 #include "keyd/local_addrs.h"
 #include "keyd/xfrm_follow.h"
+#include "keyd/xfrm_refused.h"
 #include "keyd/xfrm_source.h"
 #include "keyd/xfrm_tell.h"
 #include "libxesp/addr.h"
@@ -37,6 +38,8 @@ struct xfrm_source {
 	uint32_t told_n;
 	struct fault problem;
 	struct log_limit complain;
+	struct xfrm_refused refused;
+	bool reading; /* on_changed() is at work, and sees what is refused itself */
 	bool applied; /* at least once */
 };
 
@@ -193,27 +196,62 @@ static void note_problem(struct xfrm_source *x, const struct fault *f)
 	x->problem = *f;
 }
 
+static int apply_tables(struct xfrm_source *x, const struct xfrm_tables *fresh, struct fault *f)
+{
+	const struct xfrm_model_env env = { .is_local = is_local,
+					    .ctx = x->o.addrs,
+					    .refused = &x->refused,
+					    .file = x->o.file,
+					    .label = "the kernel's XFRM tables" };
+	struct config *next;
+	int err = xfrm_model_build(&next, fresh, &env, &x->unserved, f);
+
+	if (err)
+		return err;
+	err = x->o.apply(x->o.ctx, next, f);
+	if (err)
+		config_free(next);
+	return err;
+}
+
 static void on_changed(void *ctx, struct xfrm_tables *fresh)
 {
 	struct xfrm_source *x = ctx;
-	const struct xfrm_model_env env = { .is_local = is_local,
-					    .ctx = x->o.addrs,
-					    .file = x->o.file,
-					    .label = "the kernel's XFRM tables" };
 	struct fault f = { "" };
-	struct config *next;
+	size_t refused_n;
+	int err;
 
-	if (xfrm_model_build(&next, fresh, &env, &x->unserved, &f)) {
-		note_problem(x, &f);
-		return;
-	}
-	if (x->o.apply(x->o.ctx, next, &f)) {
-		config_free(next);
+	xfrm_refused_prune(&x->refused, fresh);
+	x->reading = true;
+	do { /* without those that xespd refused: each round leaves out one at least */
+		refused_n = x->refused.n;
+		err = apply_tables(x, fresh, &f);
+	} while (err == -EREMOTEIO && x->refused.n > refused_n);
+	x->reading = false;
+	if (err) {
 		note_problem(x, &f);
 		return;
 	}
 	x->problem.text[0] = '\0';
 	x->applied = true;
+}
+
+void xfrm_source_refused(struct xfrm_source *x, const struct sad *sad, const struct sa *sa)
+{
+	if (!xfrm_refused_add(&x->refused, sad, sa))
+		return;
+	log_warn("xfrm: SA '%s' stays with the kernel: xespd refused it: %s", sa->name,
+		 sa->reason ? sa->reason : "no reason given");
+	if (!x->reading)
+		xfrm_follow_again(x->follow);
+}
+
+void xfrm_source_worker_came(struct xfrm_source *x)
+{
+	if (!x->refused.n)
+		return;
+	xfrm_refused_fini(&x->refused);
+	xfrm_follow_again(x->follow);
 }
 
 void xfrm_source_reload(struct xfrm_source *x, const struct config *file)
@@ -264,6 +302,7 @@ void xfrm_source_close(struct xfrm_source *x)
 	if (x->feed)
 		event_free(x->feed);
 	xfrm_unserved_fini(&x->unserved);
+	xfrm_refused_fini(&x->refused);
 	free(x->told);
 	free(x);
 }

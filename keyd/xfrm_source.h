@@ -17,6 +17,8 @@ struct config;
 struct event_base;
 struct fault;
 struct local_addrs;
+struct sa;
+struct sad;
 struct xfrm_source;
 
 struct xfrm_source_counts {
@@ -45,6 +47,11 @@ int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o,
  */
 int xfrm_source_start(struct xfrm_source *x, struct fault *f);
 void xfrm_source_close(struct xfrm_source *x);
+
+/* xespd does not take this SA: it stays the kernel's from the next reading on. */
+void xfrm_source_refused(struct xfrm_source *x, const struct sad *sad, const struct sa *sa);
+/* A xespd was started: what another one refused it may take. */
+void xfrm_source_worker_came(struct xfrm_source *x);
 
 /* The file or this machine's addresses have changed: reads all anew. */
 void xfrm_source_reload(struct xfrm_source *x, const struct config *file);

@@ -297,6 +297,37 @@ static void test_a_refusal_takes_all_back(void)
 	finish(&x);
 }
 
+static char refusals[64];
+
+static void note_refused(struct change *c, const struct sad *sad, const struct sa *sa)
+{
+	size_t used = strlen(refusals);
+
+	(void)c;
+	(void)sad;
+	snprintf(refusals + used, sizeof(refusals) - used, "%s:%s;", sa->name, sa->reason);
+}
+
+/* Whose source goes on without it hears which, in a change and when xespd is told all anew. */
+static void test_refusals_are_named_one_by_one(void)
+{
+	struct change_result r;
+	struct fixture x;
+
+	setup(&x);
+	x.k.change.refused = note_refused;
+	refusals[0] = '\0';
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	x.d.refuse_spi = 4096 + 1;
+	start_xespd(&x);
+	CU_ASSERT_STRING_EQUAL(refusals, "o:I will not;");
+	refusals[0] = '\0';
+	x.d.refuse_spi = 8192 + 4;
+	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan), -EREMOTEIO);
+	CU_ASSERT_STRING_EQUAL(refusals, "i:I will not;");
+	finish(&x);
+}
+
 static void test_a_worker_that_dies_midway(void)
 {
 	struct change_result r;
@@ -345,6 +376,7 @@ CU_TestInfo change_worker_tests[] = {
 	{ "another algorithm under the same key", test_another_algorithm_under_the_same_key },
 	{ "new keys: make before break", test_make_before_break },
 	{ "xespd refuses an SA: everything is taken back", test_a_refusal_takes_all_back },
+	{ "xespd's refusals are named one by one", test_refusals_are_named_one_by_one },
 	{ "xespd dies midway: the new configuration holds", test_a_worker_that_dies_midway },
 	{ "leases: granted once, refused to others", test_leases_are_granted_and_refused },
 	CU_TEST_INFO_NULL,

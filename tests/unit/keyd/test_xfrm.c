@@ -13,6 +13,7 @@
 #include "keyd/config.h"
 #include "keyd/xfrm_entry.h"
 #include "keyd/xfrm_model.h"
+#include "keyd/xfrm_refused.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
 
@@ -232,11 +233,13 @@ static struct xfrm_policy_entry policy(uint8_t dir, const char *src, const char 
 	return p;
 }
 
-static struct config *build(struct xfrm_tables *t, struct xfrm_unserved_list *left_out)
+static struct config *build_without(struct xfrm_tables *t, const struct xfrm_refused *refused,
+				    struct xfrm_unserved_list *left_out)
 {
 	struct config file = { .routes = true, .xfrm = true,
 			       .spd = { .default_action = XESP_ACTION_BYPASS } };
-	const struct xfrm_model_env env = { .is_local = is_local, .file = &file, .label = "kernel" };
+	const struct xfrm_model_env env = { .is_local = is_local, .refused = refused, .file = &file,
+					    .label = "kernel" };
 	struct fault f = { "" };
 	struct config *c = NULL;
 
@@ -244,6 +247,11 @@ static struct config *build(struct xfrm_tables *t, struct xfrm_unserved_list *le
 		fprintf(stderr, "xfrm: %s\n", f.text);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
 	return c;
+}
+
+static struct config *build(struct xfrm_tables *t, struct xfrm_unserved_list *left_out)
+{
+	return build_without(t, NULL, left_out);
 }
 
 static const struct sa *find_spi(const struct config *c, uint32_t spi)
@@ -325,6 +333,47 @@ static void left_with_the_kernel(void)
 	xfrm_unserved_fini(&left_out);
 }
 
+/* xespd does not take one: that one is the kernel's, with its policy, and the others go on. */
+static void refused_by_xespd(void)
+{
+	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5) };
+	struct xfrm_policy_entry policies[] = {
+		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
+	};
+	struct xfrm_tables t = { .states_n = 2, .states = states, .policies_n = 2, .policies = policies };
+	struct xfrm_unserved_list left_out = { 0 };
+	struct xfrm_refused refused = { 0 };
+	struct config *c = build(&t, &left_out);
+	struct sa *sa = (struct sa *)find_spi(c, 0x1001);
+
+	CU_ASSERT_EQUAL(left_out.n, 0);
+	sad_stand(sa, SA_REFUSED, "no such engine");
+	CU_ASSERT_TRUE(xfrm_refused_add(&refused, &c->sad, sa));
+	CU_ASSERT_FALSE(xfrm_refused_add(&refused, &c->sad, sa)); /* so that a retry ends */
+	config_free(c);
+	c = build_without(&t, &refused, &left_out);
+	CU_ASSERT_PTR_NULL(find_spi(c, 0x1001));
+	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x2001));
+	CU_ASSERT_EQUAL_FATAL(left_out.n, 2); /* and the policy that has no SA now */
+	CU_ASSERT_PTR_NOT_NULL(strstr(left_out.entry[0].what, "1001"));
+	CU_ASSERT_STRING_EQUAL(left_out.entry[0].reason, "xespd refused it: no such engine");
+	for (uint32_t i = 0; i < c->spd.n; i++)
+		CU_ASSERT_EQUAL(c->spd.policies[i].action,
+				c->spd.policies[i].dirs == 1 << XESP_DIR_IN ? XESP_ACTION_PROTECT :
+									      XESP_ACTION_BYPASS);
+	config_free(c);
+	/* Another state under this SPI is another SA. */
+	states[0].add_time++;
+	c = build_without(&t, &refused, &left_out);
+	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x1001));
+	config_free(c);
+	xfrm_refused_prune(&refused, &t);
+	CU_ASSERT_EQUAL(refused.n, 0);
+	xfrm_refused_fini(&refused);
+	xfrm_unserved_fini(&left_out);
+}
+
 static void nothing_there(void)
 {
 	struct xfrm_unserved_list left_out = { 0 };
@@ -342,6 +391,7 @@ CU_TestInfo xfrm_tests[] = {
 	{ "xfrm: messages cut off and altered anywhere", cut_and_altered },
 	{ "xfrm: a child SA with its rekeyed successor", a_child_sa },
 	{ "xfrm: what cannot be served is left and listed", left_with_the_kernel },
+	{ "what xespd refuses stays with the kernel, alone", refused_by_xespd },
 	{ "xfrm: empty tables", nothing_there },
 	CU_TEST_INFO_NULL,
 };
