@@ -23,6 +23,9 @@ DEPS_TEST := libcunit1-dev libclang-rt-14-dev iproute2 iputils-ping ethtool tcpd
 # libipsec-mb is for amd64 alone; without it there is the engine openssl.
 DEPS_ENGINE := $(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 DEPS_LINT := clang-format shellcheck mandoc
+# Who is measured beside xesp (make bench-peers); not needed to build, test or run it.
+DEPS_BENCH := wireguard-go wireguard-tools strongswan-charon strongswan-swanctl libcharon-extra-plugins \
+	libstrongswan-standard-plugins
 DEPS := $(DEPS_BUILD) $(DEPS_ENGINE) $(DEPS_TEST) $(DEPS_LINT)
 
 PKGS := libbpf libxdp libcrypto libcyaml yaml-0.1 json-c libevent libnl-3.0 libnl-route-3.0 \
@@ -78,9 +81,9 @@ $(B)/%.o: %.c | $(BPF_SKELS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-deps: ## install every Debian package that building, testing and the demo need
+deps: ## install every Debian package that building, testing, the demo and the bench need
 	apt-get update
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS)
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS) $(DEPS_BENCH)
 
 deps-check: # quiet when everything is there, else fails naming what is not
 	@missing=; for p in $(DEPS); do \

@@ -33,15 +33,21 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 
 BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline traffic xespd-io)
 
-bench: bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
+bench: bench-crypto bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
 	@$< $(BENCH_ARGS)
 
+bench-crypto: programs ## the crypto engines alone, every suite (BENCH_ARGS=--json)
+	@$(B)/xesp bench crypto $(filter --json,$(BENCH_ARGS))
+
 bench-topology: programs $(BENCH_PROGRAMS) ## generator, gateway, sink in namespaces (TOPOLOGY_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/topology.sh $(TOPOLOGY_ARGS)
+
+bench-peers: programs $(BENCH_PROGRAMS) ## the same, encapsulation alone, beside what else Debian carries
+	@XESP_BUILD=$(B) tests/bench/topology.sh --direction encap --peers $(TOPOLOGY_ARGS)
 
 bench-spd: $(B)/tests/bench/spd ## what a look-up in 10 to 100 000 policies costs, and a change of one (root; a minute)
 	@$< $(filter --json,$(BENCH_ARGS))
 
-.PHONY: bench bench-pipeline bench-spd bench-topology
+.PHONY: bench bench-crypto bench-pipeline bench-spd bench-topology bench-peers

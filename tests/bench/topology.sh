@@ -16,9 +16,10 @@
 # shellcheck source-path=SCRIPTDIR/../netns
 . "$(dirname "$0")/../netns/topology.sh"
 . "$(dirname "$0")/../netns/gateway.sh"
+. "$(dirname "$0")/peers.sh"
 
 BENCH=$XESP_BUILD/tests/bench
-ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420 9000" JSON='' XESPD_OPTIONS=() DIRECTIONS="encap decap"
+ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420 9000" JSON='' PROFILE='' PEERS=yes XESPD_OPTIONS=() DIRECTIONS="encap decap"
 usage() {
 	cat <<'U'
 usage: tests/bench/topology.sh [option]...   (as root; make bench)
@@ -26,7 +27,10 @@ usage: tests/bench/topology.sh [option]...   (as root; make bench)
   --seconds S      of each measurement, 1
   --sizes "N..."   inner IP packets in bytes: "64 512 1420 9000"
   --direction D    encap or decap; both
+  --no-peers       xesp and its ceilings only
+  --peers          fail when a peer is not installed
   --xespd OPTION   an option for xespd, may be given again: --xespd=--batch --xespd=128
+  --profile DIR    a perf profile of the gateway's CPU for each measurement (use --seconds 3, --rounds 1)
   --json FILE      all measurements, with machine, kernel and versions
 U
 }
@@ -37,6 +41,9 @@ while [ $# -gt 0 ]; do
 	--sizes) SIZES=$2; shift ;;
 	--direction) DIRECTIONS=$2; shift ;;
 	--json) JSON=$2; shift ;;
+	--no-peers) PEERS=no ;;
+	--peers) PEERS=all ;;
+	--profile) PROFILE=$2; shift; need perf; mkdir -p "$PROFILE" ;;
 	--xespd=*) XESPD_OPTIONS+=("${1#--xespd=}") ;;
 	--help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
@@ -120,7 +127,7 @@ traffic() {
 	local options=(-l "$label" -w "$window" -s "$seconds" -p "$pid" -c "$GEN_CPU" -C "$GW_CPU" -z "$size")
 	if [ "$way" = encap ]; then
 		options+=(-g "$PATH_OF_NS-$host" -i "$if" -k "$PATH_OF_NS-wire" -n "$(wire_of "$gw")"
-			-D "$(outer4 "$peer")" -d "$(mac "$gw" in0)" -m "$(mac "$host" "$if")"
+			-D "${SINK_DST:-$(outer4 "$peer")}" -d "$(mac "$gw" in0)" -m "$(mac "$host" "$if")"
 			-f "$(net4 "$gw").2" -t "$(net4 "$peer").2")
 	else
 		options+=(-g "$PATH_OF_NS-wire" -i "$(wire_of "$gw")" -k "$PATH_OF_NS-$host" -n "$if"
@@ -142,16 +149,24 @@ traffic() {
 crypto_alone() {
 	taskset -c $GW_CPU "$XESP_BUILD/xesp" bench crypto --engine auto --suite aes-gcm-16/128 \
 		--sizes "${SIZES// /,}" --rounds 5 --json >"$TMP/crypto" || die "xesp bench crypto"
-	jq -c '.rows[] | { label: "crypto", engine, size: .bytes } +
+	jq -c '.rows[] | { label: "crypto", engine: "\(.engine) (\(.engine_version))", size: .bytes } +
 		({ direction: "encap", cpu_ns: .encrypt_ns.median }, { direction: "decap", cpu_ns: .decrypt_ns.median })' \
 		"$TMP/crypto"
 }
 
 window_for() { if [ "$1" -gt 3500 ]; then echo 256; else echo 1024; fi; }
 
+# From when the generator has warmed up until before it ends: --seconds should be 2 or more.
+profile() { # profile <label> <direction> <size>
+	[ -n "$PROFILE" ] || return 0
+	start perf.log hostA sh -c "sleep 0.7; exec perf record -q -e cpu-clock -F 4000 -C $GW_CPU -g \
+		-o '$PROFILE/$1-$2-$3.perf' -- sleep $(jq -n "$SECONDS_EACH * 0.5")"
+}
+
 measure_lane() { # measure_lane <lane> <label> <direction> <size>
 	local other; other=$(other_lane "$1")
 	kill -STOP "$(pid_of "$other" xespd)"
+	profile "$2" "$3" "$4"
 	traffic "$1" "$3" "$4" "$(window_for "$4")" "$2" "$SECONDS_EACH" >>"$RESULTS"
 	kill -CONT "$(pid_of "$other" xespd)"
 }
@@ -183,12 +198,17 @@ for size in $SIZES; do
 		kill -CONT "$(pid_of gw2 xespd)"
 	done
 done
-[ -z "${BENCH_DEBUG:-}" ] || { for gw in gw1 gw2; do xesp $gw counters; xesp $gw sa; done; }
 kill_daemon gw1 xespd TERM
 kill_daemon gw2 xespd TERM
 for gw in gw1 gw2; do
 	! grep -E 'ERROR|frames, but' "$TMP/$gw-xespd.log" || die "$gw: see above"
 done
+
+if [ "$PEERS" != no ]; then
+	kill_daemon gw1 xesp-keyd TERM
+	xesp gw1 detach --purge >"$TMP/detach.log" 2>&1 || die "detach: $(cat "$TMP/detach.log")"
+	peers
+fi
 
 [ -z "$JSON" ] || cp "$RESULTS" "$JSON.lines"
 "$PYTHON" "$(dirname "$0")/report.py" "$RESULTS" "${JSON:-/dev/null}" "$XESP_BUILD" "${XESPD_OPTIONS[*]}"

@@ -53,10 +53,11 @@ int traffic_send(struct xdp_md *ctx)
 static __always_inline int is_handshake(void *l4, void *end)
 {
 	__u32 *word = l4 + sizeof(struct udphdr);
+	struct udphdr *udp = l4;
 
 	if ((void *)(word + 1) > end)
 		return 1;
-	return *word == 0 || *word == 1 || *word == 2 || *word == 3;
+	return udp->dest == bpf_htons(500) || *word == 0 || *word == 1 || *word == 2 || *word == 3;
 }
 
 SEC("tc")

@@ -293,6 +293,7 @@ static void tell_json(struct bench *b, const struct row *r, uint32_t size, const
 	json_object_object_add(o, "suite", json_object_new_string(r->t->name));
 	json_object_object_add(o, "key_bits", json_object_new_int((int)r->key_len * 8));
 	json_object_object_add(o, "engine", json_object_new_string(r->engine->name));
+	json_object_object_add(o, "engine_version", json_object_new_string(r->engine->version));
 	json_object_object_add(o, "chosen", json_object_new_boolean(r->chosen));
 	json_object_object_add(o, "bytes", json_object_new_int((int)size));
 	json_object_object_add(o, "encrypt_ns", bench_spread_json(&s[ENCRYPT]));
@@ -334,7 +335,6 @@ static void tell_end(struct bench *b)
 	if (!b->o.json)
 		return;
 	o = bench_about("crypto");
-	json_object_object_add(o, "openssl", json_object_new_string(engine_openssl.version));
 	json_object_object_add(o, "batch", json_object_new_int((int)b->o.batch));
 	json_object_object_add(o, "rounds", json_object_new_int((int)b->o.rounds));
 	json_object_object_add(o, "rows", b->json_rows);
