@@ -89,17 +89,22 @@ static __always_inline bool quote_ip6(void *at, void *end, const struct packet *
 	return true;
 }
 
-/* False: p is no whole ICMP error, or it is not to the sender of what it quotes. */
-static __always_inline bool quote_read(struct xdp_md *ctx, const struct packet *p, struct quote *q)
+/* False: p, which quote_is_error() is true of, is not to the sender of what it quotes. */
+static __always_inline bool quote_from(void *data, void *end, const struct packet *p,
+				       struct quote *q)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 off = (__u32)p->l3_off + p->l4_off + ICMP_HDR_LEN;
 
-	if (!quote_is_error(p))
-		return false;
 	parse_hide(off);
 	off &= PARSE_OFF_MASK;
 	return p->family == 4 ? quote_ip4(data + off, end, p, q) : quote_ip6(data + off, end, p, q);
+}
+
+/* False: p is no whole ICMP error, or it is not to the sender of what it quotes. */
+static __always_inline bool quote_read(struct xdp_md *ctx, const struct packet *p, struct quote *q)
+{
+	return quote_is_error(p) &&
+	       quote_from((void *)(long)ctx->data, (void *)(long)ctx->data_end, p, q);
 }
 
 /* Makes p look so to the SPD, and *q what p was: twice, and all is as before. */

@@ -357,11 +357,13 @@ static const char *drop_that_grew(const struct counters *before, const struct co
 	return "no drop counted";
 }
 
-/* Runs and compares; out gets metadata and frame, *meta_len the bytes of the former. */
-static bool run(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
-		const struct expect *e, uint8_t *out, uint32_t *meta_len)
+/* Counters around one run of the program; large, and the tests have one thread. */
+static struct counters before, after;
+
+/* The verdict, or -1 with a sentence; out gets metadata and frame, *meta_len the bytes of the former. */
+static int execute(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
+		   uint8_t *out, uint32_t *meta_len)
 {
-	static struct counters before, after; /* large; the tests have one thread */
 	const uint32_t foreign = g->foreign_meta_len;
 	uint8_t in[FRAME_MAX + 64] = { 0 };
 	const uint32_t linear = g->linear_len && g->linear_len < len ? g->linear_len : len;
@@ -377,17 +379,44 @@ static bool run(struct gateway *g, const char *what, const struct frame *f, uint
 	read_counters(g, &before);
 	if (bpf_prog_test_run_opts(g->prog, &opts)) {
 		fprintf(stderr, "%s: %u bytes: not run: %s\n", what, len, strerror(errno));
-		return false;
+		return -1;
 	}
 	read_counters(g, &after);
 	*meta_len = ctx.data - ctx.data_meta;
-	if (opts.retval != (uint32_t)e->verdict) {
+	return (int)opts.retval;
+}
+
+static bool run(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
+		const struct expect *e, uint8_t *out, uint32_t *meta_len)
+{
+	const int verdict = execute(g, what, f, len, out, meta_len);
+
+	if (verdict >= 0 && verdict != e->verdict)
 		fprintf(stderr, "%s: %u bytes: %s (%s), not %s (%s)\n", what, len,
-			verdict_name(opts.retval), drop_that_grew(&before, &after),
+			verdict_name((uint32_t)verdict), drop_that_grew(&before, &after),
 			verdict_name((uint32_t)e->verdict), e->why ? drops_name(e->why) : "-");
-		return false;
-	}
-	return compare(what, f, e, &before, &after);
+	return verdict == e->verdict && compare(what, f, e, &before, &after);
+}
+
+bool gateway_accounts(struct gateway *g, const char *what, const struct frame *f)
+{
+	uint8_t out[FRAME_MAX + 64];
+	uint64_t counted = 0, charged = 0;
+	uint32_t meta_len;
+	const int verdict = execute(g, what, f, f->len, out, &meta_len);
+
+	for (int i = 0; i < XESP_DROP_SLOTS; i++)
+		counted += after.drops[i] - before.drops[i];
+	for (int p = 0; p < GATEWAY_IDS; p++)
+		for (int i = 0; i < XESP_DROP_SLOTS; i++)
+			charged += after.policy[p].by_reason[i] - before.policy[p].by_reason[i];
+	if ((verdict == XDP_DROP && counted == 1 && charged <= 1) ||
+	    ((verdict == XDP_PASS || verdict == XDP_REDIRECT) && !counted && !charged))
+		return true;
+	fprintf(stderr, "%s: %s with %llu drops counted, %llu at policies\n", what,
+		verdict_name((uint32_t)verdict), (unsigned long long)counted,
+		(unsigned long long)charged);
+	return false;
 }
 
 bool gateway_expect(struct gateway *g, const char *what, const struct frame *f, uint32_t len,

@@ -76,7 +76,13 @@ void gateway_iface(struct gateway *g, uint32_t ifindex, uint32_t port);
 bool gateway_expect(struct gateway *g, const char *what, const struct frame *f, uint32_t len,
 		    const struct expect *e);
 
-/* As above for an XDP_REDIRECT, whose metadata must be *meta. */
+/*
+ * Whatever the verdict: a dropped frame is counted under exactly one reason and charged to one policy at
+ * most, any other under none.
+ */
+bool gateway_accounts(struct gateway *g, const char *what, const struct frame *f);
+
+/* As gateway_expect() for an XDP_REDIRECT, whose metadata must be *meta. */
 bool gateway_expect_meta(struct gateway *g, const char *what, const struct frame *f,
 			 const struct expect *e, const struct xesp_meta *meta);
 

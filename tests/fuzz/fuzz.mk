@@ -22,6 +22,9 @@ $(B)/tests/keyd.a: $(KEYD_OBJS)
 FUZZ_ROOMS_PROGRAMS := $(filter-out $(FUZZ_KEYD:%=$(B)/tests/fuzz/%),$(FUZZ_PROGRAMS))
 FUZZ_KEYD_PROGRAMS  := $(filter $(FUZZ_KEYD:%=$(B)/tests/fuzz/%),$(FUZZ_PROGRAMS))
 
+# Reads BPF maps, as esp_in does.
+$(B)/tests/fuzz/fuzz_reassembly: $(B)/tests/unit/user/maps.o
+
 $(FUZZ_ROOMS_PROGRAMS): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(XESPD_LIBS)

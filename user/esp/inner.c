@@ -182,8 +182,9 @@ static bool key_ip6(struct selector_key *k, const uint8_t *ip, const struct inne
 			if ((uint32_t)in->len - off < 8)
 				return false;
 			ext_len = 8;
-			memcpy(&k->frag_id, ext + 4, sizeof(k->frag_id));
-			k->first = wire_get16(ext + 2) & IP6_FRAG_MORE;
+			/* A second such header only adds, as bpf/parse.h has it: it hides nothing. */
+			k->frag_id |= htobe32(wire_get32(ext + 4));
+			k->first |= wire_get16(ext + 2) & IP6_FRAG_MORE;
 			if (wire_get16(ext + 2) & IP6_FRAG_OFFSET) {
 				k->first = false;
 				k->fields = XESP_FIELDS_LATER;
