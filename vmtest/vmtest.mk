@@ -6,7 +6,8 @@
 # By name, beside DEPS: the emulator, what boots a guest, what virtme-ng needs (virtme-ng itself, like
 # the kernels, is unpacked into a cache), and the IKE daemons that run in guests.
 DEPS_VM := qemu-system-x86 busybox-static cpio kmod xz-utils zstd udev file debian-archive-keyring \
-	python3-argcomplete python3-pkg-resources python3-requests xdp-tools
+	python3-argcomplete python3-pkg-resources python3-requests xdp-tools \
+	strongswan-charon strongswan-swanctl libstrongswan-standard-plugins libstrongswan-extra-plugins
 
 vmtest-deps: # once: packages that only vmtest needs
 	@missing=; for p in $(DEPS_VM); do \

@@ -59,3 +59,13 @@ expect_served() { # expect_served <gateway> <spi> <packets at least>
 	until_at_least "$3" packets_of "$1" "$2"
 }
 no_sas() { xesp "$1" sa --json | jq -e '.sas | length == 0'; }
+
+# As gateway_up, before there is any SA.
+mirror_up() { # mirror_up <gateway>
+	attach "$1"
+	new_state "$1"
+	start_keyd "$1"
+	start_xespd "$1"
+	until_ready "$1" worker_serves
+	forward_from_tun "$1"
+}
