@@ -73,12 +73,12 @@ include tests/bench/bench.mk
 # corpus, BPF, namespaces, peers.
 JOBS := $(shell nproc)
 test-run:
-	@$(MAKE) -j$(JOBS) programs $(B)/tests/bpf-tests
+	@$(MAKE) -j$(JOBS) programs $(B)/tests/bpf-tests bench-programs
 	@$(MAKE) -j$(JOBS) CONFIG=clang programs
 	@$(MAKE) -j$(JOBS) CONFIG=asan build/asan/tests/unit-user build/asan/tests/unit-keyd
 	@$(MAKE) -j$(JOBS) CONFIG=fuzz fuzz-build
 	@XESP_BUILD=$(B) tests/run build/asan/tests/unit-user build/asan/tests/unit-keyd \
-		tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS)
+		tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS) tests/bench/test_every_bench_runs.sh
 
 .PHONY: unit bpf-test netns test-run
 

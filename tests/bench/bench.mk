@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Measurements: ratios within one run, never a verdict, and never part of `make test`.
+# Measurements: ratios within one run, never a verdict. `make test` only sees that each still runs.
 # BENCH_ARGS: see tests/bench/pipeline.c (--json) and tests/bench/topology.sh (--help).
 
 $(B)/tests/bench/pipeline: $(B)/tests/bench/pipeline.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
@@ -31,9 +31,10 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
-BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline traffic xespd-io)
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline traffic xespd-io spd)
+bench-programs: $(BENCH_PROGRAMS)
 
-bench: bench-crypto bench-pipeline bench-spd bench-topology ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
+bench: bench-crypto bench-pipeline bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
 	@$< $(BENCH_ARGS)
@@ -47,7 +48,10 @@ bench-topology: programs $(BENCH_PROGRAMS) ## generator, gateway, sink in namesp
 bench-peers: programs $(BENCH_PROGRAMS) ## the same, encapsulation alone, beside what else Debian carries
 	@XESP_BUILD=$(B) tests/bench/topology.sh --direction encap --peers $(TOPOLOGY_ARGS)
 
+bench-tcp: programs ## iperf3 between the demo's hosts, by the tunnel and in clear (TCP_ARGS=--help)
+	@XESP_BUILD=$(B) tests/bench/tcp.sh $(TCP_ARGS)
+
 bench-spd: $(B)/tests/bench/spd ## what a look-up in 10 to 100 000 policies costs, and a change of one (root; a minute)
 	@$< $(filter --json,$(BENCH_ARGS))
 
-.PHONY: bench bench-crypto bench-pipeline bench-spd bench-topology bench-peers
+.PHONY: bench bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers

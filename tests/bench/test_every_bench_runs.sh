@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Each bench program, as briefly as it can: it ends well, and every figure of its JSON is there and above zero. What
+# the figures are is no matter here.
+set -u
+cd "$(dirname "$0")/../.." || exit 70
+build=${XESP_BUILD:-build/release}
+dir=$(mktemp -d) || exit 70
+trap 'rm -rf "$dir"' EXIT
+
+# verdict <name> <what must hold of its JSON> <command...>; the command leaves it in $dir/json or on its output
+verdict() {
+	local name=$1 claim=$2 status; shift 2
+	rm -f "$dir/json"
+	"$@" >"$dir/out" 2>"$dir/err"
+	status=$?
+	[ -e "$dir/json" ] || mv "$dir/out" "$dir/json"
+	if [ $status -eq 77 ]; then
+		echo "SKIP $name: $(sed -n 's/^SKIP: //p' "$dir/json")"
+	elif [ $status -eq 0 ] && jq -es "map($claim) | length > 0 and all" "$dir/json" >/dev/null 2>"$dir/jq"; then
+		echo "PASS $name"
+	else
+		echo "FAIL $name"
+		echo "  exit status $status; JSON must satisfy: $claim"
+		{ tail -n 20 "$dir/err" "$dir/jq" "$dir/json"; echo; } 2>/dev/null | sed 's/^/  /'
+	fi
+}
+
+three='(.min > 0 and .min <= .median and .median <= .max)'
+verdict "crypto" "(.rows | length > 40 and all(.[]; (.encrypt_ns | $three) and (.decrypt_ns | $three)))
+	and (.version != null and .kernel != null)" \
+	"$build/xesp" bench crypto --json --rounds 1 --sizes 64
+verdict "crypto, of 9000 bytes" ".rows | length == 1 and all(.[]; .chosen and .bytes == 9000 and (.encrypt_ns | $three))" \
+	"$build/xesp" bench crypto --json --rounds 2 --sizes 9000 --engine auto --suite aes-gcm-16/128
+verdict "pipeline" ".rows | length > 0 and all(.[] | .. | numbers; . >= 0)" \
+	make -s CONFIG="$(basename "$build")" bench-pipeline BENCH_ARGS="--json --rounds 1"
+
+if [ "$(id -u)" != 0 ]; then
+	for name in "policies" "topology" "TCP"; do echo "SKIP $name: needs root"; done
+	exit 0
+fi
+verdict "policies" '.spd | length == 2 and all(.[]; all(.hot_ns[], .cold_ns[]; . > 0))' \
+	"$build/tests/bench/spd" --json --rounds 1 --policies 10
+verdict "topology" '(.rows | length == 8 and all(.[]; .label == "crypto" or .label == "generator" or
+	(.pps.median > 0 and .cpu_ns.median > 0 and .lost == 0)))
+	and (.limits | length == 2 and all(.[]; .share.median > 0)) and .machine != null' \
+	tests/bench/topology.sh --rounds 1 --seconds 0.1 --sizes 1420 --no-peers --json "$dir/json"
+verdict "TCP" '.measurements | length == 3 and all(.[]; .mbps > 1) and any(.[]; .mode == "xesp" and .gateways_cpu > 0)' \
+	tests/bench/tcp.sh --rounds 1 --seconds 1 --streams 1 --json "$dir/json"
