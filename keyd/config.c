@@ -78,6 +78,7 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 	print_dir(dir, sizeof(dir), c->file);
 	c->routes = raw->routes != RAW_ROUTES_NONE;
 	c->xfrm = raw->source == RAW_SOURCE_XFRM;
+	c->control = raw->source == RAW_SOURCE_CONTROL;
 	c->fallback = raw->fallback == RAW_FALLBACK_KERNEL;
 	if (c->fallback && !c->xfrm)
 		err |= problems_add(ps, "fallback",
@@ -88,9 +89,13 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 	return err ? -EINVAL : 0;
 }
 
-static int check_xfrm(const struct raw_config *raw, struct problems *ps)
+/* Policies and SAs have one source, and the file is not it. */
+static int check_elsewhere(const struct config *c, const struct raw_config *raw,
+			   struct problems *ps)
 {
-	static const char sentence[] = "with source: xfrm these come from the kernel: leave them out here";
+	const char *sentence =
+		c->xfrm ? "with source: xfrm these come from the kernel: leave them out here" :
+			  "with source: control these come over the control socket (xesp set): leave them out here";
 	int err = 0;
 
 	if (raw->tunnels_count)
@@ -145,8 +150,8 @@ int config_load(struct config **out, const char *path, struct problems *ps)
 		err = schema_load(&source, &raw, ps);
 	if (!err)
 		err = take_whole(c, raw, ps);
-	if (!err && c->xfrm)
-		err = check_xfrm(raw, ps);
+	if (!err && (c->xfrm || c->control))
+		err = check_elsewhere(c, raw, ps);
 	if (!err)
 		err = check_classifier(c, ps);
 	for (uint32_t i = 0; !err && i < raw->sas_count; i++)

@@ -28,6 +28,7 @@ struct config {
 	char *file;
 	bool routes;       /* install routes into xesp0 */
 	bool xfrm;         /* policies and SAs are the kernel's */
+	bool control;      /* they come over the control socket */
 	bool fallback;     /* without a worker the kernel takes over, with the same SAs */
 	bool keys_exposed; /* the file has keys and others can read it */
 	uint32_t interfaces_n;

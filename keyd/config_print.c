@@ -164,21 +164,25 @@ void config_print(const struct config *c, FILE *out)
 	fprintf(out, "version: 1\n");
 	if (c->xfrm)
 		fprintf(out, "source: xfrm\nfallback: %s\n", c->fallback ? "kernel" : "drop");
+	if (c->control)
+		fprintf(out, "source: control\n");
 	fprintf(out, "default: %s\n", actions[c->spd.default_action]);
 	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
 	fprintf(out, "interfaces:%s\n", c->interfaces_n ? "" : " []");
 	for (uint32_t i = 0; i < c->interfaces_n; i++)
 		fprintf(out, "  - name: %s\n    role: %s\n", c->interfaces[i].name,
 			roles[c->interfaces[i].role]);
-	while (groups < c->sad.tunnels_n && !c->sad.tunnels[groups].members_n)
-		groups++; /* they come last */
-	fprintf(out, "tunnels:%s\n", groups ? "" : " []");
-	for (uint32_t i = 0; i < groups; i++)
-		print_tunnel(&c->sad.tunnels[i], out);
-	if (groups < c->sad.tunnels_n)
+	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
+		groups += c->sad.tunnels[i].members_n != 0;
+	fprintf(out, "tunnels:%s\n", groups < c->sad.tunnels_n ? "" : " []");
+	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
+		if (!c->sad.tunnels[i].members_n)
+			print_tunnel(&c->sad.tunnels[i], out);
+	if (groups)
 		fprintf(out, "groups:\n");
-	for (uint32_t i = groups; i < c->sad.tunnels_n; i++)
-		print_group(&c->sad, &c->sad.tunnels[i], out);
+	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
+		if (c->sad.tunnels[i].members_n)
+			print_group(&c->sad, &c->sad.tunnels[i], out);
 	fprintf(out, "sas:%s\n", c->sad.sas_n ? "" : " []");
 	for (uint32_t i = 0; i < c->sad.sas_n; i++)
 		print_sa(&c->sad, &c->sad.sas[i], out);

@@ -34,6 +34,7 @@ static const cyaml_strval_t default_words[] = {
 static const cyaml_strval_t source_words[] = {
 	{ "file", RAW_SOURCE_FILE },
 	{ "xfrm", RAW_SOURCE_XFRM },
+	{ "control", RAW_SOURCE_CONTROL },
 };
 static const cyaml_strval_t fallback_words[] = {
 	{ "drop", RAW_FALLBACK_DROP },

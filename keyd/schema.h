@@ -21,7 +21,7 @@ struct source;
 
 enum raw_default { RAW_DEFAULT_DISCARD = 1, RAW_DEFAULT_BYPASS };
 enum raw_routes { RAW_ROUTES_INSTALL = 1, RAW_ROUTES_NONE };
-enum raw_source { RAW_SOURCE_FILE = 1, RAW_SOURCE_XFRM };
+enum raw_source { RAW_SOURCE_FILE = 1, RAW_SOURCE_XFRM, RAW_SOURCE_CONTROL };
 enum raw_fallback { RAW_FALLBACK_DROP = 1, RAW_FALLBACK_KERNEL };
 enum raw_role { RAW_ROLE_INNER = 1, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
 enum raw_df { RAW_DF_COPY = 1, RAW_DF_SET, RAW_DF_CLEAR };

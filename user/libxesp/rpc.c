@@ -1,37 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rpc.c - see rpc.h: the server. From the bottom up: listener, client, line, answer.
+ * rpc.c - see rpc.h: the server. From the bottom up: listener, client, events, line, answer.
  */
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/listener.h>
-#include <fcntl.h>
-#include <libgen.h>
+#include <json-c/printbuf.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "libxesp/rpc.h"
+#include "libxesp/rpc_listen.h"
+#include "libxesp/secret.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
 #define RPC_JSON_DEPTH 16
 #define RPC_LINGER_S   5 /* how long a client may take to read its last answer */
 #define RPC_PRINT      (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define RPC_ROOM_FIRST 4096
 
 struct rpc_client {
 	TAILQ_ENTRY(rpc_client) link;
 	struct rpc_server *server;
-	struct bufferevent *bev;
+	struct bufferevent *bev;  /* writes; what is read goes into `in`, for it may hold keys */
+	struct event *readable;
+	struct event *deadline;   /* a line has begun and must end by then */
+	char *in;                 /* secret_alloc() */
+	size_t in_len, in_room, searched; /* no line ends in the first `searched` bytes */
+	uint64_t missed;          /* events that it was too slow for */
+	bool subscriber;
 	bool closing; /* its last answer is being written */
 };
 
@@ -41,17 +48,30 @@ struct rpc_server {
 	const struct rpc_method *table;
 	void *ctx;
 	TAILQ_HEAD(, rpc_client) clients; /* the one that was silent longest is the first */
-	unsigned int clients_n;
-	struct sockaddr_un addr;
-	dev_t dev; /* of the socket file, to remove only our own */
-	ino_t ino;
+	unsigned int clients_n, subscribers_n;
+	size_t line_max;
+	uint32_t patience_ms;
+	struct rpc_client *caller; /* whose request is being answered */
+	struct rpc_client *large;  /* the one that may send more than RPC_LINE_MAX bytes just now */
+	struct rpc_place place;
 };
 
 static void free_client(struct rpc_client *c)
 {
-	TAILQ_REMOVE(&c->server->clients, c, link);
-	c->server->clients_n--;
-	bufferevent_free(c->bev);
+	struct rpc_server *s = c->server;
+
+	TAILQ_REMOVE(&s->clients, c, link);
+	s->clients_n--;
+	s->subscribers_n -= c->subscriber;
+	if (s->large == c)
+		s->large = NULL;
+	if (c->readable)
+		event_free(c->readable);
+	if (c->deadline)
+		event_free(c->deadline);
+	if (c->bev)
+		bufferevent_free(c->bev);
+	secret_free(c->in, c->in_room);
 	free(c);
 }
 
@@ -65,20 +85,26 @@ static void close_when_written(struct rpc_client *c)
 		return;
 	}
 	c->closing = true;
-	bufferevent_disable(c->bev, EV_READ);
+	event_del(c->readable);
+	event_del(c->deadline);
 	bufferevent_set_timeouts(c->bev, NULL, &linger);
 }
 
-static void write_answer(struct rpc_client *c, struct json_object *answer)
+static void write_line(struct rpc_client *c, struct json_object *o)
 {
 	size_t len = 0;
-	const char *text = json_object_to_json_string_length(answer, RPC_PRINT, &len);
+	const char *text = json_object_to_json_string_length(o, RPC_PRINT, &len);
 
 	/* Out of memory here loses an answer; the client's time-out tells its user. */
 	if (text) {
 		bufferevent_write(c->bev, text, len);
 		bufferevent_write(c->bev, "\n", 1);
 	}
+}
+
+static void write_answer(struct rpc_client *c, struct json_object *answer)
+{
+	write_line(c, answer);
 	json_object_put(answer);
 }
 
@@ -136,7 +162,9 @@ static void answer_request(struct rpc_client *c, struct json_object *request)
 		refuse(c, id, err, f.text);
 		return;
 	}
+	c->server->caller = c;
 	err = m->handle(c->server->ctx, params, &result, &f);
+	c->server->caller = NULL;
 	if (err) {
 		refuse(c, id, err, f.text);
 		json_object_put(result);
@@ -155,84 +183,270 @@ static struct json_object *parse_line(const char *line, size_t len)
 
 	if (!tok)
 		return NULL;
+	/* Strings pass through json-c's buffer: as large as it gets, so that it leaves no copies behind. */
+	printbuf_memset(tok->pb, -1, 0, RPC_ROOM_FIRST);
+	printbuf_reset(tok->pb);
 	/* Strict: also refuses what follows the object, and comments. */
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	if (len <= RPC_LINE_MAX)
-		o = json_tokener_parse_ex(tok, line, (int)len);
+	o = json_tokener_parse_ex(tok, line, (int)len);
 	/* A zero byte ends json-c's reading early, and must not hide what follows it. */
 	if (o &&
 	    (json_tokener_get_parse_end(tok) != len || !json_object_is_type(o, json_type_object))) {
+		rpc_wipe(o);
 		json_object_put(o);
 		o = NULL;
 	}
+	secret_wipe(tok->pb->buf, (size_t)tok->pb->size);
 	json_tokener_free(tok);
 	return o;
+}
+
+/* Requests may carry keys, and json-c frees without wiping. */
+void rpc_wipe(struct json_object *o)
+{
+	if (json_object_is_type(o, json_type_string)) {
+		/* The object's own bytes. */
+		secret_wipe((char *)(uintptr_t)json_object_get_string(o),
+			    (size_t)json_object_get_string_len(o));
+	} else if (json_object_is_type(o, json_type_array)) {
+		for (size_t i = 0; i < json_object_array_length(o); i++)
+			rpc_wipe(json_object_array_get_idx(o, i));
+	} else if (json_object_is_type(o, json_type_object)) {
+		json_object_object_foreach(o, key, value) {
+			(void)key;
+			rpc_wipe(value);
+		}
+	}
 }
 
 /* False: the line was not a request, and nothing after it can be trusted to be one. */
 static bool take_line(struct rpc_client *c, const char *line, size_t len)
 {
-	struct json_object *request = parse_line(line, len);
+	struct json_object *request;
 
+	if (len && line[len - 1] == '\r')
+		len--;
+	request = parse_line(line, len);
 	if (!request) {
 		refuse(c, NULL, -EBADMSG, "the line is not a JSON object");
 		return false;
 	}
 	answer_request(c, request);
+	rpc_wipe(request);
 	json_object_put(request);
 	return true;
 }
 
-static void on_read(struct bufferevent *bev, void *ctx)
+/* What was read away is wiped; what follows moves to the front. */
+static void consume(struct rpc_client *c, size_t len)
 {
-	struct evbuffer *in = bufferevent_get_input(bev);
-	struct rpc_client *c = ctx;
-	bool good = true;
-	size_t len;
-	char *line;
+	memmove(c->in, c->in + len, c->in_len - len);
+	secret_wipe(c->in + c->in_len - len, len);
+	c->in_len -= len;
+	c->searched = 0;
+}
 
-	if (c->closing)
+/* False: the client is gone, or reads its last answer. */
+static bool take_lines(struct rpc_client *c)
+{
+	struct fault f = { "" };
+	char *end;
+
+	while ((end = memchr(c->in + c->searched, '\n', c->in_len - c->searched))) {
+		const size_t len = (size_t)(end - c->in);
+
+		if (evbuffer_get_length(bufferevent_get_output(c->bev)) > RPC_BACKLOG_MAX) {
+			free_client(c);
+			return false;
+		}
+		if (len > c->server->line_max)
+			break;
+		if (!take_line(c, c->in, len)) {
+			close_when_written(c);
+			return false;
+		}
+		consume(c, len + 1);
+	}
+	c->searched = c->in_len;
+	if (!end && c->in_len <= c->server->line_max)
+		return true;
+	fault_set(&f, -EMSGSIZE, "the line is longer than %zu bytes", c->server->line_max);
+	refuse(c, NULL, -EMSGSIZE, f.text);
+	close_when_written(c);
+	return false;
+}
+
+static void set_deadline(struct rpc_client *c)
+{
+	const struct timeval tv = { .tv_sec = c->server->patience_ms / 1000,
+				    .tv_usec = (suseconds_t)(c->server->patience_ms % 1000) * 1000 };
+
+	if (!c->in_len)
+		event_del(c->deadline);
+	else if (!event_pending(c->deadline, EV_TIMEOUT, NULL))
+		event_add(c->deadline, &tv);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+	struct rpc_client *c = ctx;
+
+	(void)fd;
+	(void)what;
+	refuse(c, NULL, -ETIMEDOUT, "the line was begun and not ended in time");
+	close_when_written(c);
+}
+
+/* Room for one byte more than a line and its end: enough to see that it is too long. */
+static int make_room(struct rpc_client *c)
+{
+	struct rpc_server *s = c->server;
+	size_t room = c->in_room * 2;
+	char *more;
+
+	if (c->in_len < c->in_room)
+		return 0;
+	if (c->in_room > RPC_LINE_MAX && s->large && s->large != c)
+		return -EBUSY;
+	if (c->in_room > RPC_LINE_MAX)
+		s->large = c;
+	if (room > s->line_max + 2)
+		room = s->line_max + 2;
+	more = secret_alloc(room);
+	if (!more)
+		return -ENOMEM;
+	memcpy(more, c->in, c->in_len);
+	secret_free(c->in, c->in_room);
+	c->in = more;
+	c->in_room = room;
+	return 0;
+}
+
+/* A long line is over: its room is not kept for the next, short one. */
+static void give_room_back(struct rpc_client *c)
+{
+	char *small;
+
+	if (c->in_len || c->in_room <= 2 * RPC_LINE_MAX)
 		return;
+	small = secret_alloc(RPC_ROOM_FIRST);
+	if (!small)
+		return;
+	secret_free(c->in, c->in_room);
+	c->in = small;
+	c->in_room = RPC_ROOM_FIRST;
+	if (c->server->large == c)
+		c->server->large = NULL;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct rpc_client *c = ctx;
+	int err = make_room(c);
+	ssize_t n;
+
+	(void)what;
+	if (err) {
+		refuse(c, NULL, err, err == -EBUSY ?
+			       "another client sends a request of more than 64 KiB: try again" :
+			       "no locked memory for so long a line");
+		close_when_written(c);
+		return;
+	}
+	n = read(fd, c->in + c->in_len, c->in_room - c->in_len);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	/* A client may shut down its writing side and still read the answer. */
+	if (!n && !c->subscriber) {
+		close_when_written(c);
+		return;
+	}
+	if (n <= 0) {
+		free_client(c);
+		return;
+	}
 	TAILQ_REMOVE(&c->server->clients, c, link);
 	TAILQ_INSERT_TAIL(&c->server->clients, c, link);
-
-	while (good && (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
-		if (evbuffer_get_length(bufferevent_get_output(bev)) > RPC_BACKLOG_MAX) {
-			free(line);
-			free_client(c);
-			return;
-		}
-		if (len && line[len - 1] == '\r')
-			len--;
-		good = take_line(c, line, len);
-		free(line);
-	}
-	if (good && evbuffer_get_length(in) > RPC_LINE_MAX) {
-		refuse(c, NULL, -EMSGSIZE, "the line is longer than 65536 bytes");
-		good = false;
-	}
-	if (!good)
-		close_when_written(c);
+	c->in_len += (size_t)n;
+	if (!take_lines(c))
+		return;
+	give_room_back(c);
+	set_deadline(c);
 }
+
+/* ---- events */
+
+int rpc_server_subscribe(struct rpc_server *s, struct fault *f)
+{
+	struct rpc_client *c = s->caller;
+
+	if (!c || c->subscriber)
+		return 0;
+	if (s->subscribers_n == RPC_SUBSCRIBERS_MAX)
+		return fault_set(f, -EUSERS, "%d clients are told of events already",
+				 RPC_SUBSCRIBERS_MAX);
+	c->subscriber = true;
+	s->subscribers_n++;
+	return 0;
+}
+
+unsigned int rpc_server_subscribers(const struct rpc_server *s)
+{
+	return s ? s->subscribers_n : 0;
+}
+
+static void tell_missed(struct rpc_client *c)
+{
+	struct json_object *o;
+
+	if (!c->missed)
+		return;
+	o = json_object_new_object();
+	json_object_object_add(o, "event", json_object_new_string("missed"));
+	json_object_object_add(o, "count", json_object_new_uint64(c->missed));
+	c->missed = 0;
+	write_answer(c, o);
+}
+
+void rpc_server_publish(struct rpc_server *s, struct json_object *event)
+{
+	struct rpc_client *c;
+
+	TAILQ_FOREACH(c, &s->clients, link) {
+		const size_t waiting = evbuffer_get_length(bufferevent_get_output(c->bev));
+
+		if (!c->subscriber || c->closing)
+			continue;
+		if (waiting > RPC_EVENTS_MAX || (c->missed && waiting)) {
+			c->missed++;
+			continue;
+		}
+		tell_missed(c);
+		write_line(c, event);
+	}
+	json_object_put(event);
+}
+
+/* ---- clients */
 
 static void on_written(struct bufferevent *bev, void *ctx)
 {
 	struct rpc_client *c = ctx;
 
-	if (c->closing && !evbuffer_get_length(bufferevent_get_output(bev)))
+	if (evbuffer_get_length(bufferevent_get_output(bev)))
+		return;
+	if (c->closing)
 		free_client(c);
+	else
+		tell_missed(c);
 }
 
+/* Only what is written goes through it: an error there, or a last answer that nobody took. */
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
-	struct rpc_client *c = ctx;
-
 	(void)bev;
-	/* A client may shut down its writing side and still read the answer. */
-	if ((what & BEV_EVENT_EOF) && !c->closing)
-		close_when_written(c);
-	else
-		free_client(c);
+	(void)what;
+	free_client(ctx);
 }
 
 static bool may_connect(int fd)
@@ -259,27 +473,34 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 		return;
 	}
 	/* Full: whoever said nothing for longest makes room, so hung clients cannot lock it. */
-	if (s->clients_n >= RPC_CLIENTS_MAX)
-		free_client(TAILQ_FIRST(&s->clients));
-
+	if (s->clients_n >= RPC_CLIENTS_MAX) {
+		TAILQ_FOREACH(c, &s->clients, link)
+			if (!c->subscriber)
+				break;
+		free_client(c); /* there are fewer subscribers than places */
+	}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
 		close(fd);
 		return;
 	}
 	c->server = s;
-	c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (!c->bev) {
-		close(fd);
-		free(c);
-		return;
-	}
 	TAILQ_INSERT_TAIL(&s->clients, c, link);
 	s->clients_n++;
-	/* One byte more than a line and its end: enough to see that it is too long. */
-	bufferevent_setwatermark(c->bev, EV_READ, 0, RPC_LINE_MAX + 1);
-	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	c->in_room = RPC_ROOM_FIRST;
+	c->in = secret_alloc(c->in_room);
+	c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->deadline = event_new(s->base, -1, 0, on_deadline, c);
+	c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!c->bev)
+		close(fd);
+	if (!c->in || !c->readable || !c->deadline || !c->bev || event_add(c->readable, NULL)) {
+		free_client(c);
+		return;
+	}
+	bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
+	bufferevent_disable(c->bev, EV_READ);
+	bufferevent_enable(c->bev, EV_WRITE);
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
@@ -291,111 +512,33 @@ static void on_accept_error(struct evconnlistener *listener, void *ctx)
 
 	(void)listener;
 	if (log_allowed(&limit, &suppressed))
-		log_warn("rpc: %s: accept: %s", s->addr.sun_path, strerror(err));
-}
-
-/* Removes a socket file that no process serves; other files are not ours to touch. */
-static int remove_stale(const struct sockaddr_un *addr, struct fault *f)
-{
-	struct stat st;
-	int fd, err;
-
-	if (lstat(addr->sun_path, &st))
-		return errno == ENOENT
-			       ? 0
-			       : fault_set(f, -errno, "%s: %s", addr->sun_path, strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return fault_set(f, -EEXIST, "%s exists and is not a socket: remove it",
-				 addr->sun_path);
-
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return fault_set(f, -errno, "socket: %s", strerror(errno));
-	err = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? errno : 0;
-	close(fd);
-	/* A full backlog (EAGAIN) is a live server too. */
-	if (err != ECONNREFUSED)
-		return fault_set(f, -EADDRINUSE,
-				 "%s is served by another process: is it running already?",
-				 addr->sun_path);
-	if (unlink(addr->sun_path))
-		return fault_set(f, -errno, "cannot remove the old socket %s: %s", addr->sun_path,
-				 strerror(errno));
-	return 0;
-}
-
-/* Returns a listening socket or -errno. */
-static int bind_socket(struct rpc_server *s, struct fault *f)
-{
-	struct stat st;
-	int fd, err;
-
-	err = remove_stale(&s->addr, f);
-	if (err)
-		return err;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return fault_set(f, -errno, "socket: %s", strerror(errno));
-	/* bind() gives the file the socket's mode, so there is no moment with a wider one. */
-	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&s->addr, sizeof(s->addr)) ||
-	    lstat(s->addr.sun_path, &st) || listen(fd, SOMAXCONN)) {
-		err = fault_set(f, -errno, "cannot listen at %s: %s", s->addr.sun_path,
-				strerror(errno));
-		close(fd);
-		return err;
-	}
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-	return fd;
-}
-
-/* The same under a lock on the directory: of two daemons that start at once, one is refused. */
-static int bind_locked(struct rpc_server *s, struct fault *f)
-{
-	char copy[sizeof(s->addr.sun_path)];
-	const char *dir;
-	int lock, fd;
-
-	memcpy(copy, s->addr.sun_path, sizeof(copy));
-	dir = dirname(copy);
-	lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lock < 0)
-		return fault_set(f, -errno, "cannot open the run directory %s: %s", dir,
-				 strerror(errno));
-	if (flock(lock, LOCK_EX))
-		fd = fault_set(f, -errno, "cannot lock %s: %s", dir, strerror(errno));
-	else
-		fd = bind_socket(s, f);
-	close(lock);
-	return fd;
+		log_warn("rpc: %s: accept: %s", s->place.addr.sun_path, strerror(err));
 }
 
 int rpc_server_open(struct rpc_server **out, struct event_base *base, const char *path,
 		    const struct rpc_method *table, void *ctx, struct fault *f)
 {
 	struct rpc_server *s = calloc(1, sizeof(*s));
-	int fd, err;
+	int err;
 
 	if (!s)
 		return fault_set(f, -ENOMEM, "out of memory");
 	s->base = base;
 	s->table = table;
 	s->ctx = ctx;
+	s->line_max = RPC_LINE_MAX;
+	s->patience_ms = RPC_PATIENCE_MS;
 	TAILQ_INIT(&s->clients);
 
-	err = rpc_addr(&s->addr, path, f);
+	err = rpc_listen(&s->place, path, f);
 	if (err)
 		goto free_server;
-	fd = bind_locked(s, f);
-	if (fd < 0) {
-		err = fd;
-		goto free_server;
-	}
 	/* libevent writes with writev(2): a client that left must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
 
 	s->listener = evconnlistener_new(base, on_accept, s,
-					 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+					 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
+					s->place.fd);
 	if (!s->listener) {
 		err = fault_set(f, -ENOMEM, "cannot watch %s: out of memory", path);
 		goto remove_socket;
@@ -405,23 +548,26 @@ int rpc_server_open(struct rpc_server **out, struct event_base *base, const char
 	return 0;
 
 remove_socket:
-	unlink(path);
-	close(fd);
+	rpc_unlisten(&s->place);
+	close(s->place.fd);
 free_server:
 	free(s);
 	return err;
 }
 
+void rpc_server_set_limits(struct rpc_server *s, size_t line_max, uint32_t patience_ms)
+{
+	s->line_max = line_max;
+	s->patience_ms = patience_ms;
+}
+
 void rpc_server_close(struct rpc_server *s)
 {
-	struct stat st;
-
 	if (!s)
 		return;
 	while (!TAILQ_EMPTY(&s->clients))
 		free_client(TAILQ_FIRST(&s->clients));
-	if (!lstat(s->addr.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
-		unlink(s->addr.sun_path);
+	rpc_unlisten(&s->place);
 	evconnlistener_free(s->listener);
 	free(s);
 }

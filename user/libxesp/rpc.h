@@ -7,17 +7,26 @@
  * and its answer
  *   {"id": N, "ok": true, "result": {...}}   or
  *   {"id": N, "ok": false, "error": "sentence", "errno": "ENOENT"}
- * A line over RPC_LINE_MAX bytes, or one that is not a JSON object, is answered with an error and
- * the connection is closed. The server serves each client from the daemon's event loop and never
- * blocks on one: a client that does not read is closed once RPC_BACKLOG_MAX bytes wait for it.
- * Only uid 0 and the daemon's own uid may connect (SO_PEERCRED).
+ * A line that is too long, that is begun and not ended in time, or that is not a JSON object, is
+ * answered with an error and the connection is closed. The server serves each client from the
+ * daemon's event loop and never blocks on one: a client that does not read is closed once
+ * RPC_BACKLOG_MAX bytes wait for it. Only uid 0 and the daemon's own uid may connect (SO_PEERCRED).
+ * Requests may carry keys: what is read lies in locked memory, and is wiped when it was answered.
+ *
+ * A client that subscribed gets lines of another kind in between, {"event": "NAME", ...}. One that
+ * reads too slowly misses some, and is told how many: {"event": "missed", "count": N}.
  */
 #ifndef XESP_RPC_H
 #define XESP_RPC_H
 
 #include <json-c/json.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#define RPC_LINE_MAX 65536
+#define RPC_LINE_MAX 65536   /* more only with rpc_server_set_limits(), and one client at a time */
+#define RPC_PATIENCE_MS 10000 /* from the first byte of a line to its end */
+#define RPC_EVENTS_MAX (256u << 10) /* bytes of events that wait for a subscriber */
+#define RPC_SUBSCRIBERS_MAX 32
 #define RPC_BACKLOG_MAX (64u << 20)
 #define RPC_CLIENTS_MAX 64
 
@@ -47,6 +56,19 @@ struct rpc_method {
  */
 int rpc_server_open(struct rpc_server **out, struct event_base *base, const char *path,
 		    const struct rpc_method *table, void *ctx, struct fault *f);
+
+/* Lines of up to line_max bytes; 10 s and RPC_LINE_MAX to begin with. */
+void rpc_server_set_limits(struct rpc_server *s, size_t line_max, uint32_t patience_ms);
+
+/* In a handler: the client whose request it is hears of events from now on. -EUSERS */
+int rpc_server_subscribe(struct rpc_server *s, struct fault *f);
+unsigned int rpc_server_subscribers(const struct rpc_server *s); /* of NULL: 0 */
+
+/* To all subscribers; `event` is the server's then. Never blocks. */
+void rpc_server_publish(struct rpc_server *s, struct json_object *event);
+
+/* Overwrites every string in it, where a key may be. It stays the caller's. */
+void rpc_wipe(struct json_object *o);
 
 /* Closes all clients, removes the socket. NULL is allowed. */
 void rpc_server_close(struct rpc_server *s);

@@ -62,6 +62,38 @@ static int big(void *ctx, struct json_object *params, struct json_object **resul
 	return 0;
 }
 
+static int subscribe(void *ctx, struct json_object *params, struct json_object **result,
+		     struct fault *f)
+{
+	(void)ctx;
+	(void)params;
+	(void)result;
+	return rpc_server_subscribe(t.server, f);
+}
+
+/* So many events of 1 KiB. */
+static int publish(void *ctx, struct json_object *params, struct json_object **result,
+		   struct fault *f)
+{
+	char text[1024];
+	int n = json_object_get_int(json_object_object_get(params, "n"));
+
+	(void)ctx;
+	(void)f;
+	memset(text, 'e', sizeof(text));
+	for (int i = 0; i < n; i++) {
+		struct json_object *o = json_object_new_object();
+
+		json_object_object_add(o, "event", json_object_new_string("test"));
+		json_object_object_add(o, "text", json_object_new_string_len(text, sizeof(text)));
+		rpc_server_publish(t.server, o);
+	}
+	*result = json_object_new_object();
+	json_object_object_add(*result, "subscribers",
+			       json_object_new_int((int)rpc_server_subscribers(t.server)));
+	return 0;
+}
+
 static int stop(void *ctx, struct json_object *params, struct json_object **result, struct fault *f)
 {
 	(void)ctx;
@@ -73,7 +105,8 @@ static int stop(void *ctx, struct json_object *params, struct json_object **resu
 }
 
 static const struct rpc_method methods[] = {
-	{ "echo", echo }, { "refuse", refuse }, { "big", big }, { "stop", stop }, { NULL, NULL }
+	{ "echo", echo }, { "refuse", refuse }, { "big", big }, { "stop", stop },
+	{ "subscribe", subscribe }, { "publish", publish }, { NULL, NULL }
 };
 
 static void *serve(void *arg)
@@ -357,6 +390,91 @@ static void hung_clients_disturb_nobody(void)
 	remove_dir();
 }
 
+/* Long lines for who allows them: one client at a time, and no longer than they must take. */
+static void long_lines_one_at_a_time(void)
+{
+	const size_t most = 1u << 20;
+	struct json_object *result = NULL;
+	struct fault f = { "" };
+	char *line = long_line(most), *buf = malloc(most + 256);
+	int first, second;
+
+	make_dir();
+	server_up();
+	rpc_server_set_limits(t.server, most, 500);
+	first = connect_raw();
+	/* All but the end: the place for a long line is taken. */
+	CU_ASSERT_EQUAL(send(first, line, most - 1, 0), (ssize_t)most - 1);
+	CU_ASSERT_EQUAL(rpc_call(t.path, "echo", NULL, PATIENCE_MS, &result, &f), 0);
+	json_object_put(result);
+	second = connect_raw();
+	CU_ASSERT_TRUE(send(second, line, 4 * RPC_LINE_MAX, MSG_NOSIGNAL) > 0);
+	CU_ASSERT_TRUE(read_line(second, buf, most));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "EBUSY"));
+	close(second);
+	CU_ASSERT_EQUAL(send(first, line + most - 1, 2, 0), 2);
+	CU_ASSERT_TRUE(read_line(first, buf, most + 256));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\"ok\":true"));
+	/* It has given the place back, though it is still there. */
+	second = connect_raw();
+	CU_ASSERT_EQUAL(send(second, line, most + 1, 0), (ssize_t)most + 1);
+	CU_ASSERT_TRUE(read_line(second, buf, most + 256));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\"ok\":true"));
+	close(second);
+	/* And who begins a line and does not end it hears so. */
+	CU_ASSERT_EQUAL(send(first, "{", 1, 0), 1);
+	CU_ASSERT_TRUE(read_line(first, buf, most));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "ETIMEDOUT"));
+	CU_ASSERT_FALSE(read_line(first, buf, most));
+	close(first);
+	server_down();
+	remove_dir();
+	free(line);
+	free(buf);
+}
+
+/* A subscriber that does not read misses events and hears how many; the others get all. */
+static void slow_subscribers_miss_some(void)
+{
+	static const char hello[] = "{\"request\":\"subscribe\"}\n";
+	const int n = 2000;
+	struct json_object *params = json_object_new_object(), *result = NULL;
+	struct fault f = { "" };
+	int slow, quick, got = 0, missed = 0;
+	char buf[2048], *at;
+
+	make_dir();
+	server_up();
+	slow = connect_raw();
+	quick = connect_raw();
+	CU_ASSERT_TRUE(send(slow, hello, sizeof(hello) - 1, 0) > 0);
+	CU_ASSERT_TRUE(read_line(slow, buf, sizeof(buf)));
+	CU_ASSERT_TRUE(send(quick, hello, sizeof(hello) - 1, 0) > 0);
+	CU_ASSERT_TRUE(read_line(quick, buf, sizeof(buf)));
+	json_object_object_add(params, "n", json_object_new_int(100));
+	for (int i = 0; i < n / 100; i++) {
+		CU_ASSERT_EQUAL_FATAL(rpc_call(t.path, "publish", params, PATIENCE_MS, &result, &f), 0);
+		CU_ASSERT_EQUAL(json_object_get_int(json_object_object_get(result, "subscribers")), 2);
+		json_object_put(result);
+		for (int k = 0; k < 100; k++) {
+			CU_ASSERT_TRUE_FATAL(read_line(quick, buf, sizeof(buf)));
+			CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\"event\":\"test\""));
+		}
+	}
+	while (got + missed < n && read_line(slow, buf, sizeof(buf))) {
+		at = strstr(buf, "\"count\":");
+		got += !at;
+		missed += at ? atoi(at + strlen("\"count\":")) : 0;
+	}
+	CU_ASSERT_EQUAL(got + missed, n);
+	CU_ASSERT_TRUE(missed > 0 && got > 0);
+	close(slow);
+	close(quick);
+	json_object_put(params);
+	server_down();
+	remove_dir();
+}
+
 static void answer_after_half_close(void)
 {
 	char buf[256];
@@ -443,6 +561,8 @@ CU_TestInfo rpc_tests[] = {
 	{ "good and bad lines, row by row", line_rows },
 	{ "the longest line and one byte more", line_lengths },
 	{ "hung clients disturb nobody", hung_clients_disturb_nobody },
+	{ "long lines: one client at a time, and in time", long_lines_one_at_a_time },
+	{ "a slow subscriber misses events and hears how many", slow_subscribers_miss_some },
 	{ "an answer reaches a client that closed its writing side", answer_after_half_close },
 	{ "a stale socket is replaced, a live one and a file are not", sockets_of_others },
 	{ "what the client says when nobody answers", client_faults },
