@@ -15,13 +15,17 @@
 #include <stdint.h>
 
 struct admit;
+struct batch;
 struct esp_worker;
-struct selector_key;
 
-int admit_open(struct admit **out); /* -ENOMEM */
+/* `sas`: how many there may be, for the number of flows to remember. -ENOMEM */
+int admit_open(struct admit **out, uint32_t sas);
 void admit_close(struct admit *a);
 
-/* One worker's thread. False also when no SPD is loaded, or a commit overtook the search twice. */
-bool admit_packet(struct esp_worker *w, const struct selector_key *k, uint32_t tunnel);
+/*
+ * The stage, one worker's thread. Drops: BAD_INNER, SELECTOR_MISMATCH, also when no SPD is loaded, or a
+ * commit overtook the search twice.
+ */
+void admit_batch(struct esp_worker *w, struct batch *b);
 
 #endif /* XESP_ADMIT_H */

@@ -6,14 +6,12 @@
  * after, so that a forger cannot move it. What was decrypted and then refused is wiped.
  */
 #include <netinet/in.h>
-#include <openssl/crypto.h>
 #include <string.h>
 
 #include "crypto/transform.h"
 #include "esp/admit.h"
 #include "esp/ecn.h"
 #include "esp/esp.h"
-#include "esp/icmp_quote.h"
 #include "esp/job.h"
 #include "esp/mss.h"
 #include "esp/natt.h"
@@ -23,18 +21,9 @@
 #include "esp/wire.h"
 #include "sad/lifetime.h"
 #include "sad/sa.h"
-#include "sad/selector.h"
 #include "sad/tunnel.h"
 
 #pragma GCC poison strcpy strcat gets memcmp
-
-/* Drops a packet whose text is plain by now. */
-static void wipe_and_drop(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
-			  enum xesp_drop why)
-{
-	OPENSSL_cleanse(x->text, x->text_len);
-	stage_drop(w, p, why);
-}
 
 static void find_sas(struct esp_worker *w, struct batch *b)
 {
@@ -43,6 +32,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 	uint32_t id = 0;
 
 	w->has_ah = false;
+	w->runs = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 
@@ -51,6 +41,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 			continue;
 		if (p->id != id) {
 			id = p->id;
+			w->runs++;
 			sa = sad_find(w->sad, id);
 			t = sa && sa->dir == XESP_DIR_IN ? sad_tunnel(w->sad, sa->tunnel) : NULL;
 		}
@@ -195,7 +186,7 @@ static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 		    !may_still_take(sa, w->x[i].text_len))
 			why = XESP_DROP_LIFETIME;
 		if (why != XESP_DROP_NONE)
-			wipe_and_drop(w, p, &w->x[i], why);
+			stage_wipe_and_drop(w, p, &w->x[i], why);
 	}
 	sa_unlock(sa->shared);
 	if (newest)
@@ -293,51 +284,7 @@ static void strip_trailers(struct esp_worker *w, struct batch *b)
 			continue;
 		why = strip(p, &w->x[i]);
 		if (why != XESP_DROP_NONE)
-			wipe_and_drop(w, p, &w->x[i], why);
-	}
-}
-
-/*
- * RFC 4301 section 5.2 step 4; and section 6.2: an ICMP error may come from any router behind the
- * peer, so what it quotes decides. An error whose own header fits is held to its quote too, unless
- * the tunnel was told not to.
- */
-static enum xesp_drop judge(struct esp_worker *w, const struct pkt *p, const struct stage_pkt *x)
-{
-	struct selector_key key, quoted;
-	bool fits;
-
-	if (!inner_selector_key(&key, p->l3, &x->inner))
-		return XESP_DROP_BAD_INNER;
-	fits = admit_packet(w, &key, p->sa->tunnel);
-	if ((key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6) &&
-	    (!fits || x->tunnel->icmp_check)) {
-		switch (icmp_quote_of(&quoted, p->l3, &x->inner)) {
-		case ICMP_QUOTE_NONE:
-			break;
-		case ICMP_QUOTE_KEY:
-			quoted.first = false; /* what a quote shows opens nothing for fragments */
-			fits = admit_packet(w, &quoted, p->sa->tunnel);
-			break;
-		case ICMP_QUOTE_BAD:
-			fits = false;
-			break;
-		}
-	}
-	return fits ? XESP_DROP_NONE : XESP_DROP_SELECTOR_MISMATCH;
-}
-
-static void check_selectors(struct esp_worker *w, struct batch *b)
-{
-	for (uint32_t i = 0; i < b->n; i++) {
-		struct pkt *p = &b->pkt[i];
-		enum xesp_drop why;
-
-		if (stage_skips(p))
-			continue;
-		why = judge(w, p, &w->x[i]);
-		if (why != XESP_DROP_NONE)
-			wipe_and_drop(w, p, &w->x[i], why);
+			stage_wipe_and_drop(w, p, &w->x[i], why);
 	}
 }
 
@@ -355,7 +302,7 @@ static void carry_marks(struct esp_worker *w, struct batch *b)
 		if (ecn_is_alarming(x->outer_tos, x->inner.tos))
 			__atomic_fetch_add(&p->sa->state->ecn_alarms, 1, __ATOMIC_RELAXED);
 		if (ecn == ECN_DROP) {
-			wipe_and_drop(w, p, x, XESP_DROP_ECN_INVALID);
+			stage_wipe_and_drop(w, p, x, XESP_DROP_ECN_INVALID);
 			continue;
 		}
 		tos = x->tunnel->dscp_in == XESP_DSCP_IN_COPY ? x->outer_tos : x->inner.tos;
@@ -374,7 +321,7 @@ void esp_decap(struct esp_worker *w, struct batch *b)
 	decrypt(w, b);
 	commit_replay(w, b);
 	strip_trailers(w, b);
-	check_selectors(w, b);
+	admit_batch(w, b);
 	mss_clamp_batch(w, b);
 	carry_marks(w, b);
 	stage_add_own(&w->stats->decap_packets, stage_count_good(w, b));

@@ -44,6 +44,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 	uint32_t id = 0;
 
 	w->has_ah = false;
+	w->runs = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 
@@ -52,6 +53,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 			continue;
 		if (p->id != id) {
 			id = p->id;
+			w->runs++;
 			t = sad_tunnel(w->sad, id);
 			sa = stage_outbound(w, t, id);
 			if (sa)

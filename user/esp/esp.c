@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* esp.c - a worker's ESP state, and the counters: see esp.h and stage.h. */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +21,7 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
 	memset(w, 0, sizeof(*w));
-	if (admit_open(&w->admit)) {
+	if (admit_open(&w->admit, sad_mapped(sad)->max_sas)) {
 		free(w);
 		return fault_set(f, -ENOMEM, "out of memory");
 	}
@@ -61,6 +62,13 @@ void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 		__atomic_fetch_add(&p->sa->state->drops[why], 1, __ATOMIC_RELAXED);
 	if (p->policy && p->policy < w->st->max_policies)
 		__atomic_fetch_add(&w->st->policy[p->policy].by_reason[why], 1, __ATOMIC_RELAXED);
+}
+
+void stage_wipe_and_drop(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
+			 enum xesp_drop why)
+{
+	OPENSSL_cleanse(x->text, x->text_len);
+	stage_drop(w, p, why);
 }
 
 void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)

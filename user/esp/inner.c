@@ -8,7 +8,6 @@
 #include "xesp/steer.h"
 
 #define IP4_HDR_MIN 20
-#define IP4_DF 0x4000
 #define IP4_OFFSET 0x1fff
 #define IP4_MORE 0x2000
 #define IP6_HDR 40
@@ -37,7 +36,7 @@ static bool parse_ip4(struct inner *in, const uint8_t *ip, uint32_t room)
 		.version = 4,
 		.tos = ip[1],
 		.ttl = ip[8],
-		.df = wire_get16(ip + 6) & IP4_DF,
+		.df = wire_get16(ip + 6) & INNER_IP4_DF,
 	};
 	return true;
 }
@@ -65,7 +64,7 @@ static bool parse_ip6(struct inner *in, const uint8_t *ip, uint32_t room)
 	return true;
 }
 
-bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room)
+bool inner_parse_other(struct inner *in, const uint8_t *ip, uint32_t room)
 {
 	if (!room)
 		return false;

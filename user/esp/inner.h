@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "esp/wire.h"
 
 struct selector_key;
 
@@ -27,7 +28,50 @@ struct inner {
  * False: not an IPv4 or IPv6 header, or its lengths do not fit into `room` bytes, or the IPv4
  * header checksum is wrong (RFC 1812 section 5.2.2), or it is a jumbogram.
  */
-bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room);
+static inline bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room);
+
+#define INNER_IP4_HDR 20u
+#define INNER_IP4_NO_OPTIONS 0x45
+#define INNER_IP4_DF 0x4000
+
+/* IPv4 with options, IPv6, and what is neither. */
+bool inner_parse_other(struct inner *in, const uint8_t *ip, uint32_t room);
+
+/* One's complement sum of an IPv4 header without options, folded to 16 bits, in memory order. */
+static inline uint16_t inner_sum_ip4(const uint8_t *ip)
+{
+	uint64_t a, b, sum;
+	uint32_t c;
+
+	memcpy(&a, ip, sizeof(a));
+	memcpy(&b, ip + 8, sizeof(b));
+	memcpy(&c, ip + 16, sizeof(c));
+	sum = (a >> 32) + (uint32_t)a + (b >> 32) + (uint32_t)b + c;
+	sum = (sum & UINT32_MAX) + (sum >> 32); /* of at most 33 bits */
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Nearly all packets have no options: here, without a call. */
+static inline bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room)
+{
+	uint16_t len;
+
+	if (room < INNER_IP4_HDR || ip[0] != INNER_IP4_NO_OPTIONS)
+		return inner_parse_other(in, ip, room);
+	len = wire_get16(ip + 2);
+	if (len < INNER_IP4_HDR || len > room || inner_sum_ip4(ip) != 0xffff)
+		return false;
+	*in = (struct inner){
+		.len = len,
+		.hdr_len = INNER_IP4_HDR,
+		.version = 4,
+		.tos = ip[1],
+		.ttl = ip[8],
+		.df = wire_get16(ip + 6) & INNER_IP4_DF,
+	};
+	return true;
+}
 
 /* One hop less, with the IPv4 checksum kept right; the TTL must be at least 1. */
 void inner_decrement_ttl(uint8_t *ip, const struct inner *in);

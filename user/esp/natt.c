@@ -93,15 +93,6 @@ bool natt_parse_udp(struct outer *o, const struct pkt *p)
 	return true;
 }
 
-/*
- * As Linux does: what an SA was set up for, and nothing else. RFC 7296 section 2.23 wants UDP
- * taken also where no NAT was found: that is `accept_any`.
- */
-bool natt_is_accepted(const struct pkt *p, const struct tunnel *t)
-{
-	return p->udp == (t->udp != TUNNEL_UDP_NONE) || t->as_told.natt.accept_any;
-}
-
 /* Nobody to send to, or a loop: whoever holds the key must not make us do that. */
 static bool may_be_peer(const struct xesp_addr *a, __be16 port, const struct tunnel *t)
 {

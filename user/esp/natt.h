@@ -9,12 +9,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "esp/pkt.h"
+#include "sad/tunnel.h"
 
-struct batch;
 struct esp_worker;
 struct outer;
-struct pkt;
-struct tunnel;
 
 /* The UDP header behind the outer IP header, in a packet of `len` bytes; its checksum is 0 yet. */
 void natt_write_udp(uint8_t *ip, uint32_t len, const struct tunnel *t);
@@ -30,8 +29,15 @@ void natt_write_checksums(struct esp_worker *w, struct batch *b);
  */
 bool natt_parse_udp(struct outer *o, const struct pkt *p);
 
-/* Does the tunnel take ESP that came as this packet did, in UDP or without? */
-bool natt_is_accepted(const struct pkt *p, const struct tunnel *t);
+/*
+ * Does the tunnel take ESP that came as this packet did, in UDP or without? As Linux does: what an SA
+ * was set up for, and nothing else. RFC 7296 section 2.23 wants UDP taken also where no NAT was
+ * found: that is `accept_any`.
+ */
+static inline bool natt_is_accepted(const struct pkt *p, const struct tunnel *t)
+{
+	return p->udp == (t->udp != TUNNEL_UDP_NONE) || t->as_told.natt.accept_any;
+}
 
 /*
  * The packet is authentic and newer than all before, RFC 7296 section 2.23: when its tunnel follows

@@ -119,31 +119,3 @@ void outer_write(const struct pkt *p, const struct tunnel *t, const struct inner
 	if (t->udp != TUNNEL_UDP_NONE)
 		natt_write_udp(p->l3, p->len, t);
 }
-
-bool outer_parse(struct outer *o, const struct pkt *p)
-{
-	const uint8_t *h = p->l3;
-	struct inner any; /* the same checks hold for any IP header */
-
-	if (!inner_parse(&any, h, p->len) || p->l4_off < any.hdr_len || p->l4_off > any.len)
-		return false;
-	*o = (struct outer){
-		.len = any.len,
-		.hdr_len = any.hdr_len,
-		.tos = any.tos,
-		.ip4 = any.version == 4,
-		.dst = any.version == 4 ? h + 16 : h + 24,
-	};
-	return true;
-}
-
-bool outer_is_for(const struct outer *o, const struct tunnel *t)
-{
-	uint8_t differ = 0;
-
-	if (o->ip4 != is_ip4(t))
-		return false;
-	for (int i = 0; i < (o->ip4 ? 4 : 16); i++)
-		differ |= o->dst[i] ^ ((const uint8_t *)&t->local)[i + (o->ip4 ? 12 : 0)];
-	return !differ;
-}

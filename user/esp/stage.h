@@ -26,6 +26,9 @@ struct sad;
 struct sad_state;
 struct tunnel;
 
+/* With more runs than this the batch's SAs are fetched ahead, and what hangs on them. */
+#define STAGE_RUNS_MANY 4u
+
 #define ESP_NEXT_IP4 4
 #define ESP_NEXT_IP6 41
 #define ESP_NEXT_NONE 59 /* dummy packet, RFC 4303 section 2.6 */
@@ -62,6 +65,7 @@ struct esp_worker {
 	uint64_t now_ns; /* CLOCK_BOOTTIME, of this batch */
 	uint32_t worker;
 	uint32_t jobs_n;
+	uint32_t runs;         /* of packets of one SA in this batch */
 	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
 	struct engine_job job[BATCH_MAX];  /* without gaps */
@@ -78,6 +82,10 @@ static inline bool stage_skips(const struct pkt *p)
 
 /* Drops the packet under this reason and counts it in its SA, its policy and the worker's row. */
 void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
+
+/* The same for a packet whose text is plain by now. */
+void stage_wipe_and_drop(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
+			 enum xesp_drop why);
 
 /*
  * The SA that tunnel t, whose id it is, sends on now: the switch of make-before-break is its

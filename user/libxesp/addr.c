@@ -11,33 +11,9 @@
 
 #define IP4_MAPPED_LEN 96 /* bits before the IPv4 address in its mapped form */
 
-void addr_from_ip4(struct xesp_addr *a, const void *be32)
-{
-	a->w[0] = 0;
-	a->w[1] = 0;
-	a->w[2] = htonl(0xffff);
-	memcpy(&a->w[3], be32, 4);
-}
-
-void addr_from_ip6(struct xesp_addr *a, const void *in6)
-{
-	memcpy(a->w, in6, 16);
-}
-
 bool addr_is_unset(const struct xesp_addr *a)
 {
 	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
-}
-
-bool addr_is_ip4(const struct xesp_addr *a)
-{
-	return !a->w[0] && !a->w[1] && a->w[2] == htonl(0xffff);
-}
-
-bool addr_equal(const struct xesp_addr *a, const struct xesp_addr *b)
-{
-	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] &&
-	       a->w[3] == b->w[3];
 }
 
 int addr_cmp(const struct xesp_addr *a, const struct xesp_addr *b)

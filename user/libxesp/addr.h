@@ -7,8 +7,10 @@
 #ifndef XESP_ADDR_H
 #define XESP_ADDR_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include "xesp/steer.h"
 
 struct fault;
@@ -33,15 +35,35 @@ const char *addr_print_prefix(const struct xesp_addr *a, uint8_t len, char buf[A
 
 /* All zero: the unspecified IPv6 address, and what was never set. */
 bool addr_is_unset(const struct xesp_addr *a);
-bool addr_is_ip4(const struct xesp_addr *a);
-bool addr_equal(const struct xesp_addr *a, const struct xesp_addr *b);
 
 /* Order of the addresses as 128-bit numbers: <0, 0, >0. */
 int addr_cmp(const struct xesp_addr *a, const struct xesp_addr *b);
 
+/* Inlined for the packet path: a few instructions each. */
+static inline bool addr_is_ip4(const struct xesp_addr *a)
+{
+	return !a->w[0] && !a->w[1] && a->w[2] == htobe32(0xffff);
+}
+
+static inline bool addr_equal(const struct xesp_addr *a, const struct xesp_addr *b)
+{
+	return !((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) |
+		 (a->w[3] ^ b->w[3]));
+}
+
 /* From the wire: 4 or 16 bytes. */
-void addr_from_ip4(struct xesp_addr *a, const void *be32);
-void addr_from_ip6(struct xesp_addr *a, const void *in6);
+static inline void addr_from_ip4(struct xesp_addr *a, const void *be32)
+{
+	a->w[0] = 0;
+	a->w[1] = 0;
+	a->w[2] = htobe32(0xffff);
+	memcpy(&a->w[3], be32, 4);
+}
+
+static inline void addr_from_ip6(struct xesp_addr *a, const void *in6)
+{
+	memcpy(a->w, in6, 16);
+}
 
 /* The mask of a prefix length in the mapped form, 0 to 128. */
 void addr_mask(struct xesp_addr *mask, uint8_t len);

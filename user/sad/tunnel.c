@@ -158,7 +158,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		err = check_marks(m, f);
 	if (err)
 		return err;
-	t = aligned_alloc(64, (sizeof(*t) + 63) / 64 * 64);
+	t = aligned_alloc(_Alignof(struct tunnel), sizeof(*t));
 	if (!t)
 		return fault_set(f, -ENOMEM, "out of memory");
 	*t = (struct tunnel){

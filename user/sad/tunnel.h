@@ -9,6 +9,7 @@
 #define XESP_TUNNEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "sad/epoch.h"
 #include "xesp/keymsg.h"
@@ -40,15 +41,18 @@ struct tunnel {
 	uint16_t mss;       /* XESP_MSS_OFF, XESP_MSS_AUTO, or a value */
 	uint8_t mode;      /* enum xesp_mode */
 	uint8_t udp;       /* enum tunnel_udp */
+	struct xesp_addr local;
 	uint8_t header[48]; /* outer headers without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
 	uint8_t dscp_map[64];  /* with XESP_DSCP_MAP */
 	uint64_t label_secret; /* with XESP_FLOW_LABEL_FLOW */
-	struct xesp_addr local;
 	struct epoch_item retire;
 	uint32_t named_in; /* main thread: number of the last synchronisation that named it */
 	struct xesp_keymsg_tunnel as_told; /* but natt.peer is where the peer is now, whoever said so */
-};
+} __attribute__((aligned(64)));
+
+_Static_assert(offsetof(struct tunnel, header) + 20 <= 64,
+	       "what every packet reads, an IPv4 header too, is one cache line");
 
 #define TUNNEL_MTU_UNKNOWN 1500 /* until the route to the remote address is known */
 

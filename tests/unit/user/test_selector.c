@@ -343,10 +343,82 @@ static void later_fragments_follow(void)
 	pair_close(&p);
 }
 
+enum field { F_NONE, F_SOURCE, F_DESTINATION, F_SOURCE_PORT, F_DESTINATION_PORT, F_PROTO, FIELDS };
+
+static void set_field(uint8_t *ip, int field)
+{
+	switch (field) {
+	case F_SOURCE:
+		ip[15] ^= 1;
+		break;
+	case F_DESTINATION:
+		ip[19] ^= 1;
+		break;
+	case F_SOURCE_PORT:
+		ip[21] ^= 1;
+		break;
+	case F_DESTINATION_PORT:
+		ip[23] ^= 1;
+		break;
+	case F_PROTO:
+		ip[9] = 6;
+		break;
+	default:
+		break;
+	}
+}
+
+static void set_source_port(uint8_t *ip, int port)
+{
+	wire_put16(ip + 20, (uint16_t)port);
+}
+
+/* Answers are remembered by flow: what differs in one field only is another flow. */
+static void flows_are_told_apart(void)
+{
+	static const struct list_row one = { .local = "10.2.0.2/32", .remote = "10.1.0.2/32",
+					     .proto = 17, .remote_port = 1000, .local_port = 2000 };
+	const struct pair_opts o = { 0 };
+	struct pair p;
+
+	pair_open(&p, &o);
+	pair_allow(&p, PAIR_TUNNEL_IN, &one, 1);
+	for (int round = 0; round < 3; round++)
+		for (int f = F_NONE; f < FIELDS; f++)
+			CU_ASSERT_EQUAL(through(&p, 4, set_field, f), f == F_NONE ? OK : MISMATCH);
+	pair_close(&p);
+}
+
+/* More flows than are remembered, each again after the others: none has another's answer. */
+static void more_flows_than_places(void)
+{
+	static const struct list_row ports = { .local = "10.2.0.0/24", .remote = "10.1.0.0/24",
+					       .proto = 17, .has_remote = true,
+					       .remote_port_last = 3000, .local_port = 2000 };
+	const struct pair_opts o = { 0 };
+	int wrong = 0;
+	struct pair p;
+
+	pair_open(&p, &o);
+	pair_allow(&p, PAIR_TUNNEL_IN, &ports, 1);
+	for (int round = 0; round < 2; round++)
+		for (int port = 0; port < 6000; port++)
+			wrong += through(&p, 4, set_source_port, port) != (port <= 3000 ? OK : MISMATCH);
+	CU_ASSERT_EQUAL(wrong, 0);
+	/* Answers of a list that is no more in force are none. */
+	pair_allow(&p, PAIR_TUNNEL_IN, &ports, 0);
+	for (int port = 0; port < 6000; port++)
+		wrong += through(&p, 4, set_source_port, port) != MISMATCH;
+	CU_ASSERT_EQUAL(wrong, 0);
+	pair_close(&p);
+}
+
 CU_TestInfo selector_tests[] = {
 	{ "inner packets against selectors, row by row", case_rows },
 	{ "edges of prefixes, and families", edges_of_prefixes },
 	{ "the first match of the whole list decides", first_match_decides },
 	{ "later fragments follow their first one", later_fragments_follow },
+	{ "remembered flows are told apart by every field", flows_are_told_apart },
+	{ "more flows than can be remembered", more_flows_than_places },
 	CU_TEST_INFO_NULL,
 };
