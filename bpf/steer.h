@@ -189,7 +189,7 @@ static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet
  * RFC 4301 section 6.2: an ICMP error that no entry of the SPD would carry goes into the tunnel that
  * carries the answers to the packet it is about. *found is that entry; false: there is none.
  */
-static __noinline bool match_quoted(struct xdp_md *ctx, struct packet *p,
+static __always_inline bool match_quoted(struct xdp_md *ctx, struct packet *p,
 				    struct xesp_spd_val *found)
 {
 	struct quote q = {};
