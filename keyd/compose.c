@@ -88,6 +88,8 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.probe_remote = t->probe_remote,
 		.mode = t->mode,
 		.natt = t->natt,
+		.oa_local = t->oa_local,
+		.oa_remote = t->oa_remote,
 		.dpd_ms = t->dpd_ms,
 		.dpd_misses = t->dpd_misses,
 	};

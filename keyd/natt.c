@@ -71,6 +71,31 @@ static int take_port(__be16 *port, const char *text, const char *key, const char
 	return 0;
 }
 
+/*
+ * RFC 3947 section 5.2: as the peer sees it. In tunnel mode the inner packet's addresses are the
+ * ones its sender summed up, and without UDP no NAT was passed.
+ */
+static int take_original(struct xesp_addr *out, const char *text, const char *key,
+			 const struct raw_tunnel *raw, const struct tunnel *t, const char *path,
+			 struct problems *ps)
+{
+	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+
+	if (!text)
+		return 0;
+	problems_below(where, path, key);
+	if (t->mode != XESP_MODE_TRANSPORT || raw->encap != RAW_ENCAP_UDP)
+		return problems_add(ps, where,
+				    "means something only with mode: transport and encap: udp");
+	if (addr_parse(out, text, NULL))
+		return problems_add(ps, where, "%s is not an IPv4 or IPv6 address",
+				    problems_shown(text, shown));
+	if (addr_is_ip4(out) != addr_is_ip4(&t->local))
+		return problems_add(ps, where, "%s is not of the IP version of local and remote",
+				    problems_shown(text, shown));
+	return 0;
+}
+
 int natt_take(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 	      struct problems *ps)
 {
@@ -82,6 +107,9 @@ int natt_take(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 	struct xesp_natt *n = &t->natt;
 	int err;
 
+	if (take_original(&t->oa_local, raw->nat_oa_local, "nat_oa_local", raw, t, path, ps) |
+	    take_original(&t->oa_remote, raw->nat_oa_remote, "nat_oa_remote", raw, t, path, ps))
+		return -EINVAL;
 	*n = (struct xesp_natt){ .accept_any = raw->encap_accept == RAW_ENCAP_ACCEPT_ANY };
 	if (raw->encap != RAW_ENCAP_UDP) {
 		err = refuse_alone(raw, path, ps);
@@ -89,9 +117,6 @@ int natt_take(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 			err |= take_port(&n->local_port, raw->local_port, "local_port", path, ps);
 		return err;
 	}
-	problems_below(where, path, "encap");
-	if (t->mode == XESP_MODE_TRANSPORT)
-		return problems_add(ps, where, "transport mode in UDP is not possible yet");
 	problems_below(where, path, "keepalive");
 	err = numbers_take(&keepalive, raw->keepalive, &seconds, where, ps);
 	err |= take_port(&n->local_port, raw->local_port, "local_port", path, ps);
@@ -103,6 +128,14 @@ int natt_take(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 	n->peer = t->remote;
 	n->peer_port = n->remote_port;
 	return err;
+}
+
+static void print_original(const struct xesp_addr *a, const char *end, FILE *out)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!addr_is_unset(a))
+		fprintf(out, "    nat_oa_%s: %s\n", end, addr_print(a, text));
 }
 
 void natt_print(const struct tunnel *t, FILE *out)
@@ -119,6 +152,8 @@ void natt_print(const struct tunnel *t, FILE *out)
 	fprintf(out, "    keepalive: %u\n", n->keepalive_s);
 	fprintf(out, "    follow_peer: %s\n", n->follow_peer ? "yes" : "no");
 	fprintf(out, "    udp_checksum: %s\n", checksums[n->checksum]);
+	print_original(&t->oa_local, "local", out);
+	print_original(&t->oa_remote, "remote", out);
 }
 
 /* ---- the peer */

@@ -46,6 +46,7 @@ struct tunnel {
 	struct xesp_addr probe_local, probe_remote; /* zero: none */
 	uint8_t mode;    /* enum xesp_mode */
 	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */
+	struct xesp_addr oa_local, oa_remote; /* NAT original addresses; zero: not known */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
 };
 

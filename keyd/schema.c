@@ -167,6 +167,8 @@ static const cyaml_schema_field_t tunnel_fields[] = {
 	TEXT("keepalive", OPTIONAL, struct raw_tunnel, keepalive),
 	WORD("follow_peer", OPTIONAL, struct raw_tunnel, follow_peer, switch_words),
 	WORD("udp_checksum", OPTIONAL, struct raw_tunnel, udp_checksum, udp_checksum_words),
+	TEXT("nat_oa_local", OPTIONAL, struct raw_tunnel, nat_oa_local),
+	TEXT("nat_oa_remote", OPTIONAL, struct raw_tunnel, nat_oa_remote),
 	CYAML_FIELD_END
 };
 

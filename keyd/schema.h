@@ -75,6 +75,7 @@ struct raw_tunnel {
 	enum raw_switch icmp_check;
 	enum raw_mode mode;
 	/* NAT traversal: natt.c */
+	char *nat_oa_local, *nat_oa_remote;
 	enum raw_encap encap;
 	enum raw_encap_accept encap_accept;
 	char *local_port;

@@ -101,6 +101,9 @@ struct xesp_keymsg_tunnel {
 	__u32 dummy_pps; /* dummy packets a second; 0 none */
 	__u8 dscp_map[64]; /* with XESP_DSCP_MAP: inner to outer */
 	struct xesp_natt natt;
+	/* transport mode in UDP, RFC 3948 section 3.1.2: what the peer takes our and its own address for */
+	struct xesp_addr oa_local;  /* ::: with the other set `local`, else checksums are computed anew */
+	struct xesp_addr oa_remote; /* likewise `remote` */
 };
 
 /* A tunnel's remote end was seen elsewhere, by an authenticated packet, and is followed there. */
@@ -211,7 +214,7 @@ struct xesp_keymsg_ack {
 
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32 +
-		       8 + 8 + 64 + 32, "layout");
+		       8 + 8 + 64 + 32 + 32, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40, "layout");

@@ -6,19 +6,18 @@
 # seen and absorbed; a mapping that changes under traffic is followed, also over a restart of xespd
 # and of keyd; a packet that is replayed from another port moves nobody.
 #
-#   gw1 [out0 172.16.0.1]---[w1 172.16.0.254  wire = NAT  w2 192.0.2.254]---[out0 192.0.2.2] gw2
+# The topology is in nat.sh.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/topology.sh"
 . "$(dirname "$0")/gateway.sh"
+. "$(dirname "$0")/nat.sh"
 need nft "$PYTHON"
 
+# shellcheck disable=SC2034 # for gateway.sh
 ESN=no # an old number is just that
-readonly NAT=192.0.2.254
 KEEPALIVE=1
-outer4() { case $1 in gw1) echo 172.16.0.1 ;; gw2) echo 192.0.2.2 ;; esac; }
-remote4() { case $1 in gw1) outer4 gw2 ;; gw2) echo $NAT ;; esac; }
-tunnel_keys() { # t6 stays as it is: it cannot pass
+tunnel_keys() { # IPv6 has a test of its own: test_ipv6_through_a_nat.sh
 	[ "$2" = t4 ] || return 0
 	printf '    encap: udp\n    df: clear\n    pmtu: fixed\n'
 	case $1 in
@@ -26,39 +25,6 @@ tunnel_keys() { # t6 stays as it is: it cannot pass
 	gw2) printf '    follow_peer: yes\n    keepalive: 0\n    remote_port: 1\n' ;;
 	esac
 }
-
-nat_up() {
-	run wire ip link set w1 nomaster
-	run wire ip link set w2 nomaster
-	ip -n "$NS-gw1" addr flush dev out0
-	addr gw1 out0 172.16.0.1/24
-	addr wire w1 172.16.0.254/24
-	addr wire w2 $NAT/24
-	run gw1 ip route add default via 172.16.0.254
-	know gw1 out0 "$(mac wire w1)" 172.16.0.254
-	know gw2 out0 "$(mac wire w2)" $NAT
-	run wire sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-	nat_maps_to 31000
-}
-
-# Another mapping: a masquerade forgets the old one when its interface goes down.
-nat_maps_to() { # nat_maps_to <port>
-	run wire nft -f - <<-END || skip "this kernel has no NAT for nftables"
-		table ip nat
-		delete table ip nat
-		table ip nat {
-			chain post {
-				type nat hook postrouting priority 100;
-				oifname w2 ip saddr 172.16.0.1 udp sport 4500 masquerade to :$1
-			}
-		}
-	END
-	run wire sh -c 'ip link set w2 down; ip link set w2 up'
-	know gw2 out0 "$(mac wire w2)" $NAT
-	until_ok 5 carrier wire w2
-}
-
-peer_at() { [ "$(sa_field gw2 t4-in .peer)" = "$1" ]; }
 
 topology_up
 nat_up
@@ -72,7 +38,7 @@ capture wire w2
 until_at_least 1 counter gw2 natt-keepalive
 expect_equal "peer before anything authentic" "$(sa_field gw2 t4-in .peer)" "$NAT port 1"
 run hostA ping -q -c 1 -W 1 10.2.0.2 >/dev/null || true # the answer may go where gw2 believed gw1 to be
-until_ok 5 peer_at "$NAT port 31000"
+until_ok 5 peer_at t4 "$NAT port 31000"
 pings hostA 50 10.2.0.2
 pings hostB 50 10.1.0.2
 expect_equal "bare ESP on the wire" "$(run wire tcpdump -nn -r "$TMP/wire-w2.pcap" ip proto 50 2>/dev/null | wc -l)" 0
@@ -108,7 +74,7 @@ say "4 keepalives in $took ms of silence, none beside traffic"
 # The NAT forgets: gw2 answers to where the next authentic packet comes from.
 nat_maps_to 32000
 run hostA ping -q -c 40 -i 0.05 -W 1 10.2.0.2 >"$TMP/ping.log" || true
-until_ok 5 peer_at "$NAT port 32000"
+until_ok 5 peer_at t4 "$NAT port 32000"
 lost=$((40 - $(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$TMP/ping.log")))
 [ "$lost" -le 3 ] || die "$lost of 40 pings lost when the mapping changed"
 pings hostB 20 10.1.0.2
@@ -134,7 +100,7 @@ run wire "$PYTHON" - "$TMP/first.pcap" "$(mac gw2 out0)" <<-'END'
 	assert sent == 10
 END
 until_equal 10 sa_drops gw2 t4-in replay-old
-peer_at "$NAT port 32000" || die "a replayed packet moved the peer to $(sa_field gw2 t4-in .peer)"
+peer_at t4 "$NAT port 32000" || die "a replayed packet moved the peer to $(sa_field gw2 t4-in .peer)"
 expect_equal "moves" "$(grep -c 'peer moved' "$TMP/gw2-xesp-keyd.log")" "$moves"
 pings hostB 10 10.1.0.2
 say "10 packets replayed from another port: refused, the peer stays"
@@ -143,12 +109,12 @@ say "10 packets replayed from another port: refused, the peer stays"
 kill_daemon gw2 xespd
 start_xespd gw2
 gateway_ready gw2
-peer_at "$NAT port 32000" || die "forgotten by xespd's restart"
+peer_at t4 "$NAT port 32000" || die "forgotten by xespd's restart"
 pings hostB 10 10.1.0.2
 kill_daemon gw2 xesp-keyd
 start_keyd gw2
 gateway_ready gw2
-peer_at "$NAT port 32000" || die "forgotten by keyd's restart"
+peer_at t4 "$NAT port 32000" || die "forgotten by keyd's restart"
 pings hostB 10 10.1.0.2
 xesp gw2 status | grep -q "t4.*$NAT port 32000" || die "xesp status does not tell that t4's peer moved"
 say "the peer is known after restarts of xespd and keyd"

@@ -328,10 +328,10 @@ pings() { # pings <ns> <count> <destination> [ping's options]
 
 # A TCP transfer whose bytes are compared at the end.
 listening() { [ -n "$(run "$1" ss -Hltn "sport = :$2")" ]; }
-transfer() { # transfer <from-ns> <from-address> <to-ns> <to-address> <file>
+transfer() { # transfer <from-ns> <from-address> <to-ns> <to-address> <file> [address that listens]
 	local to=$3 server
 	rm -f "$TMP/received"
-	nsenter --net="$PATH_OF_NS-$to" nc -l -N "$4" 9000 >"$TMP/received" </dev/null 2>"$TMP/nc.log" &
+	nsenter --net="$PATH_OF_NS-$to" nc -l -N "${6:-$4}" 9000 >"$TMP/received" </dev/null 2>"$TMP/nc.log" &
 	server=$!
 	PIDS+=("$server")
 	until_ok 5 listening "$to" 9000

@@ -4,6 +4,7 @@
 
   converse IFACE MAC SPEC.json   echo requests under the SA `out`, each answer verified under `back`
   cross IFACE MAC SPEC.json      the same with numbers on both sides of 2^32 (AH, ESN)
+  behind-nat IFACE MAC SPEC.json ESP in UDP, transport mode: TCP, UDP and pings from `real`, which a NAT made `src`
 
 SPEC: {proto: esp|ah, mode: tunnel|transport, name, esn, local, remote, src, dst, first,
        out: {spi, key}, back: {spi, key}}; keys in hex, `name` as keyd has it. AH packets carry IPv4
@@ -22,7 +23,7 @@ import scapy.config
 
 scapy.config.conf.ipv6_enabled = True
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
-from scapy.layers.inet import (ICMP, IP, IPOption_NOP, IPOption_Router_Alert,  # noqa: E402
+from scapy.layers.inet import (ICMP, IP, TCP, UDP, IPOption_NOP, IPOption_Router_Alert,  # noqa: E402
                                IPOption_RR, IPOption_Security)
 from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6,  # noqa: E402
                                 IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop)
@@ -81,6 +82,8 @@ def sa_of(spec, side, high=0, number=1):
     outer = IPv6 if ":" in here else IP
     options = {"tunnel_header": outer(src=here, dst=there)} if spec["mode"] == "tunnel" else {}
     key = bytes.fromhex(row["key"])
+    if spec.get("real") and side == "out":
+        options["nat_t_header"] = UDP(sport=4500, dport=4500)
     if spec["proto"] == "ah":
         options.update(auth_algo=INTEGRITY[spec["name"]], auth_key=key)
     else:
@@ -145,10 +148,25 @@ def of_peer(frame, spec):
     ip = frame.payload
     if not isinstance(ip, (IP, IPv6)) or ip.src != spec["remote"]:
         return None
-    if (ip.proto if isinstance(ip, IP) else ip.nh) != (51 if spec["proto"] == "ah" else 50):
+    want = 17 if spec.get("real") else 51 if spec["proto"] == "ah" else 50
+    if (ip.proto if isinstance(ip, IP) else ip.nh) != want:
         return None
     length = ip.len if isinstance(ip, IP) else 40 + ip.plen
-    return ip.__class__(raw(ip)[:length])
+    ip = ip.__class__(raw(ip)[:length])
+    return without_udp(ip) if want == 17 else ip
+
+
+def without_udp(ip):
+    """RFC 3948 section 3.3; scapy 2.5 leaves the UDP header in over IPv6."""
+    esp, bare = Raw(raw(ip[UDP].payload)), ip.copy()
+    bare.remove_payload()
+    if isinstance(ip, IP):
+        bare.proto = 50
+        del bare.len, bare.chksum
+    else:
+        bare.nh = 50
+        del bare.plen
+    return ip.__class__(raw(bare / esp))
 
 
 def exchange(iface, mac, spec, packets, wanted):
@@ -210,5 +228,51 @@ def cross(iface, mac, path):
     print("%s: numbers 1 to %#x accepted" % (spec["name"], numbers[-1]))
 
 
+def translated(packet, spec):
+    """RFC 3022: a NAT sees the outer header, and UDP, whose checksum is none on IPv4."""
+    packet.src = spec["src"]
+    if isinstance(packet, IP):
+        del packet.chksum
+        packet[UDP].chksum = 0
+    else:
+        del packet[UDP].chksum
+    del packet[UDP].len  # scapy 2.5 settles it before there is a payload
+    return packet.__class__(raw(packet))
+
+
+def has_right_sum(packet):
+    """scapy's own sum of what is there, once the field is left to it."""
+    layer = TCP if TCP in packet else UDP if UDP in packet else ICMPv6EchoReply if ICMPv6EchoReply in packet else None
+    if layer is None:
+        return True
+    field = "cksum" if layer is ICMPv6EchoReply else "chksum"
+    again = packet.copy()
+    delattr(again[layer], field)
+    return getattr(packet.__class__(raw(again))[layer], field) == getattr(packet[layer], field)
+
+
+def behind_nat(iface, mac, path):
+    """The host takes TCP to a closed port (and resets it), UDP (no such port) and pings only when their sums are right."""
+    spec = load(path)
+    ip = (IPv6 if ":" in spec["real"] else IP)(src=spec["real"], dst=spec["dst"])
+    out, packets, wanted = sa_of(spec, "out", number=spec["first"]), [], []
+    for n in range(8):
+        body = Raw(bytes(range(n + 1)))
+        packets += [ip / TCP(sport=20000 + n, dport=9, flags="S", seq=1000 + n) / body,
+                    ip / UDP(sport=21000 + n, dport=9) / body]
+        wanted.append(lambda a, n=n: TCP in a and a[TCP].dport == 20000 + n and a[TCP].flags.R)
+    packets.append(request(dict(spec, src=spec["real"]), 7, 33, {}))
+    wanted.append(lambda a: is_answer(a, spec, 7))
+    wanted.append(lambda a: ICMP in a and a[ICMP].type == 3 or "ICMPv6DestUnreach" in a)
+    sealed = [translated(out.encrypt(ip.__class__(raw(p))), spec) for p in packets]
+    answers = exchange(iface, mac, spec, sealed, 8 + 8 + 1)
+    for i, want in enumerate(wanted):
+        assert any(want(a) for a in answers), "answer %d of %d is not there: %r" % (i, len(wanted), answers)
+    for a in answers:
+        assert has_right_sum(a), "a wrong checksum: %r" % a
+    print("%s in UDP, transport mode, from %s as %s: TCP, UDP and a ping made by scapy answered" % (
+        spec["name"], spec["real"], spec["src"]))
+
+
 if __name__ == "__main__":
-    {"converse": converse, "cross": cross}[sys.argv[1]](*sys.argv[2:])
+    {"converse": converse, "cross": cross, "behind-nat": behind_nat}[sys.argv[1]](*sys.argv[2:])

@@ -3,7 +3,8 @@
 #
 # scapy's IPsec layer as the peer: ESP in transport mode, AH in transport and tunnel mode, over IPv4 and
 # IPv6, both directions. AH with IPv4 options and IPv6 extension headers, and with what routers change
-# on the way; each integrity algorithm, with and without ESN, over the 2^32 edge.
+# on the way; each integrity algorithm, with and without ESN, over the 2^32 edge. ESP in UDP in transport mode,
+# from behind a NAT.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../netns/topology.sh"
@@ -36,7 +37,7 @@ spec() { # spec <tunnel> <source> <destination> [first number]
 		--arg spi1 "${SPI[$1-gw1]}" --arg key1 "$(secret "$1" gw1)" \
 		--arg spi2 "${SPI[$1-gw2]}" --arg key2 "$(secret "$1" gw2)" \
 		'{proto: $proto, mode: $mode, name: $name, esn: $esn, first: $first, local: $local, remote: $remote, src: $src,
-		  dst: $dst, out: {spi: $spi1, key: $key1}, back: {spi: $spi2, key: $key2}}' >"$TMP/spec.json"
+		  dst: $dst, out: {spi: $spi1, key: $key1}, back: {spi: $spi2, key: $key2}} | '"${EXTRA:-.}" >"$TMP/spec.json"
 }
 
 peer_does() { # peer_does <verb> <tunnel> <source> <destination> [first number]
@@ -64,6 +65,23 @@ topology_up
 to_gw2=$(mac gw2 out0)
 PROTOCOL=esp MODE=transport
 for ESN in yes no; do one_configuration; done
+
+# In UDP, from behind a NAT: RFC 3948 section 3.1.2. Original addresses told, and not.
+declare -A REAL=([t4]=172.16.0.1 [t6]=fd00:16::1)
+ESN=no
+for ORIGINALS in known unknown; do
+	tunnel_keys() {
+		printf '    encap: udp\n    keepalive: 0\n'
+		[ $ORIGINALS = unknown ] || printf '    nat_oa_remote: %s\n' "${REAL[$2]}"
+	}
+	gateways_again gw2
+	run gw2 sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit'
+	EXTRA='.real = "172.16.0.1"' peer_does behind-nat t4 192.0.2.1 192.0.2.2
+	EXTRA='.real = "fd00:16::1"' peer_does behind-nat t6 2001:db8:ffff::1 2001:db8:ffff::2
+	expect_equal "drops" "$(all_drops gw2)" 0
+	say "original addresses $ORIGINALS"
+done
+tunnel_keys() { :; }
 PROTOCOL=ah
 for INTEGRITY in sha256 sha384 sha512 aes-gmac-128 aes-gmac-256; do
 	for MODE in transport tunnel; do

@@ -14,6 +14,7 @@
 #include "esp/esp.h"
 #include "esp/job.h"
 #include "esp/mss.h"
+#include "esp/nat_oa.h"
 #include "esp/natt.h"
 #include "esp/outer.h"
 #include "esp/replay.h"
@@ -248,14 +249,19 @@ static bool take_inner(struct pkt *p, struct stage_pkt *x, const struct payload 
 static bool close_up(struct pkt *p, struct stage_pkt *x, const struct payload *pay)
 {
 	struct transport_place place;
-	uint8_t *ip = pay->at - p->l4_off;
-	uint32_t len = p->l4_off + pay->len;
+	uint32_t off = p->l4_off - (p->udp ? TUNNEL_UDP_LEN : 0u);
+	uint32_t len = off + pay->len;
+	uint8_t *ip = pay->at - off;
 
-	if (!transport_find_header(&place, p->l3, p->l4_off))
+	if (!transport_find_header(&place, p->l3, off))
 		return false;
 	transport_move(ip, p->l3, &place, pay->next, len);
 	p->l3 = ip;
-	return inner_parse(&x->inner, ip, len);
+	if (!inner_parse(&x->inner, ip, len))
+		return false;
+	if (p->udp)
+		nat_oa_restore(ip, &x->inner, off, pay->next, x->tunnel);
+	return true;
 }
 
 static inline enum xesp_drop strip(struct pkt *p, struct stage_pkt *x)

@@ -11,6 +11,7 @@
 #include "esp/balance.h"
 #include "esp/esp.h"
 #include "esp/flow.h"
+#include "esp/nat_oa.h"
 #include "esp/natt.h"
 #include "esp/job.h"
 #include "esp/mss.h"
@@ -89,8 +90,11 @@ static void place_in_own(struct esp_worker *w, struct pkt *p, struct stage_pkt *
 		stage_drop(w, p, XESP_DROP_NOT_OWN);
 		return;
 	}
-	x->g.hdr = x->g.own = x->place.len;
-	if (p->sa->proto == IPPROTO_AH && !ah_takes(p->l3, x->place.len))
+	p->udp = x->tunnel->udp != TUNNEL_UDP_NONE && !x->g.ah;
+	x->g.own = x->place.len;
+	x->g.hdr = (uint16_t)(x->place.len + (p->udp ? TUNNEL_UDP_LEN : 0));
+	if (p->sa->proto == IPPROTO_AH ? !ah_takes(p->l3, x->place.len) :
+					 p->udp && !nat_oa_takes(p->l3, x->place.len))
 		stage_drop(w, p, XESP_DROP_MALFORMED_IP);
 }
 
@@ -315,13 +319,18 @@ static bool write_iv(struct esp_worker *w, const struct pkt *p, uint8_t *iv)
 	return true;
 }
 
-/* The headers before ESP or AH are the packet's own: they move out of its way. */
-static void move_own(struct pkt *p, const struct stage_pkt *x, uint32_t len)
+/* The headers before ESP or AH are the packet's own: they move out of its way, RFC 3948 section 3.2. */
+static void move_own(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x)
 {
 	uint8_t *own = p->l3;
 
-	p->l3 -= x->g.pre;
-	transport_move(p->l3, own, &x->place, p->sa->proto, len);
+	p->l3 -= (uint32_t)x->g.pre + x->g.hdr - x->g.own;
+	transport_move(p->l3, own, &x->place, p->udp ? IPPROTO_UDP : p->sa->proto, p->len);
+	if (!p->udp)
+		return;
+	nat_oa_aim(p->l3, x->tunnel);
+	natt_write_udp(p->l3 + x->g.own, p->len - x->g.own, x->tunnel);
+	w->udp_sums |= x->tunnel->udp == TUNNEL_UDP_SUM;
 }
 
 static void write_outer(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x)
@@ -331,6 +340,7 @@ static void write_outer(struct esp_worker *w, struct pkt *p, const struct stage_
 
 	p->l3 -= (uint32_t)x->g.pre + x->g.hdr;
 	outer_write(p, x->tunnel, &x->inner);
+	p->udp = x->tunnel->udp != TUNNEL_UDP_NONE;
 	w->udp_sums |= x->tunnel->udp == TUNNEL_UDP_SUM;
 	if (x->g.ah) /* the template is ESP's */
 		transport_move(p->l3, p->l3, p->l3[0] >> 4 == 6 ? &outer6 : &outer4, IPPROTO_AH,
@@ -356,7 +366,7 @@ static void lay_out(struct esp_worker *w, struct batch *b)
 		p->len = size_overhead(&x->g) + x->text_len;
 		p->l4_off = x->g.hdr;
 		if (x->g.transport)
-			move_own(p, x, p->len);
+			move_own(w, p, x);
 		else
 			write_outer(w, p, x);
 		if (x->g.ah) {

@@ -19,48 +19,21 @@
 #define UDP_LEN_AT 4
 #define UDP_CHECK_AT 6
 
-void natt_write_udp(uint8_t *ip, uint32_t len, const struct tunnel *t)
+void natt_write_udp(uint8_t *udp, uint32_t udp_len, const struct tunnel *t)
 {
-	uint32_t ip_len = tunnel_ip_len(t);
-
-	memcpy(ip + ip_len, t->header + ip_len, TUNNEL_UDP_LEN);
-	wire_put16(ip + ip_len + UDP_LEN_AT, (uint16_t)(len - ip_len));
+	memcpy(udp, t->header + tunnel_ip_len(t), TUNNEL_UDP_LEN);
+	wire_put16(udp + UDP_LEN_AT, (uint16_t)udp_len);
 }
 
-/* RFC 1071 in memory order, eight bytes at a time: end-around carries keep their value mod 2^16-1. */
-static uint64_t add_word(uint64_t sum, uint64_t word)
+void natt_write_checksum(uint8_t *ip, uint32_t udp_off, uint32_t udp_len)
 {
-	bool carry = __builtin_add_overflow(sum, word, &sum);
-
-	return sum + carry;
-}
-
-static uint16_t sum_bytes(uint64_t sum, const uint8_t *p, uint32_t len)
-{
-	uint64_t word;
-
-	for (; len >= sizeof(word); len -= (uint32_t)sizeof(word), p += sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		sum = add_word(sum, word);
-	}
-	word = 0;
-	memcpy(&word, p, len); /* what is missing counts as zeroes */
-	sum = add_word(sum, word);
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	return wire_fold((uint32_t)sum);
-}
-
-void natt_write_checksum(uint8_t *ip, uint32_t len, const struct tunnel *t)
-{
-	uint32_t ip_len = tunnel_ip_len(t), udp_len = len - ip_len;
 	bool ip4 = ip[0] >> 4 == 4;
-	uint8_t *udp = ip + ip_len;
+	uint8_t *udp = ip + udp_off;
 	uint16_t sum;
 
 	/* The pseudo-header: both addresses, which lie side by side, length and protocol. */
-	sum = ip4 ? sum_bytes(0, ip + IP4_SRC, 8) : sum_bytes(0, ip + IP6_SRC, 32);
-	sum = (uint16_t)~sum_bytes((uint64_t)sum + htons((uint16_t)udp_len) + htons(IPPROTO_UDP),
+	sum = ip4 ? wire_sum(0, ip + IP4_SRC, 8) : wire_sum(0, ip + IP6_SRC, 32);
+	sum = (uint16_t)~wire_sum((uint64_t)sum + htons((uint16_t)udp_len) + htons(IPPROTO_UDP),
 				   udp, udp_len);
 	if (!sum)
 		sum = 0xffff; /* 0 says that there is none */
@@ -75,8 +48,9 @@ void natt_write_checksums(struct esp_worker *w, struct batch *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 
-		if (!stage_skips(p) && w->x[i].tunnel->udp == TUNNEL_UDP_SUM)
-			natt_write_checksum(p->l3, p->len, w->x[i].tunnel);
+		if (!stage_skips(p) && p->udp && w->x[i].tunnel->udp == TUNNEL_UDP_SUM)
+			natt_write_checksum(p->l3, p->l4_off - TUNNEL_UDP_LEN,
+					    p->len - (p->l4_off - TUNNEL_UDP_LEN));
 	}
 }
 
@@ -126,7 +100,7 @@ void natt_note_peer(struct esp_worker *w, const struct tunnel *t, const struct p
 
 uint32_t natt_make_keepalive(const struct tunnel *t, uint8_t out[NATT_KEEPALIVE_MAX])
 {
-	uint32_t len = (uint32_t)t->header_len + 1;
+	uint32_t len = (uint32_t)t->header_len + 1, ip_len = tunnel_ip_len(t);
 	bool ip4 = t->header[0] >> 4 == 4;
 	uint16_t check;
 
@@ -134,13 +108,13 @@ uint32_t natt_make_keepalive(const struct tunnel *t, uint8_t out[NATT_KEEPALIVE_
 	out[t->header_len] = KEEPALIVE;
 	if (ip4) {
 		wire_put16(out + 2, (uint16_t)len);
-		check = (uint16_t)~sum_bytes(0, out, 20);
+		check = (uint16_t)~wire_sum(0, out, 20);
 		memcpy(out + 10, &check, sizeof(check));
 	} else {
 		wire_put16(out + 4, (uint16_t)(len - 40));
 	}
-	natt_write_udp(out, len, t);
+	natt_write_udp(out + ip_len, len - ip_len, t);
 	if (t->udp == TUNNEL_UDP_SUM)
-		natt_write_checksum(out, len, t);
+		natt_write_checksum(out, ip_len, len - ip_len);
 	return len;
 }

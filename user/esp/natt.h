@@ -15,11 +15,11 @@
 struct esp_worker;
 struct outer;
 
-/* The UDP header behind the outer IP header, in a packet of `len` bytes; its checksum is 0 yet. */
-void natt_write_udp(uint8_t *ip, uint32_t len, const struct tunnel *t);
+/* The UDP header of `udp_len` bytes with all behind it; its checksum is 0 yet. */
+void natt_write_udp(uint8_t *udp, uint32_t udp_len, const struct tunnel *t);
 
 /* Computes it, once all behind it has its final value: RFC 768, RFC 8200 section 8.1. */
-void natt_write_checksum(uint8_t *ip, uint32_t len, const struct tunnel *t);
+void natt_write_checksum(uint8_t *ip, uint32_t udp_off, uint32_t udp_len);
 /* The stage that does so for the packets of a batch whose tunnel wants it. */
 void natt_write_checksums(struct esp_worker *w, struct batch *b);
 

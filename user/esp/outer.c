@@ -117,5 +117,5 @@ void outer_write(const struct pkt *p, const struct tunnel *t, const struct inner
 	else
 		write_ip6(p, t, in);
 	if (t->udp != TUNNEL_UDP_NONE)
-		natt_write_udp(p->l3, p->len, t);
+		natt_write_udp(p->l3 + tunnel_ip_len(t), p->len - tunnel_ip_len(t), t);
 }

@@ -30,9 +30,9 @@ struct pkt {
 	uint32_t mtu;   /* with XESP_DROP_TOO_BIG: what to tell the sender, inner bytes; after encap: cut
 			 * what goes out to this, 0: it fits */
 	enum xesp_drop drop;
-	uint16_t l4_off; /* bytes from l3 to the ESP header, before decap */
+	uint16_t l4_off; /* bytes from l3 to the ESP or AH header, before decap and after encap */
 	uint16_t inner_len; /* inner IP bytes, for the counters */
-	bool udp;           /* before decap: ESP came in UDP, whose header stands before it */
+	bool udp;           /* before decap and after encap: ESP is in UDP, whose header stands before it */
 	bool fragment;      /* with XESP_DROP_TOO_BIG: DF is clear, so the slow path fragments it */
 	bool dummy;         /* before encap: no packet but a payload, see esp/dummy.h */
 	bool probe;         /* before encap: may be larger than the tunnel's MTU; DF is set outside */

@@ -7,6 +7,7 @@
 #define XESP_WIRE_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -57,6 +58,30 @@ static inline uint16_t wire_fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* RFC 1071 in memory order, eight bytes at a time: end-around carries keep their value mod 2^16-1. */
+static inline uint64_t wire_add_carry(uint64_t sum, uint64_t word)
+{
+	bool carry = __builtin_add_overflow(sum, word, &sum);
+
+	return sum + carry;
+}
+
+static inline uint16_t wire_sum(uint64_t sum, const uint8_t *p, uint32_t len)
+{
+	uint64_t word;
+
+	for (; len >= sizeof(word); len -= (uint32_t)sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		sum = wire_add_carry(sum, word);
+	}
+	word = 0;
+	memcpy(&word, p, len); /* what is missing counts as zeroes */
+	sum = wire_add_carry(sum, word);
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	return wire_fold((uint32_t)sum);
 }
 
 /* Replaces the word at `at` and adjusts the checksum at `check`: RFC 1624 equation 3. */

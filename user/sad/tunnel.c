@@ -72,8 +72,9 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 	if (m->natt.encap == XESP_ENCAP_UDP &&
 	    (!m->natt.local_port || !m->natt.remote_port || !m->natt.peer_port))
 		return fault_set(f, -EINVAL, "encapsulated in UDP without ports");
-	if (m->natt.encap == XESP_ENCAP_UDP && m->mode == XESP_MODE_TRANSPORT)
-		return fault_set(f, -EOPNOTSUPP, "transport mode in UDP is not possible yet");
+	if ((!addr_is_unset(&m->oa_local) && addr_is_ip4(&m->oa_local) != ip4) ||
+	    (!addr_is_unset(&m->oa_remote) && addr_is_ip4(&m->oa_remote) != ip4))
+		return fault_set(f, -EINVAL, "NAT original addresses of another IP version");
 	if (addr_is_ip4(tunnel_peer(m)) != ip4)
 		return fault_set(f, -EINVAL, "its peer moved to another IP version");
 	if (m->df > XESP_DF_CLEAR || m->dscp > XESP_DSCP_MAP || m->dscp_value > DSCP_MAX ||
@@ -148,6 +149,24 @@ static void add_header_udp(struct tunnel *t, const struct xesp_keymsg_tunnel *m)
 	t->udp = (uint8_t)udp_checksum(m);
 }
 
+/* RFC 3948 section 3.1.2: an address that no NAT changed is its own original. */
+static uint16_t sum_originals(const struct xesp_keymsg_tunnel *m)
+{
+	const uint32_t at = addr_is_ip4(&m->local) ? 12 : 0;
+	struct xesp_addr both[2] = { m->oa_local, m->oa_remote };
+	uint32_t sum;
+
+	if (addr_is_unset(&both[0]) && addr_is_unset(&both[1]))
+		return 0;
+	if (addr_is_unset(&both[0]))
+		both[0] = m->local;
+	if (addr_is_unset(&both[1]))
+		both[1] = m->remote;
+	sum = (uint32_t)sum_words((const uint8_t *)&both[0] + at, 16 - at) +
+	      sum_words((const uint8_t *)&both[1] + at, 16 - at);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f)
 {
 	struct tunnel *t;
@@ -189,6 +208,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		make_header_ip6(t, m);
 	if (m->natt.encap == XESP_ENCAP_UDP)
 		add_header_udp(t, m);
+	t->oa_sum = sum_originals(m);
 	tunnel_set_path_mtu(t, 0);
 	*out = t;
 	return 0;

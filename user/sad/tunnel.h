@@ -46,6 +46,7 @@ struct tunnel {
 	/* not for every packet */
 	uint8_t dscp_map[64];  /* with XESP_DSCP_MAP */
 	uint64_t label_secret; /* with XESP_FLOW_LABEL_FLOW */
+	uint16_t oa_sum; /* of the NAT original addresses, in memory order; 0: not known */
 	struct epoch_item retire;
 	uint32_t named_in; /* main thread: number of the last synchronisation that named it */
 	struct xesp_keymsg_tunnel as_told; /* but natt.peer is where the peer is now, whoever said so */

@@ -10,6 +10,7 @@
 #include "esp/transport.h"
 #include "fib/fib.h"
 #include "libxesp/addr.h"
+#include "sad/tunnel.h"
 #include "slow/frag.h"
 #include "slow/frag6.h"
 #include "slow/room.h"
@@ -51,7 +52,9 @@ static bool send_piece(struct slow *s, const uint8_t *ip, uint32_t len)
 /* IPv6: what goes into every piece. A UDP header around ESP does not. */
 static uint32_t head_len(const struct pkt *p)
 {
-	return p->l3[6] == IPPROTO_UDP || p->l4_off < IP6_HDR ? IP6_HDR : p->l4_off;
+	uint32_t len = p->l4_off - (p->udp ? TUNNEL_UDP_LEN : 0u);
+
+	return p->l4_off < IP6_HDR ? IP6_HDR : len;
 }
 
 /* Raw sockets with the header included do not fragment: what esp_encap() lets be cut is cut here. */

@@ -102,18 +102,18 @@ static void checksums(void)
 				ip[i] = len % 3 ? (uint8_t)rand() : 0xff;
 			memcpy(ip, t->header, ip_len);
 			wire_put16(ip + (v6 ? 4 : 2), (uint16_t)(len - (v6 ? 40 : 0)));
-			natt_write_udp(ip, len, t);
-			natt_write_checksum(ip, len, t);
+			natt_write_udp(ip + ip_len, len - ip_len, t);
+			natt_write_checksum(ip, ip_len, len - ip_len);
 			CU_ASSERT_EQUAL(verify(ip), 0);
 		}
 		/* What makes the sum all ones, so that its complement would be 0: RFC 768. */
-		natt_write_udp(ip, ip_len + 10, t);
+		natt_write_udp(ip + ip_len, 10, t);
 		wire_put16(ip + (v6 ? 4 : 2), (uint16_t)(ip_len + 10 - (v6 ? 40 : 0)));
 		memset(ip + ip_len + 8, 0, 2);
-		natt_write_checksum(ip, ip_len + 10, t);
+		natt_write_checksum(ip, ip_len, 10);
 		memcpy(ip + ip_len + 8, ip + ip_len + 6, 2);
 		memset(ip + ip_len + 6, 0, 2);
-		natt_write_checksum(ip, ip_len + 10, t);
+		natt_write_checksum(ip, ip_len, 10);
 		memcpy(&sum, ip + ip_len + 6, 2);
 		CU_ASSERT_EQUAL(sum, 0xffff);
 		CU_ASSERT_EQUAL(verify(ip), 0);
