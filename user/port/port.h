@@ -54,6 +54,8 @@ struct port {
 	uint32_t fill_target; /* rx_out is kept at this, frames permitting */
 	int tx_errno;         /* of the last send that failed for more than want of room */
 	uint32_t starved;     /* atomic: times the worker could not fill up for want of frames */
+	uint32_t napi;        /* of the queue, with busy polling; 0: not known yet, or never */
+	uint32_t napi_rounds; /* so often it was not known */
 	struct gather gather; /* the frame that is being received, if it comes in pieces */
 	bool zero_copy;
 	bool multi_buffer;    /* frames may come and go in several descriptors */

@@ -38,7 +38,13 @@ bool ring_unsent(struct port *p);
 /* Makes the kernel go on with them. */
 void ring_kick(struct port *p);
 
-/* Makes the kernel poll the device now, with busy polling. */
+/* Makes the kernel poll the device now. */
 void ring_poll(struct port *p);
+
+/*
+ * The same for a worker that polls in a loop, at most with one system call, and with none as long as the
+ * socket knows no NAPI: then the kernel would do nothing but cost time. True: the kernel was called.
+ */
+bool ring_busy_poll(struct port *p);
 
 #endif /* XESP_RING_H */

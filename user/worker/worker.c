@@ -332,7 +332,7 @@ static void sleep_until_work(struct worker *w, bool unsent)
 static void poll_devices(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->list_n; i++)
-		ring_poll(w->list[i]);
+		ring_busy_poll(w->list[i]);
 }
 
 static void list_ports(struct worker *w)

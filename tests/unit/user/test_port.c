@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "port/port.h"
@@ -206,6 +207,45 @@ static void frames_pass_in_order(void)
 	shut_port(right);
 	check_all_there();
 	CU_ASSERT_EQUAL(share_groups(t.share), 0);
+	tear_down();
+}
+
+/* Without a NAPI to poll there is no system call but now and then; with one there is one each time. */
+static void busy_polling_calls_the_kernel_only_for_a_napi(void)
+{
+	struct port *left, *right;
+	struct xdp_desc desc[4], got;
+	uint32_t id = 0, calls = 0;
+	socklen_t len = sizeof(id);
+
+	set_up();
+	left = open_port("left");
+	right = open_port("right");
+	CU_ASSERT_TRUE(ring_busy_poll(right));
+	for (int i = 0; i < 100; i++)
+		calls += ring_busy_poll(right);
+	CU_ASSERT_EQUAL(calls, 0); /* nothing was received yet */
+	CU_ASSERT_EQUAL_FATAL(make_frames(desc, 4, 0), 4);
+	CU_ASSERT_EQUAL(ring_send(left, desc, 4), 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		CU_ASSERT_TRUE_FATAL(receive_ours(right, &got));
+		umem_put(t.pool, got.addr, UMEM_HAND);
+	}
+	for (int i = 0; i < 5000; i++)
+		calls += ring_busy_poll(right);
+	CU_ASSERT_EQUAL(getsockopt(right->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &len), 0);
+	CU_ASSERT_EQUAL(right->napi, id);
+	if (!id)
+		CU_ASSERT_TRUE(calls >= 4 && calls <= 5);
+	right->napi = 1;
+	calls = 0;
+	for (int i = 0; i < 100; i++)
+		calls += ring_busy_poll(right);
+	CU_ASSERT_EQUAL(calls, 100);
+	wait_completed(left);
+	shut_port(left);
+	shut_port(right);
+	check_all_there();
 	tear_down();
 }
 
@@ -438,6 +478,7 @@ CU_TestInfo port_tests[] = {
 	{ "a full ring cuts no frame in two", a_full_ring_cuts_no_frame },
 	{ "frames pass from one port to another in order, none is lost",
 	  frames_pass_in_order },
+	{ "busy polling calls the kernel only for a NAPI", busy_polling_calls_the_kernel_only_for_a_napi },
 	{ "a full ring takes no more, and loses nothing", a_full_ring_takes_no_more },
 	{ "what the kernel loses is counted, by cause", what_the_kernel_loses_is_counted },
 	{ "the first port of a shared UMEM may go and come", the_first_port_may_go_and_come },
