@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Measurements: ratios within one run, never a verdict. `make test` only sees that each still runs.
-# BENCH_ARGS: see tests/bench/pipeline.c (--json) and tests/bench/topology.sh (--help).
-
-$(B)/tests/bench/pipeline: $(B)/tests/bench/pipeline.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
-	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
+# BENCH_ARGS: --json, and what `xesp help bench` names; TOPOLOGY_ARGS: see tests/bench/topology.sh (--help).
 
 $(B)/tests/bench/spd: $(B)/tests/bench/spd.o $(KEYD_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
@@ -31,13 +27,13 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
-BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,pipeline traffic xespd-io spd)
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd)
 bench-programs: $(BENCH_PROGRAMS)
 
 bench: bench-crypto bench-pipeline bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
-bench-pipeline: $(B)/tests/bench/pipeline ## what ESP costs a packet, beside the crypto engine alone (BENCH_ARGS=--json)
-	@$< $(BENCH_ARGS)
+bench-pipeline: programs ## what a packet costs in each of the worker's stages, of 1 to 100 000 SAs (BENCH_ARGS=--json)
+	@$(B)/xesp bench pipeline $(BENCH_ARGS)
 
 bench-crypto: programs ## the crypto engines alone, every suite (BENCH_ARGS=--json)
 	@$(B)/xesp bench crypto $(filter --json,$(BENCH_ARGS))

@@ -33,8 +33,11 @@ verdict "crypto" "(.rows | length > 40 and all(.[]; (.encrypt_ns | $three) and (
 	"$build/xesp" bench crypto --json --rounds 1 --sizes 64
 verdict "crypto, of 9000 bytes" ".rows | length == 1 and all(.[]; .chosen and .bytes == 9000 and (.encrypt_ns | $three))" \
 	"$build/xesp" bench crypto --json --rounds 2 --sizes 9000 --engine auto --suite aes-gcm-16/128
-verdict "pipeline" ".rows | length > 0 and all(.[] | .. | numbers; . >= 0)" \
-	make -s CONFIG="$(basename "$build")" bench-pipeline BENCH_ARGS="--json --rounds 1"
+verdict "pipeline" ".rows | length == 4 and all(.[]; (.whole_ns | $three) and (.crypto_ns | $three) and .instructions_beside > 100
+	and (.parts | length > 10 and all(.[]; .ns.min >= 0 and .instructions >= 0)))" \
+	"$build/xesp" bench pipeline --json --rounds 1 --sizes 64 --tunnels 1,1000
+verdict "pipeline, of 9000 bytes by openssl" ".engine == \"openssl\" and (.rows | length == 2 and all(.[]; .whole_ns | $three))" \
+	"$build/xesp" bench pipeline --json --rounds 1 --sizes 9000 --tunnels 10 --engine openssl --no-instructions
 
 if [ "$(id -u)" != 0 ]; then
 	for name in "policies" "topology" "TCP"; do echo "SKIP $name: needs root"; done

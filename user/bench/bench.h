@@ -17,6 +17,7 @@ enum bench_exit { BENCH_DONE = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };
 
 /* argv[0] is the measurement's name; --json is still among the rest. */
 int bench_crypto(int argc, char **argv);
+int bench_pipeline(int argc, char **argv);
 
 /* Of what several rounds said. */
 struct bench_spread {

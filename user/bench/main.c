@@ -20,6 +20,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } benches[] = {
 	{ "crypto", bench_crypto },
+	{ "pipeline", bench_pipeline },
 	{ "about", bench_about_only },
 };
 

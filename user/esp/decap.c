@@ -142,12 +142,21 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 	}
 }
 
-static void decrypt(struct esp_worker *w, struct batch *b)
+static void make_jobs(struct esp_worker *w, struct batch *b)
 {
 	if (w->has_ah)
 		ah_open(w, b);
 	job_make(w, b);
+}
+
+static void decrypt(struct esp_worker *w, struct batch *b)
+{
+	(void)b;
 	w->engine->decrypt(w->job, w->jobs_n);
+}
+
+static void take_decrypted(struct esp_worker *w, struct batch *b)
+{
 	for (uint32_t k = 0; k < w->jobs_n; k++)
 		if (!w->job[k].ok)
 			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_BAD_ICV);
@@ -318,17 +327,35 @@ static void carry_marks(struct esp_worker *w, struct batch *b)
 	}
 }
 
-void esp_decap(struct esp_worker *w, struct batch *b)
+static void look_up(struct esp_worker *w, struct batch *b)
 {
 	stage_begin(w);
 	find_sas(w, b);
-	check_outer(w, b);
-	check_replay(w, b);
-	decrypt(w, b);
-	commit_replay(w, b);
-	strip_trailers(w, b);
-	admit_batch(w, b);
-	mss_clamp_batch(w, b);
-	carry_marks(w, b);
+}
+
+static void count(struct esp_worker *w, struct batch *b)
+{
 	stage_add_own(&w->stats->decap_packets, stage_count_good(w, b));
+}
+
+const struct esp_stage esp_decap_stages[] = {
+	{ "look-up", look_up },
+	{ "parse", check_outer },
+	{ "replay", check_replay },
+	{ "jobs", make_jobs },
+	{ ESP_STAGE_CRYPTO, decrypt },
+	{ "after", take_decrypted },
+	{ "commit", commit_replay },
+	{ "strip", strip_trailers },
+	{ "policy", admit_batch },
+	{ "mss", mss_clamp_batch },
+	{ "marks", carry_marks },
+	{ "counters", count },
+	{ NULL, NULL },
+};
+
+void esp_decap(struct esp_worker *w, struct batch *b)
+{
+	for (const struct esp_stage *s = esp_decap_stages; s->run; s++)
+		s->run(w, b);
 }

@@ -383,26 +383,48 @@ static void lay_out(struct esp_worker *w, struct batch *b)
 
 static void encrypt(struct esp_worker *w, struct batch *b)
 {
-	job_make(w, b);
+	(void)b;
 	w->engine->encrypt(w->job, w->jobs_n);
+}
+
+static void take_encrypted(struct esp_worker *w, struct batch *b)
+{
 	for (uint32_t k = 0; k < w->jobs_n; k++)
 		if (!w->job[k].ok)
 			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_CRYPTO_FAILED);
 	if (w->has_ah)
 		ah_finish(w, b);
+	natt_write_checksums(w, b);
 }
 
-void esp_encap(struct esp_worker *w, struct batch *b)
+static void look_up(struct esp_worker *w, struct batch *b)
 {
 	stage_begin(w);
 	balance(w, b);
 	find_sas(w, b);
-	parse(w, b);
-	check_size(w, b);
-	take_numbers(w, b);
-	mss_clamp_batch(w, b);
-	lay_out(w, b);
-	encrypt(w, b);
-	natt_write_checksums(w, b);
+}
+
+static void count(struct esp_worker *w, struct batch *b)
+{
 	stage_add_own(&w->stats->encap_packets, stage_count_good(w, b));
+}
+
+const struct esp_stage esp_encap_stages[] = {
+	{ "look-up", look_up },
+	{ "parse", parse },
+	{ "size", check_size },
+	{ "numbers", take_numbers },
+	{ "mss", mss_clamp_batch },
+	{ "headers", lay_out },
+	{ "jobs", job_make },
+	{ ESP_STAGE_CRYPTO, encrypt },
+	{ "after", take_encrypted },
+	{ "counters", count },
+	{ NULL, NULL },
+};
+
+void esp_encap(struct esp_worker *w, struct batch *b)
+{
+	for (const struct esp_stage *s = esp_encap_stages; s->run; s++)
+		s->run(w, b);
 }

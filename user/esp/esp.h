@@ -43,6 +43,17 @@ void esp_encap(struct esp_worker *w, struct batch *b);
  */
 void esp_decap(struct esp_worker *w, struct batch *b);
 
+/*
+ * What these two do, in order, each a loop over the batch; the last one has no `run`. Open to `xesp bench
+ * pipeline`, which looks at the clock in between.
+ */
+struct esp_stage {
+	const char *name;
+	void (*run)(struct esp_worker *w, struct batch *b);
+};
+#define ESP_STAGE_CRYPTO "crypto" /* the engine, between what is before and behind it */
+extern const struct esp_stage esp_encap_stages[], esp_decap_stages[];
+
 /* Counts one more drop that happened to this packet outside esp_*(), where the others stand. */
 void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
 

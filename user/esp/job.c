@@ -87,7 +87,7 @@ static void set_job(struct engine_job *j, const struct pkt *p, const struct stag
 	}
 }
 
-void job_make(struct esp_worker *w, const struct batch *b)
+void job_make(struct esp_worker *w, struct batch *b)
 {
 	w->jobs_n = 0;
 	for (uint32_t i = 0; i < b->n; i++) {

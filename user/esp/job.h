@@ -16,6 +16,6 @@ struct esp_worker;
  * l3 + l4_off is the ESP header, the IV stands behind it and x->text, x->text_len behind that; the
  * tag is, or will be, behind the text.
  */
-void job_make(struct esp_worker *w, const struct batch *b);
+void job_make(struct esp_worker *w, struct batch *b);
 
 #endif /* XESP_JOB_H */

@@ -158,7 +158,7 @@ static uint32_t most_for(const struct esp_worker *w, const struct tunnel *t, uin
 	return mss_of_mtu(size_fits(&g, __atomic_load_n(&t->mtu, __ATOMIC_RELAXED)), version);
 }
 
-void mss_clamp_batch(const struct esp_worker *w, struct batch *b)
+void mss_clamp_batch(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct stage_pkt *x = &w->x[i];

@@ -32,6 +32,6 @@ uint32_t mss_of_mtu(uint32_t mtu, uint8_t version);
  * The stage, in both directions: what either end announces is made to fit what the tunnel sends,
  * for the segments that answer go back through it.
  */
-void mss_clamp_batch(const struct esp_worker *w, struct batch *b);
+void mss_clamp_batch(struct esp_worker *w, struct batch *b);
 
 #endif /* XESP_MSS_H */

@@ -56,14 +56,21 @@ static const struct command {
 	  "  --all             also the reasons that never happened\n" },
 	{ "reload", show_reload_command, "[FILE]",
 	  "have xesp-keyd read its configuration (or FILE) and take it over as a whole", NULL },
-	{ "bench", bench_command, "crypto [OPTION]...",
+	{ "bench", bench_command, "crypto|pipeline [OPTION]...",
 	  "what this machine can do, without touching its network",
 	  "crypto: the engines alone, over packet buffers\n"
 	  "  --engine NAME     all (default), openssl, ipsec-mb, or auto: what xespd would take\n"
 	  "  --suite NAME      one suite, as aes-gcm-16 or aes-gcm-16/128 (default: all)\n"
 	  "  --sizes N,N...    inner packets in bytes (default 64,256,512,1420,9000)\n"
 	  "  --batch N         packets at once, 1 to 256 (default 64)\n"
-	  "  --rounds N        default 5\n" },
+	  "  --rounds N        rounds, 1 to 101 (default 5)\n"
+	  "pipeline: frames in memory through xespd's stages, each with its time and instructions\n"
+	  "  --tunnels N,N...  up to 8 numbers of tunnels (default 1,1000,100000)\n"
+	  "  --sizes N,N...    inner packets in bytes (default 64,512,1420,9000)\n"
+	  "  --engine NAME     auto (default), openssl or ipsec-mb\n"
+	  "  --batch N         packets at once, 1 to 256 (default 64)\n"
+	  "  --rounds N        rounds, 1 to 101 (default 5)\n"
+	  "  --no-instructions do not count them\n" },
 	{ "version", version_command, "", "print the version", NULL },
 	{ "help", help_command, "[COMMAND]", "this text, or that of one command", NULL },
 };
