@@ -126,9 +126,30 @@ static int check_classifier(const struct config *c, struct problems *ps)
 	return problems_add(ps, "policies", "%s", f.text);
 }
 
-int config_load(struct config **out, const char *path, struct problems *ps)
+static int load_source(struct config *c, struct source *source, struct problems *ps)
 {
 	struct raw_config *raw = NULL;
+	int err = source_prepare(source, schema_list_paths, ps);
+
+	if (!err)
+		err = schema_load(source, &raw, ps);
+	if (!err)
+		err = take_whole(c, raw, ps);
+	if (!err && (c->xfrm || c->control))
+		err = check_elsewhere(c, raw, ps);
+	if (!err)
+		err = check_classifier(c, ps);
+	for (uint32_t i = 0; !err && i < raw->sas_count; i++)
+		c->keys_exposed |= raw->sas[i].key && source->mode & (S_IRWXG | S_IRWXO);
+	source_locate(source, ps);
+	schema_free(raw);
+	return err;
+}
+
+/* `text` NULL: what the file has. */
+static int load(struct config **out, const char *path, const char *text, size_t len,
+		struct problems *ps)
+{
 	struct source source;
 	struct config *c;
 	int err;
@@ -138,33 +159,33 @@ int config_load(struct config **out, const char *path, struct problems *ps)
 	if (!c)
 		return problems_add(ps, "", "out of memory");
 	c->file = strdup(path);
-	err = c->file ? source_open(&source, path, ps) : -EINVAL;
-	if (err) {
-		if (c->file)
-			source_close(&source);
-		config_free(c);
-		return err;
-	}
-	err = source_prepare(&source, schema_list_paths, ps);
+	if (!c->file)
+		err = problems_add(ps, "", "out of memory");
+	else if (text)
+		err = source_open_text(&source, text, len, ps);
+	else
+		err = source_open(&source, path, ps);
 	if (!err)
-		err = schema_load(&source, &raw, ps);
-	if (!err)
-		err = take_whole(c, raw, ps);
-	if (!err && (c->xfrm || c->control))
-		err = check_elsewhere(c, raw, ps);
-	if (!err)
-		err = check_classifier(c, ps);
-	for (uint32_t i = 0; !err && i < raw->sas_count; i++)
-		c->keys_exposed |= raw->sas[i].key && source.mode & (S_IRWXG | S_IRWXO);
-	source_locate(&source, ps);
-	schema_free(raw);
-	source_close(&source);
+		err = load_source(c, &source, ps);
+	if (c->file)
+		source_close(&source);
 	if (err) {
 		config_free(c);
 		return -EINVAL;
 	}
 	*out = c;
 	return 0;
+}
+
+int config_load(struct config **out, const char *path, struct problems *ps)
+{
+	return load(out, path, NULL, 0, ps);
+}
+
+int config_load_text(struct config **out, const char *text, size_t len, const char *label,
+		     struct problems *ps)
+{
+	return load(out, label, text, len, ps);
 }
 
 int config_from_raw(struct config **out, const struct raw_config *raw, const char *label,
@@ -188,10 +209,25 @@ int config_from_raw(struct config **out, const struct raw_config *raw, const cha
 	return 0;
 }
 
+const struct index *config_tunnel_names(struct config *c)
+{
+	uint32_t found;
+	int err = 0;
+
+	if (c->tunnel_names.used_n == c->sad.tunnels_n)
+		return &c->tunnel_names;
+	index_fini(&c->tunnel_names);
+	index_init(&c->tunnel_names, XESP_NAME_MAX);
+	for (uint32_t i = 0; i < c->sad.tunnels_n && !err; i++)
+		err = index_add(&c->tunnel_names, c->sad.tunnels[i].name, i, &found);
+	return err ? NULL : &c->tunnel_names;
+}
+
 void config_free(struct config *c)
 {
 	if (!c)
 		return;
+	index_fini(&c->tunnel_names);
 	spd_fini(&c->spd);
 	sad_fini(&c->sad);
 	free(c->interfaces);

@@ -35,10 +35,15 @@ struct config {
 	struct config_interface *interfaces;
 	struct sad sad;
 	struct spd spd;
+	struct index tunnel_names; /* config_tunnel_names() */
 };
 
 /* -EINVAL with at least one problem. The result is owned by the caller. */
 int config_load(struct config **out, const char *path, struct problems *ps);
+
+/* The same of a text, which is copied; `label` is what config.file says. */
+int config_load_text(struct config **out, const char *text, size_t len, const char *label,
+		     struct problems *ps);
 
 /*
  * The same of what was not read from a file; `label` is what config.file says. Relative key files are
@@ -48,10 +53,25 @@ struct raw_config;
 int config_from_raw(struct config **out, const struct raw_config *raw, const char *label,
 		    struct problems *ps);
 
+/* The tunnels by name, for as long as none is added or goes; NULL: out of memory. */
+const struct index *config_tunnel_names(struct config *c);
+
+/* A copy of its own, with room for so many more entries; NULL: out of memory. */
+struct config_room {
+	uint32_t tunnels, sas, policies;
+};
+struct config *config_clone(const struct config *c, const struct config_room *more);
+
+/* With `source: control` interfaces, default and routes are the file's; the rest is c's. -ENOMEM */
+int config_join_file(struct config *c, const struct config *file);
+
 /* Wipes and frees. NULL is allowed. */
 void config_free(struct config *c);
 
 /* The configuration with every default spelled out, and fingerprints in place of keys. */
 void config_print(const struct config *c, FILE *out);
+
+/* The same as a file that config_load() makes it of again: with its keys. */
+void config_save(const struct config *c, FILE *out);
 
 #endif /* XESP_KEYD_CONFIG_H */

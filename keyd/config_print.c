@@ -72,7 +72,35 @@ static void print_group(const struct sad *sad, const struct tunnel *g, FILE *out
 	fprintf(out, "]\n");
 }
 
-static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
+static void print_hex(const uint8_t *bytes, size_t n, FILE *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		fputc("0123456789abcdef"[bytes[i] >> 4], out);
+		fputc("0123456789abcdef"[bytes[i] & 15], out);
+	}
+}
+
+/* As sa_key.c takes them: the salt is the end of the one key whose nonce it is part of. */
+static void print_keys(const struct sa *sa, const struct sa_key *key, FILE *out)
+{
+	const bool gmac = sa->auth == XESP_AUTH_AES_GMAC;
+
+	if (sa->key_len && !gmac) {
+		fputs("    key: ", out);
+		print_hex(key->key, sa->key_len, out);
+		print_hex(key->salt, sa->salt_len, out);
+		fputc('\n', out);
+	}
+	if (!sa->auth_key_len)
+		return;
+	fputs("    integrity_key: ", out);
+	print_hex(key->key + sa->key_len, sa->auth_key_len, out);
+	if (gmac)
+		print_hex(key->salt, sa->salt_len, out);
+	fputc('\n', out);
+}
+
+static void print_sa(const struct sad *sad, const struct sa *sa, const struct sa_key *key, FILE *out)
 {
 	const struct algorithm algorithm = sad_algorithm(sa);
 	char text[20];
@@ -86,7 +114,10 @@ static void print_sa(const struct sad *sad, const struct sa *sa, FILE *out)
 		fprintf(out, "    algorithm: %s\n", algorithm_name(&algorithm));
 	if (sa->auth)
 		fprintf(out, "    integrity: %s\n", algorithm_auth_name(&algorithm));
-	fprintf(out, "    # key fingerprint: %s\n", sad_print_fingerprint(sa, text));
+	if (key)
+		print_keys(sa, key, out);
+	else
+		fprintf(out, "    # key fingerprint: %s\n", sad_print_fingerprint(sa, text));
 	fprintf(out, "    esn: %s\n", sa->esn ? "yes" : "no");
 	if (sa->dir == XESP_DIR_IN)
 		fprintf(out, "    replay_window: %u\n", sa->window);
@@ -157,14 +188,14 @@ static void print_policy(const struct sad *sad, const struct policy *p, FILE *ou
 	print_fields(s, out);
 }
 
-void config_print(const struct config *c, FILE *out)
+static void print_config(const struct config *c, bool keys, FILE *out)
 {
 	uint32_t groups = 0;
 
 	fprintf(out, "version: 1\n");
 	if (c->xfrm)
 		fprintf(out, "source: xfrm\nfallback: %s\n", c->fallback ? "kernel" : "drop");
-	if (c->control)
+	if (c->control && !keys)
 		fprintf(out, "source: control\n");
 	fprintf(out, "default: %s\n", actions[c->spd.default_action]);
 	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
@@ -185,8 +216,21 @@ void config_print(const struct config *c, FILE *out)
 			print_group(&c->sad, &c->sad.tunnels[i], out);
 	fprintf(out, "sas:%s\n", c->sad.sas_n ? "" : " []");
 	for (uint32_t i = 0; i < c->sad.sas_n; i++)
-		print_sa(&c->sad, &c->sad.sas[i], out);
+		if (!keys)
+			print_sa(&c->sad, &c->sad.sas[i], NULL, out);
+		else if (!c->sad.sas[i].over) /* its key is wiped: it cannot come back */
+			print_sa(&c->sad, &c->sad.sas[i], &c->sad.keys[i], out);
 	fprintf(out, "policies:%s\n", c->spd.n ? "" : " []");
 	for (uint32_t i = 0; i < c->spd.n; i++)
 		print_policy(&c->sad, &c->spd.policies[i], out);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+	print_config(c, false, out);
+}
+
+void config_save(const struct config *c, FILE *out)
+{
+	print_config(c, true, out);
 }

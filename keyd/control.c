@@ -14,6 +14,7 @@
 #include "keyd/config.h"
 #include "keyd/control.h"
 #include "keyd/daemon.h"
+#include "keyd/journal.h"
 #include "keyd/lifetime.h"
 #include "keyd/natt.h"
 #include "keyd/publish_maps.h"
@@ -58,6 +59,7 @@ static struct json_object *config_json(const struct daemon *d)
 	add_problem(list, d->grants.problem);
 	if (d->xfrm)
 		add_problem(list, xfrm_source_problem(d->xfrm));
+	add_problem(list, journal_problem(d->journal));
 	if (c->keys_exposed)
 		add_problem(list, "the configuration holds keys and is open to others: chmod 600 it");
 	lifetime_problems(d->lifetime, list);
@@ -146,7 +148,7 @@ static int handle_status(void *ctx, struct json_object *params, struct json_obje
 	json_object_object_add(o, "worker", worker);
 	json_object_object_add(o, "interfaces", interfaces_json(d));
 	json_object_object_add(o, "moved", moved_json(&c->sad));
-	put_text(o, "source", d->xfrm ? "xfrm" : "file");
+	put_text(o, "source", d->xfrm ? "xfrm" : d->journal ? "control" : "file");
 	put_text(o, "fallback", c->fallback ? "kernel" : "drop");
 	put_text(o, "state_dir", d->o.state);
 	*result = o;
@@ -371,5 +373,6 @@ const struct rpc_method control_methods[] = {
 	{ "sa", handle_sa },
 	{ "policy", handle_policy },
 	{ "reload", handle_reload },
+	{ "set", control_set },
 	{ NULL, NULL },
 };

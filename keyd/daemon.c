@@ -8,6 +8,7 @@
 
 #include "keyd/config.h"
 #include "keyd/daemon.h"
+#include "keyd/journal.h"
 #include "keyd/lease.h"
 #include "keyd/lifetime.h"
 #include "keyd/netwatch.h"
@@ -16,6 +17,8 @@
 #include "keyd/xfrm_source.h"
 #include "libxesp/rpc.h"
 #include "xesp/log.h"
+
+#define ROUTES_SOON_MS 20
 
 /* ---- the machine around us */
 
@@ -44,6 +47,21 @@ static void follow_routes(struct daemon *d)
 		return;
 	for (uint32_t i = 0; i < d->routes.problems_n; i++)
 		log_warn("routes: %s", d->routes.problems[i]);
+}
+
+static void on_routes_soon(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	follow_routes(ctx);
+}
+
+void daemon_changed(struct daemon *d)
+{
+	const struct timeval soon = { .tv_usec = ROUTES_SOON_MS * 1000 };
+
+	if (d->change.now->routes && !event_pending(d->routes_soon, EV_TIMEOUT, NULL))
+		event_add(d->routes_soon, &soon);
 }
 
 static void on_net_changed(void *ctx)
@@ -146,7 +164,8 @@ static int open_worker(struct daemon *d, struct fault *f)
 	char path[PATH_MAX];
 
 	d->flush = event_new(d->base, -1, 0, on_flush, d);
-	if (!d->flush)
+	d->routes_soon = event_new(d->base, -1, 0, on_routes_soon, d);
+	if (!d->flush || !d->routes_soon)
 		return fault_set(f, -ENOMEM, "out of memory");
 	snprintf(path, sizeof(path), "%s/keymsg.sock", d->o.run);
 	return publish_worker_open(&d->change.worker, d->base, path, &calls, f);
@@ -223,12 +242,27 @@ static int open_xfrm(struct daemon *d, struct config *file, struct fault *f)
 	return err;
 }
 
+/* The file's, with what transactions of former runs wrote; the file's own ends here. */
+static int open_control(struct daemon *d, struct config *file, struct config **next,
+			struct fault *f)
+{
+	int err = journal_open(&d->journal, d->o.run, file, next, f);
+
+	config_free(file);
+	return err;
+}
+
 /* The configuration is what the file says; it is d's in any case. */
 static int open_file(struct daemon *d, struct config *next, struct fault *f)
 {
 	struct change_result r;
-	int err = change_apply(&d->change, next, &r, f);
+	int err = 0;
 
+	if (next->control)
+		err = open_control(d, next, &next, f);
+	if (err)
+		return err;
+	err = change_apply(&d->change, next, &r, f);
 	if (err) {
 		config_free(next);
 		return fault_in(f, err, "%s", d->o.config);
@@ -278,6 +312,9 @@ void daemon_close(struct daemon *d)
 		publish_worker_close(d->change.worker);
 	if (d->flush)
 		event_free(d->flush);
+	if (d->routes_soon)
+		event_free(d->routes_soon);
+	journal_close(d->journal);
 	config_free(d->change.now);
 	d->change.now = NULL;
 	maps_close(d->change.maps);
@@ -285,6 +322,29 @@ void daemon_close(struct daemon *d)
 	grants_fini(&d->grants);
 	if (d->state.fd >= 0)
 		state_dir_close(&d->state);
+}
+
+/* With `source: control` the file is interfaces, default and routes: the rest stays. */
+static int apply_file(struct daemon *d, struct config *file, struct change_result *r,
+		      struct fault *f)
+{
+	const struct config_room none = { 0 };
+	struct config *next = file;
+	int err;
+
+	if (d->journal) {
+		next = config_clone(d->change.now, &none);
+		err = next ? config_join_file(next, file) : -ENOMEM;
+		config_free(file);
+		if (err) {
+			config_free(next);
+			return fault_set(f, err, "out of memory");
+		}
+	}
+	err = change_apply(&d->change, next, r, f);
+	if (err)
+		config_free(next);
+	return err;
 }
 
 int daemon_reload(struct daemon *d, const char *file, struct change_result *r, struct fault *f)
@@ -298,7 +358,7 @@ int daemon_reload(struct daemon *d, const char *file, struct change_result *r, s
 	err = config_load(&next, file, &ps);
 	if (err) {
 		problems_fault(&ps, file, f);
-	} else if (next->xfrm != (d->xfrm != NULL)) {
+	} else if (next->xfrm != (d->xfrm != NULL) || next->control != (d->journal != NULL)) {
 		config_free(next);
 		err = fault_set(f, -EINVAL, "%s: another source takes effect with a restart of xesp-keyd",
 				file);
@@ -310,11 +370,9 @@ int daemon_reload(struct daemon *d, const char *file, struct change_result *r, s
 		xfrm_source_reload(d->xfrm, next);
 		return 0;
 	} else {
-		err = change_apply(&d->change, next, r, f);
-		if (err) {
-			config_free(next);
+		err = apply_file(d, next, r, f);
+		if (err)
 			fault_in(f, err, "%s", file);
-		}
 	}
 	if (err) {
 		d->reload_failed = *f;

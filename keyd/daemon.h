@@ -18,6 +18,7 @@
 
 struct event;
 struct event_base;
+struct journal;
 struct lifetime;
 struct netwatch;
 struct rpc_server;
@@ -43,8 +44,10 @@ struct daemon {
 	struct routes routes;
 	struct netwatch *netwatch;
 	struct rpc_server *control;
+	struct event *routes_soon; /* transactions that follow each other have them planned once */
 	struct event *flush; /* lease requests gathered in this turn of the loop */
 	struct config *file;        /* with `source: xfrm`: what the file says beside it; owned */
+	struct journal *journal;    /* with `source: control` */
 	struct xfrm_source *xfrm;   /* NULL: the file is the source */
 	time_t loaded_at;
 	struct fault reload_failed; /* empty after a good one */
@@ -57,6 +60,9 @@ struct daemon {
  */
 struct config;
 int daemon_open(struct daemon *d, struct event_base *base, struct config *next, struct fault *f);
+
+/* A transaction has changed what is in force: routes follow shortly. */
+void daemon_changed(struct daemon *d);
 
 /* Maps, routes and xespd's SAs stay as they are: traffic goes on. */
 void daemon_close(struct daemon *d);

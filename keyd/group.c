@@ -34,8 +34,8 @@ static int take_member(const struct sad *sad, struct tunnel *g, const char *text
 	return 0;
 }
 
-static int init_group(const struct sad *sad, struct tunnel *g, const struct raw_group *raw,
-		      const struct index *names, const char *path, struct problems *ps)
+int group_take(const struct sad *sad, struct tunnel *g, const struct raw_group *raw,
+	       const struct index *names, const char *path, struct problems *ps)
 {
 	char where[PROBLEMS_PATH_MAX];
 	int err;
@@ -64,7 +64,7 @@ int group_init(struct sad *sad, const struct raw_config *raw, struct index *name
 		uint32_t found;
 
 		snprintf(path, sizeof(path), "groups[%u]", i);
-		if (init_group(sad, g, &raw->groups[i], names, path, ps))
+		if (group_take(sad, g, &raw->groups[i], names, path, ps))
 			err = -EINVAL;
 		sad->tunnels_n++;
 		if (!g->name[0])

@@ -22,4 +22,10 @@ struct sad;
 int group_init(struct sad *sad, const struct raw_config *raw, struct index *names,
 	       struct problems *ps);
 
+/* One group, whose members are named in `names`; the caller frees g->members, also after an error. */
+struct raw_group;
+struct tunnel;
+int group_take(const struct sad *sad, struct tunnel *g, const struct raw_group *raw,
+	       const struct index *names, const char *path, struct problems *ps);
+
 #endif /* XESP_KEYD_GROUP_H */

@@ -341,8 +341,8 @@ static int index_sas(const struct maps *m, struct sad *sad, struct fault *f)
 }
 
 /* Those that have none yet: names that no map has. Ids of what goes with this change are not free. */
-static int assign_new_policies(const struct maps *m, struct spd *spd, const struct spd_diff *d,
-			       struct fault *f)
+int ids_assign_policies(const struct maps *m, struct spd *spd, const struct spd_diff *d,
+			struct fault *f)
 {
 	struct slots s = { policy_name, m->max_policies, m->policy_cursor, "policies" };
 	uint8_t *given = calloc(m->max_policies, 1);
@@ -359,6 +359,7 @@ static int assign_new_policies(const struct maps *m, struct spd *spd, const stru
 					"more than %u policies, counting those that go: the maps have no room",
 					s.max - 1);
 		given[*id] = 1;
+		s.cursor = *id;
 	}
 	free(given);
 	return err;
@@ -375,7 +376,7 @@ static int assign_policies(const struct maps *m, struct spd *spd, const struct s
 				   .n = spd->n };
 
 	return d->whole ? assign_by_name(m, &policies, &all, f) :
-			  assign_new_policies(m, spd, d, f);
+			  ids_assign_policies(m, spd, d, f);
 }
 
 int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, const struct spd_diff *d,

@@ -37,4 +37,8 @@ bool ids_is_retired(const struct maps *m, uint32_t sa_id);
 int ids_assign(const struct maps *m, struct sad *sad, struct spd *spd, const struct spd_diff *d,
 	       struct fault *f);
 
+/* Those of added policies that have none: the part of ids_assign() for a change of policies alone. */
+int ids_assign_policies(const struct maps *m, struct spd *spd, const struct spd_diff *d,
+			struct fault *f);
+
 #endif /* XESP_KEYD_IDS_H */

@@ -217,6 +217,8 @@ static int serve(struct daemon *d, struct fault *f)
 	snprintf(path, sizeof(path), "%s/keyd.sock", d->o.run);
 	err = rpc_server_open(&d->control, d->base, path, control_methods, d, f);
 	if (!err)
+		rpc_server_set_limits(d->control, CONTROL_LINE_MAX, RPC_PATIENCE_MS);
+	if (!err)
 		err = privilege_drop(d->o.verbose, f);
 	if (!err && event_base_dispatch(d->base) < 0)
 		err = fault_set(f, -EIO, "the event loop failed");

@@ -252,14 +252,22 @@ static int prepare_policy(struct maps *m, const struct sad *sad, const struct sp
 	return err;
 }
 
-static int prepare_names(struct maps *m, const struct sad *sad, const struct spd *spd,
-			 const struct spd_diff *d, struct fault *f)
+int maps_prepare_policies(struct maps *m, const struct sad *sad, const struct spd *spd,
+			  const struct spd_diff *d, struct fault *f)
 {
 	const uint32_t n = d->whole ? spd->n : d->added_n;
 	int err = 0;
 
 	for (uint32_t i = 0; i < n && !err; i++)
 		err = prepare_policy(m, sad, spd, d->whole ? i : d->added[i], f);
+	return err;
+}
+
+static int prepare_names(struct maps *m, const struct sad *sad, const struct spd *spd,
+			 const struct spd_diff *d, struct fault *f)
+{
+	int err = maps_prepare_policies(m, sad, spd, d, f);
+
 	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++) {
 		struct xesp_tunnel v = tunnel_value(sad, &sad->tunnels[i]);
 
@@ -436,7 +444,7 @@ static int write_policies(struct maps *m, const struct spd_change *c, const uint
 }
 
 /* What has only other selectors is among the dropped as well as the added: so these come last. */
-static int settle_policies(struct maps *m, const struct spd_change *c, struct fault *f)
+int maps_settle_policies(struct maps *m, const struct spd_change *c, struct fault *f)
 {
 	static const struct xesp_policy no_policy;
 	const struct spd_diff *d = c->diff;
@@ -506,12 +514,20 @@ int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f)
 	first = first ? first : err;
 	err = natt_settle_ports(m, sad, first ? NULL : f);
 	first = first ? first : err;
-	err = settle_policies(m, c, first ? NULL : f);
+	err = maps_settle_policies(m, c, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_tunnels(m, sad, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_sas(m, sad, first ? NULL : f);
 	return first ? first : err;
+}
+
+void maps_undo_policies(struct maps *m, const uint32_t *fresh, uint32_t n)
+{
+	static const struct xesp_policy no_policy;
+
+	for (uint32_t i = 0; i < n; i++)
+		write_policy(m, fresh[i], &no_policy, NULL);
 }
 
 void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd)

@@ -71,6 +71,15 @@ int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f);
 /* Takes back maps_prepare() of a change that failed before the switch: back to these (NULL: none). */
 void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd);
 
+/*
+ * The same three for a change of policies alone: names of the added, what changed or went after the
+ * commit, and what maps_prepare_policies() did taken back: `fresh` are the ids that were free before.
+ */
+int maps_prepare_policies(struct maps *m, const struct sad *sad, const struct spd *spd,
+			  const struct spd_diff *d, struct fault *f);
+int maps_settle_policies(struct maps *m, const struct spd_change *c, struct fault *f);
+void maps_undo_policies(struct maps *m, const uint32_t *fresh, uint32_t n);
+
 /* A refusal or its end changes what a tunnel sends on: xesp_tunnels says so to readers. */
 void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel *t);
 

@@ -93,8 +93,8 @@ static bool is_unicast(const struct xesp_addr *a)
 	return (a->w[0] | a->w[1] | a->w[2] | a->w[3]) && ntohl(a->w[0]) >> 24 != 0xff;
 }
 
-static int init_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
-		       struct problems *ps)
+int sad_take_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
+		    struct problems *ps)
 {
 	int err;
 
@@ -129,7 +129,7 @@ static int init_tunnels(struct sad *sad, const struct raw_config *raw, struct in
 
 		sad->tunnels_n = i + 1;
 		snprintf(path, sizeof(path), "tunnels[%u]", i);
-		if (init_tunnel(t, &raw->tunnels[i], path, ps))
+		if (sad_take_tunnel(t, &raw->tunnels[i], path, ps))
 			err = -EINVAL;
 		if (!t->name[0])
 			continue;
@@ -176,17 +176,15 @@ static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *pa
 	return 0;
 }
 
-static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const char *dir,
-		   struct problems *ps)
+int sad_take_sa(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, const char *dir,
+		const char *path, struct problems *ps)
 {
-	char path[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
+	char where[PROBLEMS_PATH_MAX];
 	static const struct number_range spis = { SPI_MIN, UINT32_MAX,
 						  "256 to 0xffffffff (RFC 4303 section 2.1)" };
-	struct sa *sa = &sad->sas[i];
 	uint64_t spi = 0;
 	int err;
 
-	snprintf(path, sizeof(path), "sas[%u]", i);
 	sa->dir = raw->direction == RAW_DIRECTION_IN ? XESP_DIR_IN : XESP_DIR_OUT;
 	sa->proto = raw->protocol == RAW_PROTOCOL_AH ? IPPROTO_AH : IPPROTO_ESP;
 	err = sad_take_name(sa->name, raw->name, path, ps);
@@ -195,36 +193,33 @@ static int init_sa(struct sad *sad, uint32_t i, const struct raw_sa *raw, const 
 	sa->spi = (uint32_t)spi;
 	err |= take_sequence(sa, raw, path, ps);
 	err |= limits_take(sa, raw, path, ps);
-	err |= sa_key_take(sa, &sad->keys[i], raw, dir, path, ps);
+	err |= sa_key_take(sa, key, raw, dir, path, ps);
 	return err;
 }
 
-/* What two SAs may not share. The memory of each key is in the index's caller. */
-struct sa_spots {
-	struct spi_key {
-		struct xesp_addr dst;
-		uint32_t spi;
-		uint32_t proto; /* AH and ESP count their SPIs apart, RFC 4301 section 4.1 */
-		uint32_t port; /* outbound: hosts behind one NAT choose their SPIs by themselves */
-	} *spis;
-	struct index by_name, by_spi, by_key;
-};
-
-static int check_tunnel_of(struct sad *sad, uint32_t i, const struct raw_sa *raw,
-			   const struct index *tunnels, struct problems *ps)
+void sad_spots_init(struct sad_spots *spots)
 {
-	char name[XESP_NAME_MAX] = "", where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
-	struct sa *sa = &sad->sas[i];
-	struct tunnel *t;
+	index_init(&spots->by_name, XESP_NAME_MAX);
+	index_init(&spots->by_spi, sizeof(struct sad_spi));
+	index_init(&spots->by_key, SAD_DIGEST_LEN);
+}
 
-	if (strlen(raw->tunnel) < sizeof(name))
-		memcpy(name, raw->tunnel, strlen(raw->tunnel));
-	sa->tunnel = index_find(tunnels, name);
-	snprintf(where, sizeof(where), "sas[%u].tunnel", i);
-	if (sa->tunnel == INDEX_NONE)
-		return problems_add(ps, where, "no tunnel is named %s",
-				    problems_shown(raw->tunnel, shown));
-	t = &sad->tunnels[sa->tunnel];
+void sad_spots_fini(struct sad_spots *spots)
+{
+	index_fini(&spots->by_name);
+	index_fini(&spots->by_spi);
+	index_fini(&spots->by_key);
+	free(spots->spis);
+	spots->spis = NULL;
+}
+
+int sad_join_tunnel(struct sad *sad, uint32_t i, const char *path, struct problems *ps)
+{
+	struct sa *sa = &sad->sas[i];
+	struct tunnel *t = &sad->tunnels[sa->tunnel];
+	char where[PROBLEMS_PATH_MAX];
+
+	problems_below(where, path, "tunnel");
 	if (t->members_n)
 		return problems_add(ps, where,
 				    "%s is a group: an SA belongs to one of its tunnels", t->name);
@@ -244,7 +239,22 @@ static int check_tunnel_of(struct sad *sad, uint32_t i, const struct raw_sa *raw
 	return 0;
 }
 
-static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, struct problems *ps)
+int sad_find_tunnel(struct sa *sa, const char *tunnel, const struct index *tunnels,
+		    const char *path, struct problems *ps)
+{
+	char name[XESP_NAME_MAX] = "", where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+
+	if (strlen(tunnel) < sizeof(name))
+		memcpy(name, tunnel, strlen(tunnel));
+	sa->tunnel = index_find(tunnels, name);
+	if (sa->tunnel != INDEX_NONE)
+		return 0;
+	problems_below(where, path, "tunnel");
+	return problems_add(ps, where, "no tunnel is named %s", problems_shown(tunnel, shown));
+}
+
+int sad_take_spots(const struct sad *sad, uint32_t i, struct sad_spots *spots, const char *path,
+		   struct problems *ps)
 {
 	const struct sa *sa = &sad->sas[i];
 	const struct tunnel *t = &sad->tunnels[sa->tunnel];
@@ -252,14 +262,14 @@ static int check_spots(struct sad *sad, uint32_t i, struct sa_spots *spots, stru
 	char where[PROBLEMS_PATH_MAX], text[ADDR_TEXT_MAX];
 	uint32_t name, spi, key;
 
-	spots->spis[i] = (struct spi_key){ *dst, sa->spi, sa->proto,
+	spots->spis[i] = (struct sad_spi){ *dst, sa->spi, sa->proto,
 					   sa->dir == XESP_DIR_IN ? 0 : t->natt.remote_port };
 	if (index_add(&spots->by_name, sa->name, i, &name) ||
 	    index_add(&spots->by_spi, &spots->spis[i], i, &spi) ||
 	    index_add(&spots->by_key, sa->digest, i, &key))
-		return problems_add(ps, "sas", "out of memory");
-	snprintf(where, sizeof(where), "sas[%u].%s", i,
-		 name != INDEX_NONE ? "name" : spi != INDEX_NONE ? "spi" : "key");
+		return problems_add(ps, path, "out of memory");
+	problems_below(where, path,
+		       name != INDEX_NONE ? "name" : spi != INDEX_NONE ? "spi" : "key");
 	if (name != INDEX_NONE)
 		return problems_add(ps, where, "'%s' is also the name of sas[%u]", sa->name, name);
 	if (spi != INDEX_NONE)
@@ -281,26 +291,27 @@ static bool has_addresses(const struct tunnel *t)
 static int init_sas(struct sad *sad, const struct raw_config *raw, const char *dir,
 		    const struct index *tunnels, struct problems *ps)
 {
-	struct sa_spots spots = { .spis = calloc(raw->sas_count + 1, sizeof(*spots.spis)) };
+	struct sad_spots spots = { .spis = calloc(raw->sas_count + 1, sizeof(*spots.spis)) };
+	char path[PROBLEMS_PATH_MAX];
 	int err = 0;
 
-	index_init(&spots.by_name, XESP_NAME_MAX);
-	index_init(&spots.by_spi, sizeof(struct spi_key));
-	index_init(&spots.by_key, SAD_DIGEST_LEN);
+	sad_spots_init(&spots);
 	if (!spots.spis)
 		return problems_add(ps, "sas", "out of memory");
 	for (uint32_t i = 0; i < raw->sas_count; i++) {
-		int bad = init_sa(sad, i, &raw->sas[i], dir, ps);
+		int bad, lost;
 
-		bad |= check_tunnel_of(sad, i, &raw->sas[i], tunnels, ps);
+		snprintf(path, sizeof(path), "sas[%u]", i);
+		bad = sad_take_sa(&sad->sas[i], &sad->keys[i], &raw->sas[i], dir, path, ps);
+		lost = sad_find_tunnel(&sad->sas[i], raw->sas[i].tunnel, tunnels, path, ps);
+		if (!lost)
+			lost = sad_join_tunnel(sad, i, path, ps);
+		bad |= lost;
 		if (!bad && has_addresses(&sad->tunnels[sad->sas[i].tunnel]))
-			bad = check_spots(sad, i, &spots, ps);
+			bad = sad_take_spots(sad, i, &spots, path, ps);
 		err |= bad;
 	}
-	index_fini(&spots.by_name);
-	index_fini(&spots.by_spi);
-	index_fini(&spots.by_key);
-	free(spots.spis);
+	sad_spots_fini(&spots);
 	return err ? -EINVAL : 0;
 }
 
@@ -316,7 +327,8 @@ int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, str
 	sad->sas = calloc(raw->sas_count + 1, sizeof(*sad->sas));
 	if (!sad->tunnels || !sad->sas)
 		return problems_add(ps, "", "out of memory");
-	sad->keys = secret_alloc((raw->sas_count + 1) * sizeof(*sad->keys));
+	sad->keys_room = raw->sas_count + 1;
+	sad->keys = secret_alloc(sad->keys_room * sizeof(*sad->keys));
 	if (!sad->keys)
 		return problems_add(ps, "sas", "no locked memory for keys: raise RLIMIT_MEMLOCK");
 	/* So that sad_fini() wipes the whole, however far we get. */
@@ -335,7 +347,7 @@ void sad_fini(struct sad *sad)
 		free(sad->sas[i].reason);
 	for (uint32_t i = 0; sad->tunnels && i < sad->tunnels_n; i++)
 		free(sad->tunnels[i].members);
-	secret_free(sad->keys, (sad->sas_n + 1) * sizeof(*sad->keys));
+	secret_free(sad->keys, sad->keys_room * sizeof(*sad->keys));
 	free(sad->sas);
 	free(sad->tunnels);
 	free(sad->by_id);

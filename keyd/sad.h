@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "keyd/algorithm.h"
+#include "keyd/index.h"
 #include "keyd/limits.h"
 #include "keyd/marks.h"
 #include "keyd/problems.h"
@@ -98,7 +99,8 @@ struct sad {
 	uint32_t tunnels_n, sas_n; /* groups count as tunnels and come last */
 	struct tunnel *tunnels;
 	struct sa *sas;
-	struct sa_key *keys; /* secret_alloc(), [sas_n] */
+	struct sa_key *keys; /* secret_alloc(), [keys_room], more than sas_n */
+	uint32_t keys_room;
 	uint32_t *by_id;     /* [by_id_n], index into sas; made by ids.c. See sad_find() */
 	uint32_t by_id_n;
 	bool evict_parked;   /* ids.c took replay words of SAs that are no longer configured */
@@ -110,6 +112,36 @@ struct sad {
  */
 int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, struct problems *ps);
 void sad_fini(struct sad *sad);
+
+/*
+ * The parts of sad_init(), for a transaction's entries: one tunnel or SA as written, which tunnel an
+ * SA names and whether it can have it (sets tunnel.sa_out), and what no two SAs may share. `path` is
+ * the entry's. -EINVAL with problems
+ */
+struct raw_sa;
+struct raw_tunnel;
+int sad_take_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
+		    struct problems *ps);
+int sad_take_sa(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, const char *dir,
+		const char *path, struct problems *ps);
+int sad_find_tunnel(struct sa *sa, const char *tunnel, const struct index *tunnels,
+		    const char *path, struct problems *ps);
+int sad_join_tunnel(struct sad *sad, uint32_t sa, const char *path, struct problems *ps);
+
+struct sad_spots {
+	struct sad_spi {
+		struct xesp_addr dst;
+		uint32_t spi;
+		uint32_t proto; /* AH and ESP count their SPIs apart, RFC 4301 section 4.1 */
+		uint32_t port; /* outbound: hosts behind one NAT choose their SPIs by themselves */
+	} *spis; /* [sas_n], calloc'ed by the caller: what by_spi borrows */
+	struct index by_name, by_spi, by_key;
+};
+
+void sad_spots_init(struct sad_spots *spots);
+void sad_spots_fini(struct sad_spots *spots);
+int sad_take_spots(const struct sad *sad, uint32_t sa, struct sad_spots *spots, const char *path,
+		   struct problems *ps);
 
 /* Its lifetime has ended: the key goes, here and with the next message to xespd. */
 void sad_end(struct sad *sad, uint32_t sa);

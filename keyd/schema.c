@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "keyd/schema.h"
+#include "keyd/schema_table.h"
 #include "keyd/source.h"
 #include "libxesp/secret.h"
 
@@ -241,7 +242,7 @@ static const cyaml_schema_value_t policy_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_policy, policy_fields),
 };
 
-static const cyaml_schema_field_t config_fields[] = {
+const cyaml_schema_field_t schema_config_fields[] = {
 	TEXT("version", REQUIRED, struct raw_config, version),
 	WORD("source", OPTIONAL, struct raw_config, source, source_words),
 	WORD("fallback", OPTIONAL, struct raw_config, fallback, fallback_words),
@@ -256,7 +257,7 @@ static const cyaml_schema_field_t config_fields[] = {
 };
 
 static const cyaml_schema_value_t config_schema = {
-	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, config_fields),
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, schema_config_fields),
 };
 
 /* ---- memory: libcyaml copies keys, and grows a list by one entry at a time */
@@ -340,7 +341,7 @@ static void print_path(const struct findings *f, char *path, size_t len)
 /* The fields of the mapping that holds the finding, for "known here: ...". */
 static const cyaml_schema_field_t *fields_at(const struct findings *f)
 {
-	const cyaml_schema_field_t *fields = config_fields;
+	const cyaml_schema_field_t *fields = schema_config_fields;
 
 	for (uint32_t i = f->steps_n; i-- > 0;) {
 		if (f->step[i][0] != '.')
@@ -360,10 +361,10 @@ static const cyaml_schema_field_t *fields_at(const struct findings *f)
 	return fields;
 }
 
-static void list_known_keys(const struct findings *f, char *buf, size_t len)
+void schema_list_keys(const cyaml_schema_field_t *fields, char *buf, size_t len)
 {
 	buf[0] = '\0';
-	for (const cyaml_schema_field_t *k = fields_at(f); k && k->key; k++) {
+	for (const cyaml_schema_field_t *k = fields; k && k->key; k++) {
 		size_t used = strlen(buf);
 
 		snprintf(buf + used, len - used, "%s%s", used ? ", " : "", k->key);
@@ -377,6 +378,17 @@ static bool is_synonym(const cyaml_strval_t *words, uint32_t i)
 		if (words[k].val == words[i].val)
 			return true;
 	return false;
+}
+
+void schema_list_words(const cyaml_strval_t *words, uint32_t n, char *buf, size_t len)
+{
+	buf[0] = '\0';
+	for (uint32_t i = 0; i < n; i++) {
+		size_t used = strlen(buf);
+
+		if (!is_synonym(words, i))
+			snprintf(buf + used, len - used, "%s%s", used ? ", " : "", words[i].str);
+	}
 }
 
 static void list_words(struct findings *f, char *buf, size_t len)
@@ -393,13 +405,9 @@ static void list_words(struct findings *f, char *buf, size_t len)
 	for (k = fields_at(&above); k && k->key; k++)
 		if (!strcmp(k->key, f->step[0] + 1))
 			break;
-	for (uint32_t i = 0; k && k->key && i < k->value.enumeration.count; i++) {
-		const cyaml_strval_t *words = k->value.enumeration.strings;
-		size_t used = strlen(buf);
-
-		if (!is_synonym(words, i))
-			snprintf(buf + used, len - used, "%s%s", used ? ", " : "", words[i].str);
-	}
+	if (k && k->key)
+		schema_list_words(k->value.enumeration.strings, k->value.enumeration.count, buf,
+				  len);
 }
 
 static void add_problem(struct findings *f, cyaml_err_t err)
@@ -427,7 +435,7 @@ static void add_problem(struct findings *f, cyaml_err_t err)
 		word = strrchr(f->what, ' ') ? strrchr(f->what, ' ') + 1 : "";
 		snprintf(path + used, sizeof(path) - used, "%s%s", used ? "." : "",
 			 source_is_showable(word, strlen(word)) ? word : "?");
-		list_known_keys(f, list, sizeof(list));
+		schema_list_keys(fields_at(f), list, sizeof(list));
 		problems_add(f->ps, path, "unknown key; known here: %s", list);
 		return;
 	case CYAML_ERR_MAPPING_FIELD_MISSING:

@@ -136,6 +136,8 @@ struct raw_policy {
 	unsigned int icmp_code_count;
 	char **mh_type;
 	unsigned int mh_type_count;
+	/* of transactions, not of the file: the policy that it is to stand before, or after */
+	char *before, *after;
 };
 
 struct raw_config {

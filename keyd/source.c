@@ -80,6 +80,16 @@ close_file:
 	return err ? -EINVAL : 0;
 }
 
+int source_open_text(struct source *s, const char *text, size_t len, struct problems *ps)
+{
+	*s = (struct source){ .text = secret_alloc(len + 1) };
+	if (!s->text)
+		return problems_add(ps, "", "no locked memory to read it: raise RLIMIT_MEMLOCK");
+	memcpy(s->text, text, len);
+	s->len = len;
+	return check_bytes(s, ps);
+}
+
 void source_close(struct source *s)
 {
 	secret_free(s->text, s->len + 1);

@@ -29,6 +29,7 @@ struct source {
 
 /* Reads a file. Problems are added; -EINVAL then. End with source_close(), also on failure. */
 int source_open(struct source *s, const char *path, struct problems *ps);
+int source_open_text(struct source *s, const char *text, size_t len, struct problems *ps);
 void source_close(struct source *s);
 
 /*

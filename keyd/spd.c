@@ -37,8 +37,8 @@ static int take_tunnel(struct policy *p, const struct raw_policy *raw, const cha
 	return 0;
 }
 
-static int init_policy(struct policy *p, const struct raw_policy *raw, const char *path,
-		       const struct sad *sad, const struct index *tunnels, struct problems *ps)
+int spd_take_policy(struct policy *p, const struct raw_policy *raw, const char *path,
+		    const struct sad *sad, const struct index *tunnels, struct problems *ps)
 {
 	static const uint8_t actions[] = { 0, XESP_ACTION_DISCARD, XESP_ACTION_BYPASS,
 					   XESP_ACTION_PROTECT };
@@ -70,7 +70,7 @@ static int init_policies(struct spd *spd, const struct raw_config *raw, const st
 
 		spd->n = i + 1;
 		snprintf(path, sizeof(path), "policies[%u]", i);
-		if (init_policy(p, &raw->policies[i], path, sad, tunnels, ps)) {
+		if (spd_take_policy(p, &raw->policies[i], path, sad, tunnels, ps)) {
 			err = -EINVAL;
 			continue;
 		}
@@ -107,6 +107,19 @@ static int digest_policy(EVP_MD_CTX *ctx, const EVP_MD *md, const struct policy 
 	return ok ? 0 : -ENOMEM;
 }
 
+int spd_digest(const struct policy *p, const struct sad *sad, uint8_t out[SPD_DIGEST_LEN])
+{
+	static const char none[XESP_NAME_MAX];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int err = -ENOMEM;
+
+	if (ctx)
+		err = digest_policy(ctx, EVP_sha256(), p,
+				    p->tunnel == SAD_NONE ? none : sad->tunnels[p->tunnel].name, out);
+	EVP_MD_CTX_free(ctx);
+	return err;
+}
+
 static int digest_policies(struct spd *spd, const struct sad *sad)
 {
 	static const char none[XESP_NAME_MAX];
@@ -137,10 +150,12 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 							       (!raw->default_action && raw->source == RAW_SOURCE_XFRM) ?
 						       XESP_ACTION_BYPASS :
 						       XESP_ACTION_DISCARD };
-	spd->policies = calloc(raw->policies_count + 1, sizeof(*spd->policies));
-	spd->ids = calloc(raw->policies_count + 1, sizeof(*spd->ids));
-	spd->ranks = calloc(raw->policies_count + 1, sizeof(*spd->ranks));
-	spd->digests = calloc(raw->policies_count + 1, sizeof(*spd->digests));
+	/* With room to grow: more would move the whole list when the first policy is added. */
+	spd->room = raw->policies_count + raw->policies_count / 8 + 64;
+	spd->policies = calloc(spd->room, sizeof(*spd->policies));
+	spd->ids = calloc(spd->room, sizeof(*spd->ids));
+	spd->ranks = calloc(spd->room, sizeof(*spd->ranks));
+	spd->digests = calloc(spd->room, sizeof(*spd->digests));
 	if (!spd->policies || !spd->ids || !spd->ranks || !spd->digests)
 		return problems_add(ps, "policies", "out of memory");
 	index_init(&tunnels, XESP_NAME_MAX);

@@ -34,7 +34,7 @@ struct policy {
  */
 struct spd {
 	uint8_t default_action; /* enum xesp_action */
-	uint32_t n;
+	uint32_t n, room;
 	struct policy *policies;
 	uint32_t *ids;   /* [n] index into xesp_policies; 0 not yet */
 	uint32_t *ranks; /* [n] growing, with gaps; set by spd_diff() */
@@ -45,6 +45,13 @@ struct spd {
 int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	     struct problems *ps);
 void spd_fini(struct spd *spd);
+
+/* The parts of spd_init(), for a transaction's policies. `path` is the policy's. -EINVAL; -ENOMEM */
+struct index;
+struct raw_policy;
+int spd_take_policy(struct policy *p, const struct raw_policy *raw, const char *path,
+		    const struct sad *sad, const struct index *tunnels, struct problems *ps);
+int spd_digest(const struct policy *p, const struct sad *sad, uint8_t out[SPD_DIGEST_LEN]);
 
 #define SPD_ENTRIES_MAX (4u << 20)
 

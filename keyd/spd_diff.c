@@ -147,13 +147,13 @@ static uint64_t gap(const struct spd *spd, uint32_t first, uint32_t end)
  * Places first .. end - 1 have no ranks. Where there is no room between their neighbours these
  * move apart as well, twice as many each time: each insertion moves few on average.
  */
-static void give_ranks(struct spd *spd, uint32_t first, uint32_t end)
+static bool give_ranks(struct spd *spd, uint32_t first, uint32_t end)
 {
 	uint32_t more = 1;
 
 	if (gap(spd, first, end) >= 2) {
 		spread(spd, first, end);
-		return;
+		return false;
 	}
 	while (gap(spd, first, end) < GAP_MIN && (first || end < spd->n)) {
 		first -= first < more ? first : more;
@@ -164,23 +164,29 @@ static void give_ranks(struct spd *spd, uint32_t first, uint32_t end)
 		more *= 2;
 	}
 	spread(spd, first, end);
+	return true;
 }
 
-static void rank_middle(struct work *w)
+static bool rank_between(struct spd *spd, uint32_t at, uint32_t end)
 {
-	struct spd *next = w->next;
-	uint32_t at = w->head, end = next->n - w->tail;
+	bool moved = false;
 
 	while (at < end) {
 		uint32_t first = at;
 
-		while (at < end && next->ranks[at] == NO_RANK)
+		while (at < end && spd->ranks[at] == NO_RANK)
 			at++;
 		if (at > first)
-			give_ranks(next, first, at);
+			moved |= give_ranks(spd, first, at);
 		else
 			at++;
 	}
+	return moved;
+}
+
+bool spd_diff_rank(struct spd *spd)
+{
+	return rank_between(spd, 0, spd->n);
 }
 
 static int list_differences(struct work *w)
@@ -239,7 +245,7 @@ int spd_diff(struct spd_diff *d, const struct spd *now, struct spd *next)
 	if (!err)
 		err = keep_ranks(&w);
 	if (!err) {
-		rank_middle(&w);
+		rank_between(w.next, w.head, w.next->n - w.tail);
 		err = list_differences(&w);
 	}
 	free(w.was);

@@ -28,6 +28,12 @@ struct spd_diff {
  * ends *d with spd_diff_fini(). -ENOMEM
  */
 int spd_diff(struct spd_diff *d, const struct spd *now, struct spd *next);
+/*
+ * Gives ranks to the policies whose rank is 0, in between those of their neighbours. Returns whether
+ * a neighbour had to move. What one change of a long list does in place of spd_diff().
+ */
+bool spd_diff_rank(struct spd *spd);
+
 void spd_diff_fini(struct spd_diff *d);
 
 #endif /* XESP_KEYD_SPD_DIFF_H */

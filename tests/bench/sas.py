@@ -129,10 +129,50 @@ class Bench:
         self.reload(model, "file: one SA of %d replaced" % n, "ms", 1e3)
         self.reload({}, "file: %d SAs deleted" % n)
 
+    def set(self, name, unit, scale, **params):
+        return self.timed(name, unit, scale, "set", **params)
+
+    def socket_round(self, serial):
+        """By the control socket: all at once, in parts, and one at a time."""
+        n, m = self.args.sas, self.args.policies
+        part = n // 10
+        every = sas(n, 100 + serial, 64)
+        names = [t["name"] for t in tunnels(n // 2)]
+        self.set("socket: %d SAs installed, one transaction" % n, "s", 1,
+                 set={"tunnels": tunnels(n // 2), "sas": every})
+        if self.wait_active() != n:
+            raise SystemExit("not all SAs are there")
+        self.set("socket: one SA of %d replaced" % n, "ms", 1e3,
+                 set={"sas": [sa(0, "out", serial + 600, 64)]})
+        self.set("socket: %d SAs deleted, one transaction" % n, "s", 1,
+                 delete={"sas": [s["name"] for s in every]})
+        begin, cpu = time.monotonic(), [cpu_seconds(pid) for pid in self.args.pids]
+        again = sas(n, 200 + serial, 64)
+        for at in range(0, n, part):
+            self.keyd.call("set", set={"sas": again[at:at + part]})
+        self.note("socket: %d SAs installed, 10 transactions" % n, time.monotonic() - begin, "s")
+        self.note("    CPU time of keyd, 10 transactions", cpu_seconds(self.args.pids[0]) - cpu[0], "s")
+        self.set("socket: SAs and tunnels deleted", "s", 1,
+                 delete={"sas": [s["name"] for s in again], "tunnels": names})
+        self.set("socket: %d policies installed" % m, "s", 1,
+                 set={"tunnels": tunnels(4), "policies": policies(m, 4)})
+        other = dict(policies(m, 4)[m // 2], local="11.0.0.0/8")
+        for i in range(10):
+            self.set("socket: one policy of %d exchanged" % m, "ms", 1e3, set={"policies": [other]})
+            other["local"] = "12.0.0.0/8" if i % 2 else "11.0.0.0/8"
+            self.set("socket: one policy put before another of %d" % m, "ms", 1e3,
+                     set={"policies": [dict(other, name="new%d" % i, before="p%d" % (m // 3))]})
+            self.set("socket: one policy of %d deleted" % m, "ms", 1e3,
+                     delete={"policies": ["new%d" % i]})
+        self.set("socket: everything deleted", "s", 1, whole=True, set={})
+
     def run(self):
         for i in range(self.args.rounds):
-            self.file_round(i)
-            time.sleep(10)  # until xespd's ids may be given away
+            if self.args.socket:
+                self.socket_round(i)
+            else:
+                self.file_round(i)
+            time.sleep(11)  # until xespd's ids may be given away
         for (name, unit), values in self.figures.items():
             show(name, values, unit)
         if self.args.json:
@@ -149,11 +189,12 @@ def main():
     p.add_argument("--policies", type=int)
     p.add_argument("--rounds", type=int)
     p.add_argument("--json")
+    p.add_argument("--socket", action="store_true")
     p.add_argument("--write-config")
     p.add_argument("--pids", type=lambda s: [int(x) for x in s.split(",")])
     args = p.parse_args()
     if args.write_config:
-        write_config(args.config, {}, "file")
+        write_config(args.config, {}, args.write_config)
         return
     Bench(args).run()
 

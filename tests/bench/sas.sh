@@ -11,13 +11,14 @@
 . "$(dirname "$0")/../netns/topology.sh"
 . "$(dirname "$0")/../netns/gateway.sh"
 
-SAS=100000 POLICIES=100000 ROUNDS=5 JSON=''
+SAS=100000 POLICIES=100000 ROUNDS=5 PARTS=both JSON=''
 usage() {
 	cat <<'U'
 usage: tests/bench/sas.sh [option]...   (as root; make bench-sas)
   --sas N        100000
   --policies N   100000
   --rounds N     5
+  --by W         file, socket or both
   --json FILE    all measurements
 U
 }
@@ -26,6 +27,7 @@ while [ $# -gt 0 ]; do
 	--sas) SAS=$2; shift ;;
 	--policies) POLICIES=$2; shift ;;
 	--rounds) ROUNDS=$2; shift ;;
+	--by) PARTS=$2; shift ;;
 	--json) JSON=$2; shift ;;
 	--help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
@@ -42,15 +44,23 @@ addr gw1 out0 192.0.2.1/24
 # Room for those that go while the next come: an SA id is not given away for 10 s.
 ATTACH_OPTIONS=(--max-sas $((SAS * 2 + 64)) --max-policies $((POLICIES + 64)))
 attach gw1
-driver=("$PYTHON" "$(dirname "$0")/sas.py" --run "$TMP/gw1-run" --config "$TMP/gw1.yaml"
-	--sas "$SAS" --policies "$POLICIES" --rounds "$ROUNDS")
-[ -z "$JSON" ] || driver+=(--json "$JSON")
-"${driver[@]}" --write-config none
+printf 'version: 1\n' >"$TMP/gw1.yaml"
 new_state gw1
-start_keyd gw1
-start_xespd gw1
-until_ready gw1 worker_serves
-run gw1 "${driver[@]}" --pids "$(pid_of gw1 xesp-keyd),$(pid_of gw1 xespd)" || {
-	show_logs
-	die "the driver failed"
+drive() { # drive <file|control> [options]
+	local source=$1; shift
+	local driver=("$PYTHON" "$(dirname "$0")/sas.py" --run "$TMP/gw1-run" --config "$TMP/gw1.yaml"
+		--sas "$SAS" --policies "$POLICIES" --rounds "$ROUNDS")
+	[ -z "$JSON" ] || driver+=(--json "$JSON-$source")
+	"${driver[@]}" --write-config "$source"
+	start_keyd gw1
+	start_xespd gw1
+	until_ready gw1 worker_serves
+	run gw1 "${driver[@]}" "$@" --pids "$(pid_of gw1 xesp-keyd),$(pid_of gw1 xespd)" || {
+		show_logs
+		die "the driver failed"
+	}
+	kill_daemon gw1 xespd TERM
+	kill_daemon gw1 xesp-keyd TERM
 }
+[ "$PARTS" = socket ] || drive file
+[ "$PARTS" = file ] || drive control --socket
