@@ -19,6 +19,7 @@ suite_of() { # suite_of <series>
 	case $1 in
 	6.1) echo bookworm ;;
 	6.12) echo bookworm-backports ;;
+	sid) echo sid ;;
 	*) return 1 ;;
 	esac
 }
@@ -41,16 +42,16 @@ apt_view() {
 		{ echo "apt-get update for $suite failed: $(tail -n 1 "$dir/log")" >&2; return 1; }
 }
 
-# Downloads a package and unpacks it below a directory, whole or not at all: unpack <package> <directory>
+# Downloads packages and unpacks them below a directory, whole or not at all: unpack <directory> <package>...
 unpack() {
-	local package=$1 dir=$2 work
+	local dir=$1 work; shift
 	mkdir -p "$(dirname "$dir")"
 	work=$(mktemp -d "$dir.XXXXXX") || return 1
-	if (cd "$work" && apt-get -q "${VIEW[@]}" -o APT::Sandbox::User=root download "$package" >log 2>&1 &&
-		dpkg-deb -x ./*.deb tree); then
+	if (cd "$work" && apt-get -q "${VIEW[@]}" -o APT::Sandbox::User=root download "$@" >log 2>&1 &&
+		for file in ./*.deb; do dpkg-deb -x "$file" tree || exit 1; done); then
 		mv "$work/tree" "$dir" && rm -rf "$work"
 	else
-		echo "$package could not be had: $(tail -n 1 "$work/log")" >&2
+		echo "$* could not be had: $(tail -n 1 "$work/log")" >&2
 		rm -rf "$work"
 		return 1
 	fi
@@ -63,15 +64,18 @@ newest_of() { # newest_of <directory>...: the one unpacked last
 
 # Sets KERNEL to a tree with boot/vmlinuz-VERSION and lib/modules/VERSION, and KVERSION: get_kernel <series>
 get_kernel() {
-	local series=$1 suite dir package=''
-	suite=$(suite_of "$series") || { echo "no kernel series $series: 6.1 and 6.12 are known" >&2; return 1; }
+	local series=$1 suite dir package='' parts
+	suite=$(suite_of "$series") || { echo "no kernel series $series: 6.1, 6.12 and sid are known" >&2; return 1; }
 	apt_view "$suite" && package=$(apt-cache "${VIEW[@]}" depends linux-image-amd64 |
 		sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
 	dir=$CACHE/kernels/$series/$package
 	if [ -n "$package" ] && [ ! -e "$dir/ready" ]; then
 		echo "  kernel $series: $package from $suite" >&2
 		rm -rf "$dir"
-		unpack "$package" "$dir" && prepare_kernel "$dir" && touch "$dir/ready"
+		# What newer suites have split: the image is only a name for these.
+		mapfile -t parts < <(apt-cache "${VIEW[@]}" depends "$package" |
+			sed -n 's/^ *Depends: \(linux-\(base\|binary\|modules\)-[0-9].*\)/\1/p')
+		unpack "$dir" "$package" "${parts[@]}" && prepare_kernel "$dir" && touch "$dir/ready"
 	fi
 	dir=$(newest_of "$CACHE/kernels/$series"/*/ready)
 	[ -n "$dir" ] || { echo "no kernel $series: not in the cache, and not to be had from $suite" >&2; return 1; }
@@ -80,15 +84,18 @@ get_kernel() {
 }
 
 prepare_kernel() {
+	local version
 	[ -d "$1/lib/modules" ] || ln -s usr/lib "$1/lib"
-	depmod -b "$1" "$(basename "$1"/lib/modules/*)"
+	version=$(basename "$1"/lib/modules/*)
+	[ -e "$1/boot/vmlinuz-$version" ] || { mkdir -p "$1/boot" && ln -s "../lib/modules/$version/vmlinuz" "$1/boot/vmlinuz-$version"; }
+	depmod -b "$1" "$version"
 }
 
 # Sets VNG to virtme-ng's command: Debian has it from release 13 on.
 get_vng() {
 	local dir=$CACHE/virtme-ng
 	if [ ! -x "$dir/usr/bin/vng" ]; then
-		apt_view trixie && unpack virtme-ng "$dir" || return 1
+		apt_view trixie && unpack "$dir" virtme-ng || return 1
 	fi
 	VNG=(env "PYTHONPATH=$dir/usr/lib/python3/dist-packages" "PATH=$dir/usr/bin:$PATH" vng)
 }

@@ -19,8 +19,8 @@ share=$1 top=$2
 
 modules() { # what the tests need and the kernel may not load by itself
 	local module
-	for module in veth tun bridge esp4 esp6 ah4 ah6 xfrm_user xfrm_interface xfrm4_tunnel xfrm6_tunnel ip_gre \
-		sch_netem ghash-generic gcm ccm ctr chacha20poly1305 authenc echainiv seqiv aesni_intel; do
+	for module in virtio_net veth tun bridge esp4 esp6 ah4 ah6 xfrm_user xfrm_interface xfrm4_tunnel xfrm6_tunnel ip_gre ip6_gre \
+		vxlan l2tp_ip l2tp_ip6 l2tp_eth sch_netem ghash-generic gcm ccm ctr chacha20poly1305 authenc echainiv seqiv aesni_intel; do
 		modprobe -q "$module" 2>/dev/null || echo "  no module $module"
 	done
 }

@@ -20,6 +20,6 @@ vmtest: ## the system under Debian kernels 6.1 and 6.12 in QEMU: all set-up incl
 	@$(MAKE) vmtest-deps
 	@$(MAKE) programs $(B)/tests/bpf-tests
 	@vmtest/run.sh $(if $(KERNEL),-k "$(KERNEL)") $(if $(CASE),-c "$(CASE)") $(if $(ROW),-r "$(ROW)") \
-		$(if $(BOOT),-b $(BOOT)) $(if $(KERNEL)$(CASE)$(ROW),,-w) $(B)
+		$(if $(BOOT),-b $(BOOT)) $(if $(FULL),-f) $(if $(KERNEL)$(CASE)$(ROW),,-w) $(B)
 
 .PHONY: vmtest vmtest-deps

@@ -241,6 +241,20 @@ gateway_down() { # gateway_down <gateway>: daemons ended, interfaces as they wer
 	xesp "$1" detach --purge >>"$TMP/$1-attach.log" 2>&1 || die "detach on $1: $(tail -n 3 "$TMP/$1-attach.log")"
 }
 
+# Power loss, simulated: daemons killed, every map gone, only the state directory left.
+lose_power() { # lose_power <gateway>
+	kill_daemon "$1" xespd KILL
+	kill_daemon "$1" xesp-keyd KILL
+	xesp "$1" detach --purge >/dev/null
+	[ ! -e "$(pins_of "$1")" ] || die "pins are left after detach --purge"
+}
+power_again() { # power_again <gateway>
+	attach "$1"
+	start_keyd "$1"
+	start_xespd "$1"
+	gateway_ready "$1"
+}
+
 # What remains of a gateway that was taken down; its keys' numbers are not forgotten without this.
 forget_state() { rm -rf "$TMP/$1.yaml" "$TMP/$1-state"; } # forget_state <gateway>
 

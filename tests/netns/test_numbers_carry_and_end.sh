@@ -10,17 +10,6 @@
 . "$(dirname "$0")/topology.sh"
 . "$(dirname "$0")/gateway.sh"
 
-lose_power() { # lose_power <gateway>
-	kill_daemon "$1" xespd KILL
-	kill_daemon "$1" xesp-keyd KILL
-	xesp "$1" detach --purge >/dev/null
-}
-power_again() { # power_again <gateway>
-	attach "$1"
-	start_keyd "$1"
-	start_xespd "$1"
-	gateway_ready "$1"
-}
 shoot() { run "$1" ping -q -n -c "$2" -i 0.01 -W 0.1 "$3" >"$TMP/ping.log" 2>&1 || true; }
 seqs() { wire seqs "$CAPTURE" "spi=${SPI[$1]}"; }
 

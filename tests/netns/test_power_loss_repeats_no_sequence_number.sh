@@ -13,13 +13,6 @@ topology_up
 WINDOW=1024
 gateways_up
 
-lose_power() { # lose_power <gateway>
-	kill_daemon "$1" xespd KILL
-	kill_daemon "$1" xesp-keyd KILL
-	xesp "$1" detach --purge >/dev/null
-	[ ! -e "$(pins_of "$1")" ] || die "pins are left after detach --purge"
-}
-
 captures=()
 for round in 1 2 3; do
 	capture wire w1
@@ -29,10 +22,7 @@ for round in 1 2 3; do
 	mv "$CAPTURE" "$TMP/round$round.pcap"
 	captures+=("$TMP/round$round.pcap")
 	lose_power gw1
-	attach gw1
-	start_keyd gw1
-	start_xespd gw1
-	gateway_ready gw1
+	power_again gw1
 done
 pings hostA 50 10.2.0.2
 wire unique "${captures[@]}" >"$TMP/unique" || die "$(cat "$TMP/unique")"

@@ -26,6 +26,7 @@ struct detach_run {
 	struct attachment_list list;
 	bool chosen[ATTACHMENT_MAX], done[ATTACHMENT_MAX];
 	struct rows rows;
+	unsigned int swept;
 };
 
 static int choose(struct detach_run *r, struct fault *f)
@@ -125,7 +126,7 @@ static int change(struct detach_run *r, struct fault *f)
 	err = detach_chosen(r, f);
 	/* Rows of interfaces that went away by themselves. */
 	if (!attachment_read(&left, r->dir.path, NULL))
-		rows_sweep(&r->rows, &left);
+		r->swept = rows_sweep(&r->rows, &left);
 	if (r->rows.ifaces_fd >= 0)
 		close(r->rows.ifaces_fd);
 	if (r->rows.xsks_fd >= 0)
@@ -145,7 +146,9 @@ static void print_report(const struct detach_run *r, bool purged)
 		       r->list.at[i].name);
 		n++;
 	}
-	if (!n)
+	if (r->swept)
+		printf("%u attached in libxdp's dispatcher: is gone; its row is removed\n", r->swept);
+	if (!n && !r->swept)
 		puts("nothing was attached");
 	if (r->dir.exists)
 		printf(purged ? "maps: removed from %s, with sequence and replay state\n"

@@ -67,13 +67,24 @@ static bool is_attached(const struct attachment_list *l, uint32_t ifindex)
 	return false;
 }
 
-void rows_sweep(const struct rows *r, const struct attachment_list *l)
+unsigned int rows_without(const struct rows *r, const struct attachment_list *l,
+			  uint32_t ifindex[XESP_PORTS_MAX])
 {
-	__u32 stale[XESP_PORTS_MAX], n = 0, *prev = NULL, key;
+	__u32 *prev = NULL, key;
+	unsigned int n = 0;
 
 	for (; n < XESP_PORTS_MAX && !bpf_map_get_next_key(r->ifaces_fd, prev, &key); prev = &key)
 		if (!is_attached(l, key))
-			stale[n++] = key;
-	while (n)
-		rows_remove(r, stale[--n]);
+			ifindex[n++] = key;
+	return n;
+}
+
+unsigned int rows_sweep(const struct rows *r, const struct attachment_list *l)
+{
+	uint32_t stale[XESP_PORTS_MAX];
+	unsigned int n = rows_without(r, l, stale);
+
+	for (unsigned int i = 0; i < n; i++)
+		rows_remove(r, stale[i]);
+	return n;
 }

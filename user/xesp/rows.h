@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "xesp/steer.h"
+
 struct attachment_list;
 struct fault;
 struct iface;
@@ -29,7 +31,14 @@ bool rows_find(const struct rows *r, uint32_t ifindex, struct xesp_iface *out);
 /* Nothing happens when there is no row. */
 void rows_remove(const struct rows *r, uint32_t ifindex);
 
-/* Removes the rows of interfaces on which nothing of ours is attached any more. */
-void rows_sweep(const struct rows *r, const struct attachment_list *l);
+/*
+ * Interfaces that have a row and nothing of ours attached: how many. They are gone, when libxdp's dispatcher
+ * was what was attached, for then nothing else is left of it; or they are in another network namespace.
+ */
+unsigned int rows_without(const struct rows *r, const struct attachment_list *l,
+			  uint32_t ifindex[XESP_PORTS_MAX]);
+
+/* Removes these rows, and says how many. */
+unsigned int rows_sweep(const struct rows *r, const struct attachment_list *l);
 
 #endif /* XESP_ROWS_H */

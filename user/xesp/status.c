@@ -5,6 +5,7 @@
  */
 #include <bpf/bpf.h>
 #include <json-c/json.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,28 @@ static struct json_object *attachment_json(const struct attachment *a, const str
 	json_object_object_add(o, "dispatcher", json_object_new_boolean(a->dispatcher));
 	json_object_object_add(o, "program_id", json_object_new_int64(a->prog_id));
 	if (!a->ifindex)
-		add_text(o, "problem", "the interface is gone: `xesp detach` removes its pin");
+		add_text(o, "problem", "the interface is gone: `xesp detach` removes what is left of it");
 	else if (a->mode == OCCUPANT_UNATTACHED)
 		add_text(o, "problem", "the interface is not in this network namespace");
 	else if (!known)
 		add_text(o, "problem", "no row in xesp_ifaces: detach and attach it again");
 	return o;
+}
+
+/* What is left of an interface that had libxdp's dispatcher, when it is gone: no pin, and so no name. */
+static void add_gone(struct json_object *list, const struct rows *r,
+		     const struct attachment_list *l)
+{
+	uint32_t ifindex[XESP_PORTS_MAX];
+	const unsigned int n = rows_without(r, l, ifindex);
+	struct attachment a = { .dispatcher = true, .mode = OCCUPANT_UNATTACHED };
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (if_indextoname(ifindex[i], a.name))
+			continue;
+		snprintf(a.name, sizeof(a.name), "#%u", ifindex[i]);
+		json_object_array_add(list, attachment_json(&a, r));
+	}
 }
 
 /* NULL: nothing is pinned, or it cannot be read (then *f says why). */
@@ -63,8 +80,10 @@ static struct json_object *interfaces_json(const struct settings *s, struct faul
 	list = json_object_new_array();
 	for (unsigned int i = 0; i < l->n; i++)
 		json_object_array_add(list, attachment_json(&l->at[i], &r));
-	if (r.ifaces_fd >= 0)
+	if (r.ifaces_fd >= 0) {
+		add_gone(list, &r, l);
 		close(r.ifaces_fd);
+	}
 free_list:
 	free(l);
 	return list;
