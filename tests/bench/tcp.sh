@@ -84,7 +84,7 @@ mode_down() {
 gateways_ns() {
 	[ "$1" = xesp ] || { echo 0; return; }
 	local gw
-	for gw in gw1 gw2; do cat /proc/"$(pid_of $gw xespd)"/task/*/schedstat; done | awk '{ n += $1 } END { print n }'
+	for gw in gw1 gw2; do cat /proc/"$(pid_of $gw xespd)"/task/*/schedstat; done | awk '{ n += $1 } END { printf "%.0f\n", n }'
 }
 
 measure() { # measure <mode> <streams>: a line of JSON
@@ -110,6 +110,8 @@ for ((round = 0; round < ROUNDS; round++)); do
 		mode_down "$mode"
 	done
 done
+
+[ "$(wc -l <"$RESULTS")" -eq $((ROUNDS * ${#MODES[@]} * $(wc -w <<<"$STREAMS"))) ] || die "measurements are missing"
 
 "$XESP_BUILD/xesp" bench about --json >"$TMP/about"
 jq -s --slurpfile about "$TMP/about" '$about[0] + { bench: "tcp", measurements: . }' "$RESULTS" >"$TMP/all.json"
