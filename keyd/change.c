@@ -225,6 +225,17 @@ static int tell_new(struct plan *p, struct fault *f)
 	return judge_answers(p, f);
 }
 
+static int admit(struct plan *p, struct fault *f)
+{
+	const struct sad *sad = &p->next->sad;
+
+	/* Again: the kernel may have received under them while the worker was told. */
+	for (uint32_t i = 0; i < sad->sas_n; i++)
+		if (p->sas[i] == TOLD_NEW && sad->sas[i].dir == XESP_DIR_IN)
+			grants_raise_floor(p->c->grants, p->c->maps, sad, &sad->sas[i]);
+	return maps_admit(p->c->maps, sad, f);
+}
+
 /* Outbound switches: RFC 4301's make before break. */
 static void tell_switch(struct plan *p)
 {
@@ -320,6 +331,8 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 	err = maps_prepare(c->maps, &next->sad, &next->spd, &p.diff, f);
 	if (!err)
 		err = tell_new(&p, f);
+	if (!err)
+		err = admit(&p, f);
 	if (!err)
 		err = maps_commit(c->maps, &p.spd, f);
 	if (err) {

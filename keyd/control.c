@@ -57,8 +57,10 @@ static struct json_object *config_json(const struct daemon *d)
 	add_problem(list, d->reload_failed.text);
 	add_problem(list, d->addrs_failed.text);
 	add_problem(list, d->grants.problem);
-	if (d->xfrm)
+	if (d->xfrm) {
 		add_problem(list, xfrm_source_problem(d->xfrm));
+		add_problem(list, xfrm_source_rival(d->xfrm));
+	}
 	add_problem(list, journal_problem(d->journal));
 	if (c->keys_exposed)
 		add_problem(list, "the configuration holds keys and is open to others: chmod 600 it");

@@ -215,6 +215,26 @@ static void counts_of(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out)
 	out->bytes = __atomic_load_n(&st->bytes, __ATOMIC_RELAXED);
 	out->top = __atomic_load_n(&st->replay_top, __ATOMIC_RELAXED);
 	out->used_ns = __atomic_load_n(&st->last_used_ns, __ATOMIC_RELAXED);
+	out->told_packets = st->told_packets; /* nobody else writes these */
+	out->told_bytes = st->told_bytes;
+}
+
+static bool kernel_sent(void *ctx, const struct sa *sa, uint64_t last)
+{
+	struct daemon *d = ctx;
+
+	if (!grants_kernel_sent(&d->grants, sa, last))
+		return false;
+	event_active(d->flush, 0, 0);
+	return true;
+}
+
+static void note_told(void *ctx, uint32_t sa_id, uint64_t packets, uint64_t bytes)
+{
+	struct xesp_sa_state *st = &((struct daemon *)ctx)->change.maps->sa[sa_id];
+
+	st->told_packets = packets;
+	st->told_bytes = bytes;
 }
 
 static int open_xfrm(struct daemon *d, struct config *file, struct fault *f)
@@ -225,6 +245,8 @@ static int open_xfrm(struct daemon *d, struct config *file, struct fault *f)
 					    .apply = apply_xfrm,
 					    .present = present_config,
 					    .counts = counts_of,
+					    .kernel_sent = kernel_sent,
+					    .note_told = note_told,
 					    .ctx = d,
 					    .max_sas = d->change.maps->max_sas };
 	int err;

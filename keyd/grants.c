@@ -9,6 +9,7 @@
 #include "keyd/lease.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "keyd/replay_floor.h"
 #include "keyd/sad.h"
 
 static const char spent[] = "its key has no sequence number left: give it a new key";
@@ -86,6 +87,15 @@ static void take_none(struct sa *sa)
 	sa->lease_last = 0;
 }
 
+void grants_raise_floor(const struct grants *g, const struct maps *m, const struct sad *sad,
+			const struct sa *sa)
+{
+	uint64_t last;
+
+	if (g->kernel && !g->kernel->received(g->kernel->ctx, sad, sa, &last))
+		replay_floor_raise(m, sa, last);
+}
+
 void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n)
 {
@@ -99,8 +109,10 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 		struct sa *sa = &sad->sas[which[i]];
 		uint64_t sent;
 
-		if (sa->dir != XESP_DIR_OUT)
+		if (sa->dir != XESP_DIR_OUT) {
+			grants_raise_floor(g, m, sad, sa);
 			continue;
+		}
 		take_none(sa);
 		if (sa->over)
 			continue;
@@ -139,6 +151,14 @@ void grants_want(struct grants *g, uint32_t sa_id)
 		if (g->wants[i] == sa_id)
 			return;
 	g->wants[g->wants_n++] = sa_id;
+}
+
+bool grants_kernel_sent(struct grants *g, const struct sa *sa, uint64_t sent)
+{
+	if (!g->book || sa->over || sent <= lease_end(g->book, sa->digest))
+		return false;
+	grants_want(g, sa->id);
+	return true;
 }
 
 /* The outbound SAs that asked, as wants; returns how many. Others are refused. */

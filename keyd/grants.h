@@ -9,6 +9,7 @@
 #ifndef XESP_KEYD_GRANTS_H
 #define XESP_KEYD_GRANTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "xesp/fault.h"
@@ -24,12 +25,14 @@ struct sad;
  * Of SAs that the kernel has too, and may send on while xespd does not: xfrm_source.h. `sent` says
  * how far the kernel has got; `pass_over` moves its counter past a block that was leased, and refuses
  * when the kernel has come near its beginning meanwhile: the book is on disk only after a while.
+ * `received`: the highest number that it has accepted under an inbound SA.
  */
 struct grants_kernel {
 	void *ctx;
 	int (*sent)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last);
 	int (*pass_over)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first,
 			 uint64_t last);
+	int (*received)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last);
 };
 
 /* So far above the kernel's last number a lease begins: what it may send while we ask and tell. */
@@ -47,14 +50,25 @@ struct grants {
 void grants_fini(struct grants *g);
 
 /*
- * Sets lease_first and lease_last of the outbound SAs among sas[which[0 .. n - 1]], with one write
+ * Before the worker is told of these SAs. What the kernel has received under inbound ones is not to be
+ * received again (replay_floor.h). Sets lease_first and lease_last of the outbound SAs among sas[which[0 .. n - 1]], with one write
  * to disk at most, or their standing to SA_REFUSED. Both are 0 when the disk failed: xespd will ask.
  */
 void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n);
 
+/* What the kernel has received under an inbound SA is not to be received again. Of a new SA only. */
+void grants_raise_floor(const struct grants *g, const struct maps *m, const struct sad *sad,
+			const struct sa *sa);
+
 /* xespd asks for the next block of an SA. Collected, for one write to disk serves many. */
 void grants_want(struct grants *g, uint32_t sa_id);
+
+/*
+ * The kernel's last number is `sent`: true when it has sent itself since it was moved past the last
+ * lease. The peer's window is there now, so what is left of the lease is old, and a new one is wanted.
+ */
+bool grants_kernel_sent(struct grants *g, const struct sa *sa, uint64_t sent);
 
 /* Grants or refuses what was collected, and tells the worker. */
 void grants_flush(struct grants *g, struct sad *sad, struct publish_worker *w);

@@ -351,13 +351,16 @@ int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd,
 	}
 	err = prepare_names(m, sad, spd, d, f);
 	if (!err)
-		err = write_sa_in(m, sad, BPF_NOEXIST, f);
-	if (!err)
 		err = write_endpoints(m, sad, f);
 	return err ? err : natt_add_ports(m, sad, f);
 }
 
 /* ---- committing */
+
+int maps_admit(struct maps *m, const struct sad *sad, struct fault *f)
+{
+	return write_sa_in(m, sad, BPF_NOEXIST, f);
+}
 
 int maps_commit(struct maps *m, const struct spd_change *c, struct fault *f)
 {

@@ -52,7 +52,7 @@ void maps_close(struct maps *m);
 
 /*
  * Before anything is switched: identities of fresh SAs, names of policies and tunnels whose ids
- * were free, and inbound SAs and tunnel ends that are not in the maps yet. Nothing that runs is
+ * were free, and tunnel ends that are not in the maps yet. Nothing that runs is
  * changed by it. -errno of bpf(2); -E2BIG the maps are too small
  */
 int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd,
@@ -60,6 +60,12 @@ int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd,
 
 /* The switch: see spd_table_commit(). Until it returns 0 the old SPD is in force. */
 int maps_commit(struct maps *m, const struct spd_change *c, struct fault *f);
+
+/*
+ * Packets of new inbound SAs go to the workers from here on, who know these SAs by now: a peer may send
+ * under one before we have heard of it, and until then that is the kernel's where it has the SA too.
+ */
+int maps_admit(struct maps *m, const struct sad *sad, struct fault *f);
 
 /*
  * After the switch: what is no longer configured goes, what changed under the same id is written.

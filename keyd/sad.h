@@ -82,8 +82,7 @@ struct sa {
 	struct limits limits;
 	uint8_t fingerprint[SAD_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
 	uint8_t digest[SAD_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
-	uint64_t kernel_oseq, kernel_seq; /* of an SA that is the kernel's too: xfrm_model.h */
-	uint64_t kernel_added; /* when the kernel got it, seconds since 1970 */
+	uint64_t kernel_added; /* `source: xfrm`: when the kernel got it, seconds since 1970 */
 	/* as it runs */
 	uint64_t born_ns; /* CLOCK_BOOTTIME of its first use here, kept over restarts */
 	bool over;  /* its lifetime has ended, and its key is wiped */

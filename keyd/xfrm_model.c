@@ -419,8 +419,6 @@ static void note_states(const struct builder *b, struct config *c)
 	for (unsigned int i = 0; i < b->raw.sas_count; i++) {
 		const struct xfrm_state_entry *s = &b->t->states[b->sa_state[i]];
 
-		c->sad.sas[i].kernel_oseq = s->oseq;
-		c->sad.sas[i].kernel_seq = s->seq;
 		c->sad.sas[i].kernel_added = s->add_time;
 	}
 }

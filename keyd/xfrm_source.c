@@ -19,11 +19,12 @@
 #include "xesp/log.h"
 
 #define FEED_MS 500 /* how often the kernel hears of counters and expiry */
+#define RIVAL_FEEDS 120 /* so long after the kernel has sent is it called a problem */
 
 /* What the kernel was told of an SA; by SA id. */
 struct told {
 	uint64_t fingerprint; /* of which SA: ids are given to others */
-	uint64_t packets, bytes, top;
+	uint64_t top;
 	bool soft, hard;
 };
 
@@ -36,7 +37,8 @@ struct xfrm_source {
 	struct grants_kernel kernel;
 	struct told *told;
 	uint32_t told_n;
-	struct fault problem;
+	struct fault problem, rival;
+	uint32_t rival_feeds;
 	struct log_limit complain;
 	struct xfrm_refused refused;
 	bool reading; /* on_changed() is at work, and sees what is refused itself */
@@ -64,18 +66,35 @@ static void complain(struct xfrm_source *x, const struct fault *f)
 		log_warn("xfrm: %s (%llu more like it)", f->text, (unsigned long long)suppressed);
 }
 
-static int sent(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+static int ask(struct xfrm_source *x, const struct sad *sad, const struct sa *sa,
+	       struct xfrm_counts *counts)
 {
 	const struct xfrm_name name = name_of(sad, sa);
-	struct xfrm_source *x = ctx;
-	struct xfrm_counts counts;
 	struct fault f = { "" };
-	int err = xfrm_tell_ask(x->tell, &name, &counts, &f);
+	int err = xfrm_tell_ask(x->tell, &name, counts, &f);
 
 	if (err && err != -ESRCH) /* gone between two readings */
 		complain(x, &f);
+	return err;
+}
+
+static int sent(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	struct xfrm_counts counts;
+	int err = ask(ctx, sad, sa, &counts);
+
 	if (!err)
 		*last = counts.oseq;
+	return err;
+}
+
+static int received(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	struct xfrm_counts counts;
+	int err = ask(ctx, sad, sa, &counts);
+
+	if (!err)
+		*last = counts.seq;
 	return err;
 }
 
@@ -112,20 +131,23 @@ static bool is_beyond(uint64_t count, uint64_t limit)
 	return limit && count >= limit;
 }
 
-/* Bytes and packets are for us to see: seconds are the kernel's own. */
+/*
+ * Bytes and packets are for us to see, and seconds the kernel's own. `all` is what both have carried:
+ * the kernel stood in for xespd perhaps.
+ */
 static void tell_expiry(struct xfrm_source *x, const struct sa *sa, const struct xfrm_name *name,
-			struct told *t)
+			const struct xfrm_counts *all, struct told *t)
 {
 	const struct limits *l = &sa->limits;
 	struct fault f = { "" };
 	int err = 0;
 
 	if (!t->hard &&
-	    (is_beyond(t->bytes, l->hard_bytes) || is_beyond(t->packets, l->hard_packets))) {
+	    (is_beyond(all->bytes, l->hard_bytes) || is_beyond(all->packets, l->hard_packets))) {
 		err = xfrm_tell_expired(x->tell, name, true, &f);
 		t->hard = !err;
 	} else if (!t->soft && !t->hard &&
-		   (is_beyond(t->bytes, l->soft_bytes) || is_beyond(t->packets, l->soft_packets))) {
+		   (is_beyond(all->bytes, l->soft_bytes) || is_beyond(all->packets, l->soft_packets))) {
 		err = xfrm_tell_expired(x->tell, name, false, &f);
 		t->soft = !err;
 	}
@@ -133,11 +155,29 @@ static void tell_expiry(struct xfrm_source *x, const struct sa *sa, const struct
 		complain(x, &f);
 }
 
+/*
+ * What this machine itself sends goes by the kernel's own policies and SAs: with the kernel's numbers,
+ * which are ahead of ours.
+ */
+static void note_rival(struct xfrm_source *x, const struct sa *sa)
+{
+	char *text = x->rival.text;
+
+	if (!text[0])
+		log_warn("xfrm: the kernel sends under SA '%s' too: each such packet costs the packets of up to %u ms",
+			 sa->name, FEED_MS);
+	snprintf(text, sizeof(x->rival.text),
+		 "the kernel sends under SA '%s' too, what this machine itself sends: each such packet costs the forwarded ones of up to %u ms; send it from another address than the policies protect",
+		 sa->name, FEED_MS);
+	x->rival_feeds = RIVAL_FEEDS;
+}
+
 static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct sa *sa)
 {
 	const struct xfrm_name name = name_of(sad, sa);
 	struct xfrm_source_counts now = { 0 };
 	struct told *t = &x->told[sa->id];
+	struct xfrm_counts all;
 	struct xfrm_news news;
 	struct fault f = { "" };
 	int err;
@@ -145,22 +185,24 @@ static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct 
 	if (t->fingerprint != sad_fingerprint(sa))
 		*t = (struct told){ .fingerprint = sad_fingerprint(sa) };
 	x->o.counts(x->o.ctx, sa->id, &now);
-	if (now.packets == t->packets && now.top == t->top)
+	if (now.packets == now.told_packets && now.top == t->top)
 		return;
 	news = (struct xfrm_news){ .seq = sa->dir == XESP_DIR_IN ? now.top : 0,
-				   .add_bytes = now.bytes - t->bytes,
-				   .add_packets = now.packets - t->packets,
-				   .used = used_time(now.used_ns) };
+				   .add_bytes = now.bytes - now.told_bytes,
+				   .add_packets = now.packets - now.told_packets,
+				   .used = used_time(now.used_ns),
+				   .all = &all };
 	err = xfrm_tell_news(x->tell, &name, &news, &f);
 	if (err) {
 		if (err != -ESRCH)
 			complain(x, &f);
 		return;
 	}
-	t->packets = now.packets;
-	t->bytes = now.bytes;
+	x->o.note_told(x->o.ctx, sa->id, now.packets, now.bytes);
 	t->top = now.top;
-	tell_expiry(x, sa, &name, t);
+	if (sa->dir == XESP_DIR_OUT && x->o.kernel_sent(x->o.ctx, sa, all.oseq))
+		note_rival(x, sa);
+	tell_expiry(x, sa, &name, &all, t);
 }
 
 static void on_feed(evutil_socket_t fd, short what, void *ctx)
@@ -170,6 +212,8 @@ static void on_feed(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	if (x->rival_feeds && !--x->rival_feeds)
+		x->rival.text[0] = '\0';
 	for (uint32_t i = 0; c && i < c->sad.sas_n; i++)
 		if (c->sad.sas[i].id && c->sad.sas[i].id < x->told_n &&
 		    c->sad.sas[i].standing == SA_ACTIVE)
@@ -272,7 +316,7 @@ int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o,
 		return fault_set(f, -ENOMEM, "out of memory");
 	*out = x; /* what is applied on the way asks for our counters */
 	x->o = *o;
-	x->kernel = (struct grants_kernel){ .ctx = x, .sent = sent, .pass_over = pass_over };
+	x->kernel = (struct grants_kernel){ .ctx = x, .sent = sent, .pass_over = pass_over, .received = received };
 	x->told_n = o->max_sas;
 	x->told = calloc(x->told_n, sizeof(*x->told));
 	x->feed = event_new(o->base, -1, EV_PERSIST, on_feed, x);
@@ -315,6 +359,11 @@ const struct grants_kernel *xfrm_source_kernel(const struct xfrm_source *x)
 const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *x)
 {
 	return &x->unserved;
+}
+
+const char *xfrm_source_rival(const struct xfrm_source *x)
+{
+	return x->rival.text;
 }
 
 const char *xfrm_source_problem(const struct xfrm_source *x)

@@ -8,6 +8,7 @@
 #ifndef XESP_KEYD_XFRM_SOURCE_H
 #define XESP_KEYD_XFRM_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "keyd/grants.h"
 #include "keyd/xfrm_model.h"
@@ -18,12 +19,14 @@ struct event_base;
 struct fault;
 struct local_addrs;
 struct sa;
+struct sa;
 struct sad;
 struct xfrm_source;
 
 struct xfrm_source_counts {
 	uint64_t packets, bytes, top;
 	uint64_t used_ns; /* CLOCK_BOOTTIME; 0 never */
+	uint64_t told_packets, told_bytes; /* of these, what note_told() last said */
 };
 
 struct xfrm_source_opts {
@@ -35,6 +38,10 @@ struct xfrm_source_opts {
 	const struct config *(*present)(void *ctx);
 	/* Packets and bytes of an SA, and the highest number it accepted, as xespd counts them. */
 	void (*counts)(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out);
+	/* The kernel's last number of an outbound SA. True: it has sent itself, beside xesp. */
+	bool (*kernel_sent)(void *ctx, const struct sa *sa, uint64_t last);
+	/* The kernel has them now: kept beside the counters, for whoever follows this process. */
+	void (*note_told)(void *ctx, uint32_t sa_id, uint64_t packets, uint64_t bytes);
 	void *ctx;
 	uint32_t max_sas; /* SA ids are below it */
 };
@@ -58,6 +65,8 @@ void xfrm_source_reload(struct xfrm_source *x, const struct config *file);
 
 const struct grants_kernel *xfrm_source_kernel(const struct xfrm_source *x);
 const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *x);
+/* "" or a sentence: the kernel sends under SAs that xesp serves, by what this machine itself sends. */
+const char *xfrm_source_rival(const struct xfrm_source *x);
 /* What went wrong last, "" nothing. */
 const char *xfrm_source_problem(const struct xfrm_source *x);
 

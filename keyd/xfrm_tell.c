@@ -190,6 +190,14 @@ static uint64_t seq_of(const struct known *k)
 	return k->esn_form ? (uint64_t)k->esn.seq_hi << 32 | k->esn.seq : k->old.seq;
 }
 
+static struct xfrm_counts counts_of(const struct known *k)
+{
+	return (struct xfrm_counts){ .oseq = oseq_of(k),
+				     .seq = seq_of(k),
+				     .bytes = k->life.bytes,
+				     .packets = k->life.packets };
+}
+
 int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm_counts *counts,
 		  struct fault *f)
 {
@@ -198,10 +206,7 @@ int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm
 
 	if (err)
 		return fail(f, err, name, "cannot ask for its numbers");
-	*counts = (struct xfrm_counts){ .oseq = oseq_of(&k),
-					.seq = seq_of(&k),
-					.bytes = k.life.bytes,
-					.packets = k.life.packets };
+	*counts = counts_of(&k);
 	return 0;
 }
 
@@ -273,6 +278,8 @@ int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const stru
 	if (!err)
 		err = exchange(x, msg, &h);
 	nlmsg_free(msg);
+	if (!err && news->all)
+		*news->all = counts_of(&k);
 	return err ? fail(f, err, name, "cannot move its numbers") : 0;
 }
 

@@ -53,6 +53,7 @@ run_program() { # run_program <seconds> <name> <path>
 	rm -f "$log"
 }
 
+export LOG_LINES=400
 uname -r
 modules
 mkdir -p /sys/fs/bpf "$share/logs"

@@ -38,7 +38,7 @@ ike_pki() {
 
 child() { # child <name> <local selectors> <remote selectors> [more lines]
 	printf '      %s {\n        local_ts = %s\n        remote_ts = %s\n' "$1" "$2" "$3"
-	printf '        esp_proposals = %s\n        rekey_time = %ss\n        life_time = %ss\n' "$ESP_PROPOSALS" "$CHILD_REKEY" \
+	printf '        esp_proposals = %s\n        rekey_time = %ss\n        rand_time = 0s\n        life_time = %ss\n' "$ESP_PROPOSALS" "$CHILD_REKEY" \
 		$((CHILD_REKEY ? CHILD_REKEY * 10 : 0))
 	[ -z "${4:-}" ] || printf '        %s\n' "$4"
 	printf '      }\n'

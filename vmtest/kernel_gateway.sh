@@ -3,6 +3,8 @@
 #
 # kernel_gateway.sh - a gateway of topology.sh whose ESP and AH are the kernel's; sourced after gateway.sh.
 
+next_hop4() { outer4 "$(peer_of "$1")"; } # next_hop4 <gateway>: towards its peer
+
 # It forwards, and routes the other side's prefixes to the peer; XFRM policies then decide.
 kernel_gateway() { # kernel_gateway <gateway>
 	local peer; peer=$(peer_of "$1")
@@ -10,7 +12,7 @@ kernel_gateway() { # kernel_gateway <gateway>
 		aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128 2>"$TMP/kernel.log" ||
 		skip "this kernel has no ESP: $(cat "$TMP/kernel.log")"
 	run "$1" ip xfrm state flush
-	kernel_routes "$1" "$(net4 "$peer").0/24" "$(outer4 "$peer")"
+	kernel_routes "$1" "$(net4 "$peer").0/24" "$(next_hop4 "$1")"
 	kernel_routes "$1" "$(net6 "$peer"):/64" "$(outer6 "$peer")"
 }
 

@@ -60,6 +60,19 @@ expect_served() { # expect_served <gateway> <spi> <packets at least>
 }
 no_sas() { xesp "$1" sa --json | jq -e '.sas | length == 0'; }
 
+# Pings in the background, so many a second: load <name> <ns> <destination> <pings> <interval>; load_lost
+# waits for them and prints how many were not answered.
+load() {
+	nsenter --net="$PATH_OF_NS-$2" ping -q -n -i "$5" -c "$4" -W $((2 * PATIENCE)) "$3" >"$TMP/load-$1.log" 2>&1 &
+	PIDS+=("$!")
+	LOAD[$1]=$!
+}
+declare -A LOAD=()
+load_end() { wait "${LOAD[$1]}" || true; } # load_end <name>
+load_lost() { # load_lost <name>, after load_end
+	sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$TMP/load-$1.log" | { read -r sent got && echo $((sent - got)); }
+}
+
 # As gateway_up, before there is any SA.
 mirror_up() { # mirror_up <gateway>
 	attach "$1"

@@ -373,6 +373,9 @@ struct xesp_sa_state {
 	/* inbound; counted when the ICV was good, but for what lies left of the window */
 	__u64 late[XESP_LATE_BUCKETS];
 	__u64 ecn_alarms;   /* outer ECN that should not be: RFC 6040 section 4.2 */
+	/* `source: xfrm`, by keyd: of packets and bytes, what the kernel was told; outlives keyd */
+	__u64 told_packets;
+	__u64 told_bytes;
 };
 
 enum xesp_pmtu_from {
@@ -437,7 +440,7 @@ _Static_assert(sizeof(struct xesp_tunnel) == 72 + 32, "layout");
 _Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
 _Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8 + 16 + 4 * 8 +
-		       XESP_LATE_BUCKETS * 8 + 8, "layout");
+		       XESP_LATE_BUCKETS * 8 + 8 + 2 * 8, "layout");
 _Static_assert(sizeof(struct xesp_worker_stats) == 64 + XESP_DROP_SLOTS * 8, "layout");
 _Static_assert(sizeof(struct xesp_meta) == 16, "metadata must be a multiple of 4");
 

@@ -275,7 +275,7 @@ show_logs() {
 	for log in "$TMP"/gw?-*.log; do
 		[ -s "$log" ] || continue
 		echo "--- $(basename "$log")"
-		tail -n 12 "$log"
+		tail -n "${LOG_LINES:-12}" "$log"
 	done
 	for log in gw1 gw2; do
 		[ -e "$(pins_of $log)" ] || continue

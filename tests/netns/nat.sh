@@ -41,6 +41,7 @@ nat_maps_to() { # nat_maps_to <port> [<IPv4 address> <IPv6 address>]
 			chain post {
 				type nat hook postrouting priority 100;
 				oifname w2 ip saddr 172.16.0.1 udp sport 4500 $four
+				oifname w2 ip saddr 172.16.0.1 udp sport 500 masquerade
 			}
 		}
 		table ip6 nat
@@ -49,6 +50,7 @@ nat_maps_to() { # nat_maps_to <port> [<IPv4 address> <IPv6 address>]
 			chain post {
 				type nat hook postrouting priority 100;
 				oifname w2 ip6 saddr fd00:16::1 udp sport 4500 $six
+				oifname w2 ip6 saddr fd00:16::1 udp sport 500 masquerade
 			}
 		}
 	END

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * SAs that the kernel has too: leases begin beyond what it has sent and move it past their end, what it has
+ * received is not received again, and a kernel that sends beside us is noticed.
+ */
+#include <CUnit/CUnit.h>
+#include <errno.h>
+#include <string.h>
+
+#include "keyd/lease.h"
+#include "tests/unit/keyd/fixture.h"
+#include "tests/unit/keyd/keyd.h"
+
+#define SAS 8
+#define WORDS 64
+
+struct kernel {
+	uint64_t sent, received;
+	int err;
+};
+
+static int sent(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	const struct kernel *k = ctx;
+
+	(void)sad;
+	(void)sa;
+	*last = k->sent;
+	return k->err;
+}
+
+static int received(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	const struct kernel *k = ctx;
+
+	(void)sad;
+	(void)sa;
+	*last = k->received;
+	return k->err;
+}
+
+static int pass_over(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first, uint64_t last)
+{
+	struct kernel *k = ctx;
+
+	(void)sad;
+	(void)sa;
+	CU_ASSERT(first > k->sent);
+	k->sent = last;
+	return k->err;
+}
+
+struct world {
+	struct keyd x;
+	struct kernel k;
+	struct grants_kernel calls;
+};
+
+/* One SA each way, windows of 128: a ring of 4 words. */
+static void setup(struct world *w)
+{
+	struct change_result r;
+	char sas[512];
+
+	*w = (struct world){ .calls = { .ctx = &w->k, .sent = sent, .pass_over = pass_over, .received = received } };
+	keyd_setup(&w->x, SAS, WORDS);
+	w->x.grants.kernel = &w->calls;
+	fixture_sa(sas, "o", "out", 4097, 1, ", esn: yes, lease: 100");
+	fixture_sa(sas + strlen(sas), "i", "in", 4098, 2, ", esn: yes, replay_window: 128");
+	CU_ASSERT_EQUAL_FATAL(keyd_apply(&w->x, &r, sas, ""), 0);
+}
+
+static struct xesp_sa_state *state(struct world *w, const char *name)
+{
+	return &w->x.change.maps->sa[keyd_sa(&w->x, name)->id];
+}
+
+static void test_received_by_the_kernel(void)
+{
+	static const struct {
+		uint64_t kernel, before, top; /* highest numbers: the kernel's, ours, what is in force then */
+	} rows[] = { { 0, 0, 0 },    { 1, 0, 1 },     { 63, 0, 63 },      { 64, 0, 64 },
+		     { 1000, 0, 1000 }, { 1000, 999, 1000 }, { 1000, 1000, 1000 }, { 1000, 1001, 1001 },
+		     { 1ull << 40, 7, 1ull << 40 } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world w;
+		struct xesp_sa_state *st;
+		const uint64_t *ring;
+
+		setup(&w);
+		st = state(&w, "i");
+		ring = w.x.change.maps->replay + st->replay_off;
+		st->replay_top = rows[i].before;
+		w.k.received = rows[i].kernel;
+		CU_ASSERT_PTR_NOT_NULL(change_present(&w.x.change));
+		CU_ASSERT_EQUAL(st->replay_top, rows[i].top);
+		/* What is 128 back at most has its bit; what comes next has none. */
+		for (uint64_t n = rows[i].top, left = 128; n && left && rows[i].kernel > rows[i].before; n--, left--)
+			CU_ASSERT(ring[n / 64 % st->replay_words] >> n % 64 & 1);
+		if ((rows[i].top + 1) % 64)
+			CU_ASSERT_FALSE(ring[rows[i].top / 64 % st->replay_words] >> (rows[i].top + 1) % 64 & 1);
+		keyd_finish(&w.x);
+	}
+}
+
+static void test_a_kernel_that_is_silent(void)
+{
+	struct world w;
+
+	setup(&w);
+	w.k.received = 500;
+	w.k.err = -ETIMEDOUT;
+	CU_ASSERT_PTR_NOT_NULL(change_present(&w.x.change));
+	CU_ASSERT_EQUAL(state(&w, "i")->replay_top, 0);
+	CU_ASSERT_EQUAL(keyd_sa(&w.x, "o")->lease_last, 0); /* nothing is granted that it was not asked about */
+	keyd_finish(&w.x);
+}
+
+static void test_a_kernel_that_sends(void)
+{
+	const struct sa *o;
+	struct world w;
+
+	setup(&w);
+	w.k.sent = 41;
+	CU_ASSERT_PTR_NOT_NULL(change_present(&w.x.change));
+	o = keyd_sa(&w.x, "o");
+	CU_ASSERT_EQUAL(o->lease_first, 41 + GRANTS_KERNEL_MARGIN + 1);
+	CU_ASSERT_EQUAL(o->lease_last, o->lease_first + 99);
+	CU_ASSERT_EQUAL(w.k.sent, o->lease_last);
+	/* As we have moved it: nothing to be said. One more is its own. */
+	CU_ASSERT_FALSE(grants_kernel_sent(&w.x.grants, o, w.k.sent));
+	CU_ASSERT_EQUAL(w.x.grants.wants_n, 0);
+	CU_ASSERT_TRUE(grants_kernel_sent(&w.x.grants, o, w.k.sent + 1));
+	CU_ASSERT_EQUAL_FATAL(w.x.grants.wants_n, 1);
+	CU_ASSERT_EQUAL(w.x.grants.wants[0], o->id);
+	keyd_finish(&w.x);
+}
+
+CU_TestInfo grants_kernel_tests[] = {
+	{ "what the kernel has received is not received again", test_received_by_the_kernel },
+	{ "a kernel that does not answer: no numbers", test_a_kernel_that_is_silent },
+	{ "a kernel that sends too is noticed", test_a_kernel_that_sends },
+	CU_TEST_INFO_NULL,
+};
