@@ -41,6 +41,8 @@ table() {
 		}' "${files[@]}"
 	printf '\nLeft out of the guests:\n\n| test | because |\n| --- | --- |\n'
 	sed -nE 's/^([a-z_0-9]+) +(.*)/| `\1` | \2 |/p' "$(dirname "$0")/left-out"
+	# shellcheck disable=SC2016 # Markdown's
+	printf '\nNot in the guests without `FULL=1`: %s.\n' "$(sed -n 's/^[a-z].*/`&`/p' "$(dirname "$0")/only-full" | paste -sd, | sed 's/,/, /g')"
 }
 
 table >"$results/table"

@@ -50,7 +50,7 @@ programs() {
 program_name() { local name=${1##*/test_}; echo "${name%.sh}"; }
 left_out() { sed -n "s/^$1 \+\(.*\)/\1/p" vmtest/left-out | grep .; } # left_out <name>: prints why
 seconds_for() { # seconds_for <name>
-	case $1 in kernel_*) echo 1500 ;; ike_* | xfrm_*) echo 900 ;; *) echo 300 ;; esac
+	case $1 in kernel_*) echo 1500 ;; ike_* | xfrm_*) echo 900 ;; *) echo 600 ;; esac
 }
 
 # What runs under which kernel: sid's is there for the one thing that needs Linux 7.
