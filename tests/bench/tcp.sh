@@ -68,7 +68,7 @@ offloads() { # offloads on|off: of all ends of all links
 mode_up() {
 	case $1 in
 	forward) forward_up ;;
-	xesp) gateways_up ;;
+	xesp) gateways_up; first_in_line "$(pid_of gw1 xespd)"; first_in_line "$(pid_of gw2 xespd)" ;;
 	forward-offloads) offloads on; forward_up ;;
 	esac
 }
@@ -80,6 +80,13 @@ mode_down() {
 	esac
 }
 
+# Client, server and gateways alike stand before all else that the machine does.
+first_in_line() { { echo -15 >"/proc/$1/autogroup"; } 2>/dev/null || true; }
+start_xespd() { # start_xespd <gateway>
+	start "$1-xespd.log" "$1" setsid "$XESP_BUILD/xespd" --pins "$(pins_of "$1")" --run "$TMP/$1-run"
+	DAEMON[$1/xespd]=$STARTED
+}
+
 # Nanoseconds that both gateways' worker processes have had; 0 without them.
 gateways_ns() {
 	[ "$1" = xesp ] || { echo 0; return; }
@@ -87,16 +94,28 @@ gateways_ns() {
 	for gw in gw1 gw2; do cat /proc/"$(pid_of $gw xespd)"/task/*/schedstat; done | awk '{ n += $1 } END { printf "%.0f\n", n }'
 }
 
+# What both gateways have dropped, for whatever reason.
+gateways_drops() {
+	[ "$1" = xesp ] || { echo 0; return; }
+	echo $(($(all_drops gw1) + $(all_drops gw2)))
+}
+
 measure() { # measure <mode> <streams>: a line of JSON
-	local before after
-	start iperf3-server.log hostB iperf3 -s -1 -p 5201
+	local before after drops
+	start iperf3-server.log hostB setsid iperf3 -s -1 -p 5201
 	until_ok 5 listening hostB 5201
+	first_in_line "$STARTED"
 	before=$(gateways_ns "$1")
-	run hostA timeout $((SECONDS_EACH + 20)) iperf3 -c 10.2.0.2 -p 5201 -P "$2" -t "$SECONDS_EACH" -O 0.5 -J \
+	drops=$(gateways_drops "$1")
+	# shellcheck disable=SC2016 # $@ is the inner shell's
+	run hostA setsid --wait sh -c '{ echo -15 >/proc/self/autogroup; } 2>/dev/null; exec timeout "$@"' sh \
+		$((SECONDS_EACH + 20)) iperf3 -c 10.2.0.2 -p 5201 -P "$2" -t "$SECONDS_EACH" -O 0.5 -J \
 		>"$TMP/iperf3.json" || die "iperf3, $1: $(jq -r '.error // empty' "$TMP/iperf3.json")"
 	after=$(gateways_ns "$1")
-	jq -ce --arg mode "$1" --argjson streams "$2" --argjson ns $((after - before)) '{ mode: $mode, streams: $streams,
-		mbps: (.end.sum_received.bits_per_second / 1e6), retransmits: .end.sum_sent.retransmits,
+	drops=$(($(gateways_drops "$1") - drops))
+	jq -ce --arg mode "$1" --argjson streams "$2" --argjson ns $((after - before)) \
+		--argjson drops "$drops" '{ mode: $mode, streams: $streams,
+		mbps: (.end.sum_received.bits_per_second / 1e6), retransmits: .end.sum_sent.retransmits, dropped: $drops,
 		gateways_cpu: ($ns / 1e9 / .end.sum_sent.seconds) }' "$TMP/iperf3.json"
 }
 
@@ -119,16 +138,17 @@ jq -s --slurpfile about "$TMP/about" '$about[0] + { bench: "tcp", measurements: 
 
 "$XESP_BUILD/xesp" bench about
 echo "iperf3 from host to host over two gateways, $ROUNDS rounds of $SECONDS_EACH s; MTU 1500, AES-128-GCM-16, ESN."
-echo "All four share the machine's CPUs; xespd is CPU seconds a second of both gateways' workers."
+echo "All four share the machine's CPUs; xespd is CPU seconds a second of both gateways' daemons, dropped what they dropped."
 echo
-printf '%-20s %7s  %8s %8s %8s  %7s %6s  %s\n' "" streams "Mbit/s" median max retrans xespd "of plain forwarding"
+printf '%-20s %7s  %8s %8s %8s  %7s %7s %6s  %s\n' "" streams "Mbit/s" median max retrans dropped xespd "of plain forwarding"
 jq -r '
 	def three: sort | [.[0], .[length / 2 | floor], .[-1]];
 	.measurements | group_by(.streams)[] | (map(select(.mode == "forward").mbps) | three[1]) as $plain |
 	group_by(.mode | {forward: 0, xesp: 1}[.] // 2)[] | (map(.mbps) | three) as $m |
-	[.[0].mode, .[0].streams, $m[0], $m[1], $m[2], (map(.retransmits) | add), (map(.gateways_cpu) | three[1]),
+	[.[0].mode, .[0].streams, $m[0], $m[1], $m[2], (map(.retransmits) | add), (map(.dropped) | add),
+	 (map(.gateways_cpu) | three[1]),
 	 ($m[1] / $plain * 100)] | @tsv' "$TMP/all.json" |
-	while IFS=$'\t' read -r mode streams least mid most retransmits cpu share; do
-		printf '%-20s %7d  %8.0f %8.0f %8.0f  %7d %6.2f  %.0f%%\n' "${mode/-/, }" "$streams" "$least" "$mid" "$most" \
-			"$retransmits" "$cpu" "$share"
+	while IFS=$'\t' read -r mode streams least mid most retransmits dropped cpu share; do
+		printf '%-20s %7d  %8.0f %8.0f %8.0f  %7d %7d %6.2f  %.0f%%\n' "${mode/-/, }" "$streams" "$least" "$mid" "$most" \
+			"$retransmits" "$dropped" "$cpu" "$share"
 	done
