@@ -35,6 +35,13 @@ struct plan {
 	uint32_t to_tell_n;
 };
 
+void change_happened(struct change *c, enum change_event what, const struct sad *sad,
+		     const struct sa *sa, const char *why)
+{
+	if (c->happened)
+		c->happened(c, what, sad, sa, why);
+}
+
 /* ---- what differs */
 
 /* Tunnels by id, for the comparison of many; ids are below max_tunnels. */
@@ -252,11 +259,19 @@ static void tell_gone(struct plan *p)
 	struct publish_worker *w = p->c->worker;
 	uint32_t *tunnels;
 
-	if (!p->now || !has_worker(p))
+	if (!p->now)
 		return;
-	for (uint32_t i = 0; i < p->now->sad.sas_n; i++)
-		if (sad_find(&p->next->sad, p->now->sad.sas[i].id) == SAD_NONE)
-			publish_worker_sa_del(w, p->now->sad.sas[i].id);
+	for (uint32_t i = 0; i < p->now->sad.sas_n; i++) {
+		const struct sa *sa = &p->now->sad.sas[i];
+
+		if (sad_find(&p->next->sad, sa->id) != SAD_NONE)
+			continue;
+		change_happened(p->c, CHANGE_SA_DELETED, &p->now->sad, sa, NULL);
+		if (has_worker(p))
+			publish_worker_sa_del(w, sa->id);
+	}
+	if (!has_worker(p))
+		return;
 	tunnels = index_tunnels(p->c->maps, p->next);
 	for (uint32_t i = 0; tunnels && i < p->now->sad.tunnels_n; i++)
 		if (tunnels[p->now->sad.tunnels[i].id] == SAD_NONE)
@@ -431,6 +446,10 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 	if (error)
 		log_error("worker: xespd refused SA '%s': %s", config->sad.sas[at].name, text);
 	sad_stand(&config->sad.sas[at], error ? SA_REFUSED : SA_ACTIVE, error ? text : NULL);
+	/* One whose lifetime has ended is told again without its key: that is no coming up. */
+	if (error || !config->sad.sas[at].over)
+		change_happened(c, error ? CHANGE_SA_REFUSED : CHANGE_SA_UP, &config->sad,
+				&config->sad.sas[at], error ? text : NULL);
 	if (error && !c->next && c->refused)
 		c->refused(c, &config->sad, &config->sad.sas[at]);
 }

@@ -22,6 +22,15 @@ struct publish_worker;
 struct sa;
 struct sad;
 
+enum change_event {
+	CHANGE_SA_UP,      /* xespd has it */
+	CHANGE_SA_REFUSED, /* or not: why */
+	CHANGE_SA_DELETED,
+	CHANGE_SA_SOFT,    /* its soft lifetime has ended: why */
+	CHANGE_SA_HARD,
+	CHANGE_SA_USED_UP, /* its numbers will end soon: why */
+};
+
 struct change {
 	struct maps *maps;
 	struct grants *grants;
@@ -34,6 +43,9 @@ struct change {
 	 * told all anew; NULL: nobody asks.
 	 */
 	void (*refused)(struct change *c, const struct sad *sad, const struct sa *sa);
+	/* What subscribers hear of an SA; NULL: nobody listens. `why` may be NULL. */
+	void (*happened)(struct change *c, enum change_event what, const struct sad *sad,
+			 const struct sa *sa, const char *why);
 	uint32_t marker_id;  /* SA_DEL whose answer says that xespd has done all before; 0 none */
 };
 
@@ -57,5 +69,8 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 void change_peer_moved(void *ctx, const struct xesp_keymsg_peer *m);
 void change_in_step(void *ctx);
 void change_gone(void *ctx);
+
+void change_happened(struct change *c, enum change_event what, const struct sad *sad,
+		     const struct sa *sa, const char *why);
 
 #endif /* XESP_KEYD_CHANGE_H */

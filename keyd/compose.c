@@ -152,6 +152,8 @@ int compose_check_reply(const void *packet, size_t len, struct fault *f)
 		[XESP_KEYMSG_LEASE_REQUEST] = sizeof(struct xesp_keymsg_id),
 		[XESP_KEYMSG_ACK] = sizeof(struct xesp_keymsg_ack),
 		[XESP_KEYMSG_PEER_MOVED] = sizeof(struct xesp_keymsg_peer),
+		[XESP_KEYMSG_PEER_DEAD] = sizeof(struct xesp_keymsg_id),
+		[XESP_KEYMSG_PEER_ALIVE] = sizeof(struct xesp_keymsg_id),
 	};
 	const struct xesp_keymsg *h = packet;
 

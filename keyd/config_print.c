@@ -24,8 +24,32 @@ static const char *print_dirs(uint8_t dirs)
 	return dirs == 1 << XESP_DIR_IN ? "in" : "both";
 }
 
-static void print_path(const struct tunnel *t, FILE *out)
+#define WORD_MAX (2 * ADDR_TEXT_MAX + 2)
+
+/*
+ * For people as it is; for a file that is read again in quotes: a name may begin with what YAML takes for
+ * something else, and so may the end of an IPv6 address.
+ */
+static const char *word(bool saved, const char *text, char buf[WORD_MAX])
 {
+	char *to = buf;
+
+	if (!saved)
+		return text;
+	*to++ = '\'';
+	for (; *text && to < buf + WORD_MAX - 4; text++) {
+		*to++ = *text;
+		if (*text == '\'')
+			*to++ = '\'';
+	}
+	*to++ = '\'';
+	*to = '\0';
+	return buf;
+}
+
+static void print_path(const struct tunnel *t, bool saved, FILE *out)
+{
+	char quoted[WORD_MAX];
 	char text[ADDR_TEXT_MAX];
 
 	fprintf(out, "    pmtu: %s\n", t->pmtu == XESP_PMTU_LEARN ? "learn" : "fixed");
@@ -37,9 +61,11 @@ static void print_path(const struct tunnel *t, FILE *out)
 		fprintf(out, "    dpd_interval: %u\n    dpd_misses: %u\n", t->dpd_ms,
 			t->dpd_misses);
 	if (!addr_is_unset(&t->probe_local))
-		fprintf(out, "    probe_local: %s\n", addr_print(&t->probe_local, text));
+		fprintf(out, "    probe_local: %s\n",
+			word(saved, addr_print(&t->probe_local, text), quoted));
 	if (!addr_is_unset(&t->probe_remote))
-		fprintf(out, "    probe_remote: %s\n", addr_print(&t->probe_remote, text));
+		fprintf(out, "    probe_remote: %s\n",
+			word(saved, addr_print(&t->probe_remote, text), quoted));
 	if (t->mss > XESP_MSS_AUTO)
 		fprintf(out, "    mss: %u\n", t->mss);
 	else
@@ -47,28 +73,31 @@ static void print_path(const struct tunnel *t, FILE *out)
 	fprintf(out, "    icmp_check: %s\n", t->icmp_check ? "yes" : "no");
 }
 
-static void print_tunnel(const struct tunnel *t, FILE *out)
+static void print_tunnel(const struct tunnel *t, bool saved, FILE *out)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], quoted[WORD_MAX];
 
-	fprintf(out, "  - name: %s\n", t->name);
-	fprintf(out, "    local: %s\n", addr_print(&t->local, text));
-	fprintf(out, "    remote: %s\n", addr_print(&t->remote, text));
+	fprintf(out, "  - name: %s\n", word(saved, t->name, quoted));
+	fprintf(out, "    local: %s\n", word(saved, addr_print(&t->local, text), quoted));
+	fprintf(out, "    remote: %s\n", word(saved, addr_print(&t->remote, text), quoted));
 	fprintf(out, "    df: %s\n", dfs[t->df]);
 	marks_print(t, out);
 	fprintf(out, "    ecn: %s\n", ecns[t->ecn]);
 	fprintf(out, "    mode: %s\n", modes[t->mode]);
 	if (t->mtu)
 		fprintf(out, "    mtu: %u\n", t->mtu);
-	print_path(t, out);
+	print_path(t, saved, out);
 	natt_print(t, out);
 }
 
-static void print_group(const struct sad *sad, const struct tunnel *g, FILE *out)
+static void print_group(const struct sad *sad, const struct tunnel *g, bool saved, FILE *out)
 {
-	fprintf(out, "  - name: %s\n    tunnels: [", g->name);
+	char quoted[WORD_MAX];
+
+	fprintf(out, "  - name: %s\n    tunnels: [", word(saved, g->name, quoted));
 	for (uint32_t i = 0; i < g->members_n; i++)
-		fprintf(out, "%s%s", i ? ", " : "", sad->tunnels[g->members[i]].name);
+		fprintf(out, "%s%s", i ? ", " : "",
+			word(saved, sad->tunnels[g->members[i]].name, quoted));
 	fprintf(out, "]\n");
 }
 
@@ -103,10 +132,10 @@ static void print_keys(const struct sa *sa, const struct sa_key *key, FILE *out)
 static void print_sa(const struct sad *sad, const struct sa *sa, const struct sa_key *key, FILE *out)
 {
 	const struct algorithm algorithm = sad_algorithm(sa);
-	char text[20];
+	char text[20], quoted[WORD_MAX];
 
-	fprintf(out, "  - name: %s\n", sa->name);
-	fprintf(out, "    tunnel: %s\n", sad->tunnels[sa->tunnel].name);
+	fprintf(out, "  - name: %s\n", word(key, sa->name, quoted));
+	fprintf(out, "    tunnel: %s\n", word(key, sad->tunnels[sa->tunnel].name, quoted));
 	fprintf(out, "    direction: %s\n", sa->dir == XESP_DIR_IN ? "in" : "out");
 	fprintf(out, "    protocol: %s\n", sa->proto == IPPROTO_AH ? "ah" : "esp");
 	fprintf(out, "    spi: 0x%08x\n", sa->spi);
@@ -172,15 +201,15 @@ static void print_fields(const struct selector *s, FILE *out)
 	}
 }
 
-static void print_policy(const struct sad *sad, const struct policy *p, FILE *out)
+static void print_policy(const struct sad *sad, const struct policy *p, bool saved, FILE *out)
 {
 	const struct selector *s = &p->sel;
-	char proto[8];
+	char proto[8], quoted[WORD_MAX];
 
-	fprintf(out, "  - name: %s\n", p->name);
+	fprintf(out, "  - name: %s\n", word(saved, p->name, quoted));
 	fprintf(out, "    action: %s\n", actions[p->action]);
 	if (p->action == XESP_ACTION_PROTECT)
-		fprintf(out, "    tunnel: %s\n", sad->tunnels[p->tunnel].name);
+		fprintf(out, "    tunnel: %s\n", word(saved, sad->tunnels[p->tunnel].name, quoted));
 	fprintf(out, "    direction: %s\n", print_dirs(p->dirs));
 	print_prefixes("local", s, s->local, s->local_n, out);
 	print_prefixes("remote", s, s->remote, s->remote_n, out);
@@ -190,6 +219,7 @@ static void print_policy(const struct sad *sad, const struct policy *p, FILE *ou
 
 static void print_config(const struct config *c, bool keys, FILE *out)
 {
+	char quoted[WORD_MAX];
 	uint32_t groups = 0;
 
 	fprintf(out, "version: 1\n");
@@ -201,19 +231,19 @@ static void print_config(const struct config *c, bool keys, FILE *out)
 	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
 	fprintf(out, "interfaces:%s\n", c->interfaces_n ? "" : " []");
 	for (uint32_t i = 0; i < c->interfaces_n; i++)
-		fprintf(out, "  - name: %s\n    role: %s\n", c->interfaces[i].name,
-			roles[c->interfaces[i].role]);
+		fprintf(out, "  - name: %s\n    role: %s\n",
+			word(keys, c->interfaces[i].name, quoted), roles[c->interfaces[i].role]);
 	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
 		groups += c->sad.tunnels[i].members_n != 0;
 	fprintf(out, "tunnels:%s\n", groups < c->sad.tunnels_n ? "" : " []");
 	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
 		if (!c->sad.tunnels[i].members_n)
-			print_tunnel(&c->sad.tunnels[i], out);
+			print_tunnel(&c->sad.tunnels[i], keys, out);
 	if (groups)
 		fprintf(out, "groups:\n");
 	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
 		if (c->sad.tunnels[i].members_n)
-			print_group(&c->sad, &c->sad.tunnels[i], out);
+			print_group(&c->sad, &c->sad.tunnels[i], keys, out);
 	fprintf(out, "sas:%s\n", c->sad.sas_n ? "" : " []");
 	for (uint32_t i = 0; i < c->sad.sas_n; i++)
 		if (!keys)
@@ -222,7 +252,7 @@ static void print_config(const struct config *c, bool keys, FILE *out)
 			print_sa(&c->sad, &c->sad.sas[i], &c->sad.keys[i], out);
 	fprintf(out, "policies:%s\n", c->spd.n ? "" : " []");
 	for (uint32_t i = 0; i < c->spd.n; i++)
-		print_policy(&c->sad, &c->spd.policies[i], out);
+		print_policy(&c->sad, &c->spd.policies[i], keys, out);
 }
 
 void config_print(const struct config *c, FILE *out)

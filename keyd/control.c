@@ -14,6 +14,7 @@
 #include "keyd/config.h"
 #include "keyd/control.h"
 #include "keyd/daemon.h"
+#include "keyd/events.h"
 #include "keyd/journal.h"
 #include "keyd/lifetime.h"
 #include "keyd/natt.h"
@@ -376,5 +377,6 @@ const struct rpc_method control_methods[] = {
 	{ "policy", handle_policy },
 	{ "reload", handle_reload },
 	{ "set", control_set },
+	{ "subscribe", events_subscribe },
 	{ NULL, NULL },
 };

@@ -9,6 +9,7 @@
 #include "keyd/control.h"
 #include "keyd/daemon.h"
 #include "keyd/edit.h"
+#include "keyd/events.h"
 #include "keyd/journal.h"
 #include "keyd/publish_maps.h"
 #include "xesp/log.h"
@@ -78,6 +79,7 @@ static int make(struct daemon *d, struct edit *e, struct json_object *params,
 		return err;
 	journal_add(d->journal, params, d->change.now);
 	d->loaded_at = time(NULL);
+	events_changed(d->events, "set", r);
 	daemon_changed(d);
 	return 0;
 }

@@ -8,9 +8,11 @@
 
 #include "keyd/config.h"
 #include "keyd/daemon.h"
+#include "keyd/events.h"
 #include "keyd/journal.h"
 #include "keyd/lease.h"
 #include "keyd/lifetime.h"
+#include "keyd/natt.h"
 #include "keyd/netwatch.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
@@ -94,8 +96,37 @@ static void on_worker_came(void *ctx)
 	struct daemon *d = daemon_of(ctx);
 
 	change_in_step(ctx);
+	events_worker(d->events, true);
 	if (d->xfrm)
 		xfrm_source_worker_came(d->xfrm);
+}
+
+static void on_worker_gone(void *ctx)
+{
+	change_gone(ctx);
+	events_worker(daemon_of(ctx)->events, false);
+}
+
+static void on_happened(struct change *c, enum change_event what, const struct sad *sad,
+			const struct sa *sa, const char *why)
+{
+	events_sa(daemon_of(c)->events, what, sad, sa, why);
+}
+
+static const struct tunnel *find_tunnel(const struct change *c, uint32_t id)
+{
+	for (uint32_t i = 0; c->now && i < c->now->sad.tunnels_n; i++)
+		if (c->now->sad.tunnels[i].id == id)
+			return &c->now->sad.tunnels[i];
+	return NULL;
+}
+
+static void on_peer_alive(void *ctx, uint32_t tunnel, bool alive)
+{
+	const struct tunnel *t = find_tunnel(ctx, tunnel);
+
+	if (t)
+		events_peer_alive(daemon_of(ctx)->events, t, alive);
 }
 
 /* What the file says stands or falls as a whole; the kernel's tables go on without this one. */
@@ -109,11 +140,16 @@ static void on_refused(struct change *c, const struct sad *sad, const struct sa 
 
 static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
 {
-	struct change *c = ctx;
+	const struct tunnel *t = find_tunnel(ctx, m->tunnel);
+	char from[NATT_TEXT_MAX], to[NATT_TEXT_MAX];
 
-	change_peer_moved(c, m);
+	if (t)
+		natt_print_peer(t, from);
+	change_peer_moved(ctx, m);
+	if (t && strcmp(from, natt_print_peer(t, to)))
+		events_peer_moved(daemon_of(ctx)->events, t, from, to);
 	/* A route into xesp0 must not lead our own ESP back in. */
-	follow_routes(daemon_of(c));
+	follow_routes(daemon_of(ctx));
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *arg)
@@ -159,7 +195,8 @@ static int open_worker(struct daemon *d, struct fault *f)
 		.acked = change_acked,
 		.peer_moved = on_peer_moved,
 		.in_step = on_worker_came,
-		.gone = change_gone,
+		.peer_alive = on_peer_alive,
+		.gone = on_worker_gone,
 	};
 	char path[PATH_MAX];
 
@@ -197,6 +234,7 @@ static int apply_xfrm(void *ctx, struct config *next, struct fault *f)
 	d->loaded_at = time(NULL);
 	log_debug("xfrm: generation %u: %u tunnels, %u SAs (%u new, %u gone), %u policies",
 		  r.generation, next->sad.tunnels_n, next->sad.sas_n, r.added, r.removed, next->spd.n);
+	events_changed(d->events, "xfrm", &r);
 	follow_routes(d);
 	return 0;
 }
@@ -302,6 +340,7 @@ int daemon_open(struct daemon *d, struct event_base *base, struct config *next, 
 	d->routes.tun = d->o.tun;
 	d->change.grants = &d->grants;
 	d->change.refused = on_refused;
+	d->change.happened = on_happened;
 	/* The lock first: two keyds would lease the same numbers. */
 	err = open_book(d, f);
 	if (!err)
@@ -318,6 +357,8 @@ int daemon_open(struct daemon *d, struct event_base *base, struct config *next, 
 		return err;
 	follow_routes(d);
 	err = lifetime_open(&d->lifetime, base, &d->change, f);
+	if (!err)
+		err = events_open(&d->events, d, f);
 	if (err)
 		return err;
 	return netwatch_open(&d->netwatch, base, on_net_changed, d, f);
@@ -325,7 +366,10 @@ int daemon_open(struct daemon *d, struct event_base *base, struct config *next, 
 
 void daemon_close(struct daemon *d)
 {
+	events_close(d->events);
+	d->events = NULL;
 	rpc_server_close(d->control);
+	d->control = NULL;
 	netwatch_close(d->netwatch);
 	lifetime_close(d->lifetime);
 	xfrm_source_close(d->xfrm);
@@ -402,6 +446,7 @@ int daemon_reload(struct daemon *d, const char *file, struct change_result *r, s
 		return err;
 	}
 	note_loaded(d, r);
+	events_changed(d->events, "reload", r);
 	follow_routes(d);
 	return 0;
 }

@@ -18,6 +18,7 @@
 
 struct event;
 struct event_base;
+struct events;
 struct journal;
 struct lifetime;
 struct netwatch;
@@ -44,6 +45,7 @@ struct daemon {
 	struct routes routes;
 	struct netwatch *netwatch;
 	struct rpc_server *control;
+	struct events *events;
 	struct event *routes_soon; /* transactions that follow each other have them planned once */
 	struct event *flush; /* lease requests gathered in this turn of the loop */
 	struct config *file;        /* with `source: xfrm`: what the file says beside it; owned */

@@ -224,9 +224,11 @@ static void end_sa(struct lifetime *l, uint32_t at, const struct usage u[3])
 		publish_worker_sa(l->change->worker, c, at);
 	print_limit(why, sizeof(why), u, true);
 	log_warn("SA '%s': %s: it carries nothing any more; give it a new key", sa->name, why);
+	change_happened(l->change, CHANGE_SA_HARD, &c->sad, sa, why);
 }
 
-static void warn_soft(struct xesp_sa_state *st, const struct sa *sa, const struct usage u[3])
+static void warn_soft(struct lifetime *l, struct xesp_sa_state *st, const struct sa *sa,
+		      const struct usage u[3])
 {
 	__u32 not_yet = XESP_EXPIRED_NOT;
 	char why[96];
@@ -237,6 +239,7 @@ static void warn_soft(struct xesp_sa_state *st, const struct sa *sa, const struc
 		return;
 	print_limit(why, sizeof(why), u, false);
 	log_warn("SA '%s': %s: give it a new key", sa->name, why);
+	change_happened(l->change, CHANGE_SA_SOFT, &l->change->now->sad, sa, why);
 }
 
 static const char *print_seconds(char buf[32], uint64_t s)
@@ -273,7 +276,7 @@ static const char *print_used_up(char buf[96], const struct watch *w, uint64_t i
 	return buf;
 }
 
-static void warn_used_up(struct watch *w, const struct sa *sa, const struct xesp_sa_state *st,
+static void warn_used_up(struct lifetime *l, struct watch *w, const struct sa *sa, const struct xesp_sa_state *st,
 			 uint64_t now_ns)
 {
 	char buf[96];
@@ -283,6 +286,7 @@ static void warn_used_up(struct watch *w, const struct sa *sa, const struct xesp
 		return;
 	w->warned = true;
 	log_warn("SA '%s': %s: give it a new key", sa->name, print_used_up(buf, w, in));
+	change_happened(l->change, CHANGE_SA_USED_UP, &l->change->now->sad, sa, buf);
 }
 
 /* RFC 6040 section 4.2: combinations that no path makes are to be logged, at a limited rate. */
@@ -316,8 +320,8 @@ static void look_at(struct lifetime *l, uint32_t at, uint64_t now_ns)
 		return;
 	}
 	if (is_beyond_soft(u))
-		warn_soft(st, sa, u);
-	warn_used_up(w, sa, st, now_ns);
+		warn_soft(l, st, sa, u);
+	warn_used_up(l, w, sa, st, now_ns);
 }
 
 void lifetime_look(struct lifetime *l, uint64_t now_ns)

@@ -338,6 +338,12 @@ static int take_message(struct publish_worker *w, size_t len, struct fault *f)
 		w->calls.peer_moved(w->calls.ctx, (const void *)h);
 		return 0;
 	}
+	if (h->type == XESP_KEYMSG_PEER_DEAD || h->type == XESP_KEYMSG_PEER_ALIVE) {
+		if (w->calls.peer_alive)
+			w->calls.peer_alive(w->calls.ctx, ((const struct xesp_keymsg_id *)h)->id,
+					    h->type == XESP_KEYMSG_PEER_ALIVE);
+		return 0;
+	}
 	w->calls.lease_wanted(w->calls.ctx, ((const struct xesp_keymsg_id *)h)->id);
 	return 0;
 }

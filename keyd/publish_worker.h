@@ -32,6 +32,8 @@ struct publish_worker_calls {
 		      const char *text);
 	/* A tunnel's remote end is elsewhere now; the message was checked for its length alone. */
 	void (*peer_moved)(void *ctx, const struct xesp_keymsg_peer *m);
+	/* Dead-peer probing (dpd): a tunnel's far end answers no more, or again. */
+	void (*peer_alive)(void *ctx, uint32_t tunnel, bool alive);
 	/* It has everything now. */
 	void (*in_step)(void *ctx);
 	void (*gone)(void *ctx);

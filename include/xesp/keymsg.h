@@ -35,6 +35,8 @@ enum xesp_keymsg_type {
 	XESP_KEYMSG_ACK,           /* xespd: struct xesp_keymsg_ack */
 	XESP_KEYMSG_GROUP_SET,     /* keyd: struct xesp_keymsg_group: add or replace */
 	XESP_KEYMSG_PEER_MOVED,    /* xespd: struct xesp_keymsg_peer: no answer */
+	XESP_KEYMSG_PEER_DEAD,     /* xespd: struct xesp_keymsg_id of a tunnel: no answer any more; none */
+	XESP_KEYMSG_PEER_ALIVE,    /* xespd: struct xesp_keymsg_id of a tunnel: it answers again; none */
 };
 
 struct xesp_keymsg {

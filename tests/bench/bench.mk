@@ -50,4 +50,7 @@ bench-tcp: programs ## iperf3 between the demo's hosts, by the tunnel and in cle
 bench-spd: $(B)/tests/bench/spd ## what a look-up in 10 to 100 000 policies costs, and a change of one (root; a minute)
 	@$< $(filter --json,$(BENCH_ARGS))
 
-.PHONY: bench bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers
+bench-sas: programs ## 100 000 SAs installed and deleted, one policy of 100 000 changed: file and control socket (root; SAS_ARGS=--help)
+	@XESP_BUILD=$(B) tests/bench/sas.sh $(SAS_ARGS)
+
+.PHONY: bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers

@@ -84,7 +84,7 @@ def cpu_seconds(pid):
 
 
 def show(name, values, unit):
-    print("%-58s %10.3f %10.3f %10.3f %s" % (name, min(values), statistics.median(values),
+    print("%-72s %10.3f %10.3f %10.3f %s" % (name, min(values), statistics.median(values),
                                              max(values), unit), flush=True)
 
 
@@ -112,7 +112,7 @@ class Bench:
         took, result = self.keyd.call(request, **params)
         self.note(name, took * scale, unit)
         for who, pid, was in zip(("keyd", "xespd"), self.args.pids, before):
-            self.note("    CPU time of %s" % who + " " * len(self.figures), (cpu_seconds(pid) - was) * scale, unit)
+            self.note("%s, CPU time of %s" % (name, who), (cpu_seconds(pid) - was) * scale, unit)
         return result
 
     def file_round(self, serial):
@@ -151,7 +151,7 @@ class Bench:
         for at in range(0, n, part):
             self.keyd.call("set", set={"sas": again[at:at + part]})
         self.note("socket: %d SAs installed, 10 transactions" % n, time.monotonic() - begin, "s")
-        self.note("    CPU time of keyd, 10 transactions", cpu_seconds(self.args.pids[0]) - cpu[0], "s")
+        self.note("socket: %d SAs installed, 10 transactions, CPU time of keyd" % n, cpu_seconds(self.args.pids[0]) - cpu[0], "s")
         self.set("socket: SAs and tunnels deleted", "s", 1,
                  delete={"sas": [s["name"] for s in again], "tunnels": names})
         self.set("socket: %d policies installed" % m, "s", 1,
@@ -173,6 +173,7 @@ class Bench:
             else:
                 self.file_round(i)
             time.sleep(11)  # until xespd's ids may be given away
+        print("%-72s %10s %10s %10s" % ("", "min", "median", "max"))
         for (name, unit), values in self.figures.items():
             show(name, values, unit)
         if self.args.json:

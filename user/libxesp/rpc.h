@@ -20,6 +20,7 @@
 #define XESP_RPC_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -82,6 +83,14 @@ void rpc_server_close(struct rpc_server *s);
  */
 int rpc_call(const char *path, const char *request, struct json_object *params, int timeout_ms,
 	     struct json_object **result, struct fault *f);
+
+/*
+ * One request whose answer is followed by events, for as long as the daemon lives: `line` is called with
+ * the result first, then with each event, which it borrows, until it returns false. timeout_ms is for the
+ * first answer. As rpc_call(); -ECONNRESET when the daemon hung up
+ */
+int rpc_follow(const char *path, const char *request, int timeout_ms,
+	       bool (*line)(void *ctx, struct json_object *o), void *ctx, struct fault *f);
 
 /* The address of the socket at `path`, for both ends. -ENAMETOOLONG: it is too long for one. */
 int rpc_addr(struct sockaddr_un *addr, const char *path, struct fault *f);

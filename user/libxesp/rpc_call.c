@@ -191,3 +191,102 @@ int rpc_call(const char *path, const char *request, struct json_object *params, 
 	json_object_put(answer);
 	return err;
 }
+
+/* ---- events */
+
+struct follower {
+	int fd;
+	bool answered;
+	bool (*line)(void *ctx, struct json_object *o);
+	void *ctx;
+};
+
+/* 1: go on; 0: enough; or an error. */
+static int take_followed(struct follower *w, struct json_object *o, struct fault *f)
+{
+	struct json_object *result;
+	bool more;
+	int err;
+
+	if (w->answered)
+		return w->line(w->ctx, o);
+	err = open_answer(o, &result, f);
+	if (err)
+		return err;
+	w->answered = true;
+	more = w->line(w->ctx, result);
+	json_object_put(result);
+	return more;
+}
+
+/* All that are whole in what was read; the tokener keeps what is not. */
+static int take_text(struct follower *w, struct json_tokener *tok, const char *text, size_t len,
+		     struct fault *f)
+{
+	size_t used = 0;
+	int more = 1;
+
+	while (used < len && more > 0) {
+		struct json_object *o = json_tokener_parse_ex(tok, text + used, (int)(len - used));
+
+		if (!o && json_tokener_get_error(tok) == json_tokener_continue)
+			return 1;
+		if (!o)
+			return fault_set(f, -EPROTO, "what comes is not JSON");
+		used += json_tokener_get_parse_end(tok);
+		while (used < len && text[used] == '\n')
+			used++;
+		more = take_followed(w, o, f);
+		json_object_put(o);
+	}
+	return more;
+}
+
+static int follow(struct follower *w, const struct deadline *d, struct fault *f)
+{
+	struct json_tokener *tok = json_tokener_new();
+	char buf[16384];
+	int more = 1;
+	ssize_t n;
+
+	if (!tok)
+		return fault_set(f, -ENOMEM, "out of memory");
+	while (more > 0) {
+		struct pollfd p = { .fd = w->fd, .events = POLLIN };
+
+		if (!w->answered)
+			more = wait_for(w->fd, POLLIN, d, f);
+		else if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			more = fault_set(f, -errno, "poll: %s", strerror(errno));
+		if (more < 0)
+			break;
+		more = 1;
+		n = recv(w->fd, buf, sizeof(buf), 0);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			more = fault_set(f, -ECONNRESET, "the daemon has ended");
+		else
+			more = take_text(w, tok, buf, (size_t)n, f);
+	}
+	json_tokener_free(tok);
+	return more;
+}
+
+int rpc_follow(const char *path, const char *request, int timeout_ms,
+	       bool (*line)(void *ctx, struct json_object *o), void *ctx, struct fault *f)
+{
+	struct follower w = { .line = line, .ctx = ctx };
+	struct deadline d;
+	int err;
+
+	deadline_set(&d, timeout_ms);
+	w.fd = connect_to(path, timeout_ms, f);
+	if (w.fd < 0)
+		return fault_in(f, w.fd, "%s", path);
+	err = send_request(w.fd, request, NULL, &d, f);
+	if (!err)
+		err = follow(&w, &d, f);
+	close(w.fd);
+	return err && err != -EREMOTEIO ? fault_in(f, err, "%s", path) : err;
+}

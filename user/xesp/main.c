@@ -14,8 +14,10 @@
 #include "xesp/command.h"
 #include "xesp/counters.h"
 #include "xesp/detach.h"
+#include "xesp/events.h"
 #include "xesp/fault.h"
 #include "xesp/kernel_said.h"
+#include "xesp/set.h"
 #include "xesp/show.h"
 #include "xesp/steer.h"
 
@@ -56,6 +58,14 @@ static const struct command {
 	  "  --all             also the reasons that never happened\n" },
 	{ "reload", show_reload_command, "[FILE]",
 	  "have xesp-keyd read its configuration (or FILE) and take it over as a whole", NULL },
+	{ "set", set_command, "[--dry-run] [--whole] FILE",
+	  "add, replace and delete tunnels, SAs and policies as one transaction",
+	  "  FILE              JSON as docs/control.md has it; -: standard input\n"
+	  "  --dry-run         judge it, change nothing\n"
+	  "  --whole           what FILE does not name goes\n" },
+	{ "events", events_command, "[--count N] [EVENT]...",
+	  "print what happens, as it happens: SAs, peers, drops (or the named events)",
+	  "  --count N         end after so many\n" },
 	{ "bench", bench_command, "crypto|pipeline [OPTION]...",
 	  "what this machine can do, without touching its network",
 	  "crypto: the engines alone, over packet buffers\n"

@@ -13,6 +13,7 @@
 #include "xesp/log.h"
 #include "xespd/daemon.h"
 #include "xespd/dpd.h"
+#include "xespd/keyd_link.h"
 
 /* Echo requests of the smallest size that both IP versions have. */
 #define REQUEST_BYTES ECHO_LEN_MIN6
@@ -58,6 +59,7 @@ static void turn(struct peer *p, bool down)
 	p->down = down;
 	p->in_a_row = 0;
 	p->since_ns = now;
+	keyd_link_tell_alive(p->dpd->d->link, p->t.id, !down);
 	if (down)
 		log_warn("dpd: tunnel %s: no answer from behind the peer for %llu ms: down", p->t.name,
 			 (unsigned long long)((now - p->heard_ns) / 1000000));

@@ -182,6 +182,15 @@ void keyd_link_tell_peers(struct keyd_link *l)
 		sad_tell_peers(l->o.sad, tell_peer, l);
 }
 
+void keyd_link_tell_alive(struct keyd_link *l, uint32_t tunnel, bool alive)
+{
+	struct xesp_keymsg_id m = { .id = tunnel };
+
+	if (l->state == SYNCED)
+		send_message(l, &m.h, alive ? XESP_KEYMSG_PEER_ALIVE : XESP_KEYMSG_PEER_DEAD,
+			     sizeof(m));
+}
+
 static void on_lease(evutil_socket_t fd, short what, void *arg)
 {
 	struct keyd_link *l = arg;

@@ -35,6 +35,9 @@ void keyd_link_close(struct keyd_link *l);
 /* Peers that moved: keyd is told now, or as soon as it is there. */
 void keyd_link_tell_peers(struct keyd_link *l);
 
+/* Dead-peer probing has found it so; when keyd is away nobody hears it. */
+void keyd_link_tell_alive(struct keyd_link *l, uint32_t tunnel, bool alive);
+
 /* keyd is there and its whole state is ours. */
 bool keyd_link_connected(const struct keyd_link *l);
 

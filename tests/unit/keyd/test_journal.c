@@ -196,6 +196,29 @@ static void test_many_lines_become_few(void)
 	finish(&x);
 }
 
+/* What YAML would take for something else: a comment, a key, an anchor, a quote, the end of an address. */
+static void test_names_that_yaml_misreads(void)
+{
+	struct fixture x;
+	char *before, *after;
+
+	setup(&x);
+	transact(&x,
+		 "{\"set\":{\"tunnels\":[{\"name\":\"#a:\",\"local\":\"2001:db8::\",\"remote\":\"2001:db8::2\"},"
+		 "{\"name\":\"'&*\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.2\"}],"
+		 "\"groups\":[{\"name\":\"[g\",\"tunnels\":[\"#a:\",\"'&*\"]}],"
+		 "\"policies\":[{\"name\":\"-\",\"action\":\"protect\",\"tunnel\":\"[g\",\"local\":\"10.0.0.0/8\"},"
+		 "{\"name\":\"~\",\"action\":\"discard\"}]}}");
+	before = saved(x.now);
+	CU_ASSERT_EQUAL_FATAL(reopen(&x), 0);
+	CU_ASSERT_EQUAL_FATAL(reopen(&x), 0);
+	after = saved(x.now);
+	CU_ASSERT_STRING_EQUAL(before, after);
+	free(before);
+	free(after);
+	finish(&x);
+}
+
 /* Each configuration that the tests have, saved, is itself again. */
 static void test_saved_is_the_same(void)
 {
@@ -241,6 +264,7 @@ CU_TestInfo journal_tests[] = {
 	{ "a line cut off anywhere", test_a_line_cut_off },
 	{ "a damaged journal is refused, with what to do", test_damaged },
 	{ "many lines become few", test_many_lines_become_few },
+	{ "names that YAML would misread", test_names_that_yaml_misreads },
 	{ "a saved configuration is the same", test_saved_is_the_same },
 	CU_TEST_INFO_NULL,
 };
