@@ -17,10 +17,10 @@ TOP=$PWD
 # shellcheck source-path=SCRIPTDIR
 . vmtest/boot.sh
 
-KERNELS="6.1 6.12 sid" PROGRAMS="*" ROWS="" BOOT=lean LIST=no WRITE=no FULL=no ONE_BY_ONE=no
+KERNELS="6.1 6.12 sid" PROGRAMS="*" ROWS="" BOOT=lean LIST=no WRITE=no ASKED=no FULL=no ONE_BY_ONE=no
 while getopts k:c:r:b:flw1 option; do
 	case $option in
-	k) KERNELS=$OPTARG ;;
+	k) KERNELS=$OPTARG ASKED=yes ;;
 	c) PROGRAMS=$OPTARG ;;
 	r) ROWS=$OPTARG ;;
 	b) BOOT=$OPTARG ;;
@@ -53,9 +53,10 @@ seconds_for() { # seconds_for <name>
 	case $1 in kernel_*) echo 1500 ;; ike_* | xfrm_*) echo 900 ;; *) echo 600 ;; esac
 }
 
-# What runs under which kernel: sid's is there for the one thing that needs Linux 7.
+# What runs under which kernel when none is asked for: sid's is there for the one thing that needs Linux 7.
 suits() { # suits <series> <name>
-	case $2 in zero_copy_*) [ "$1" = sid ] ;; *) [ "$1" != sid ] || [ "$PROGRAMS" != "*" ] ;; esac
+	[ $ASKED = no ] || return 0
+	case $2 in zero_copy_*) [ "$1" = sid ] ;; *) [ "$1" != sid ] ;; esac
 }
 only_full() { [ $FULL = no ] && [ "$PROGRAMS" = "*" ] && grep -qx "$1" vmtest/only-full; } # only_full <name>
 
@@ -68,6 +69,13 @@ wanted() { # wanted <name>
 	done
 	set +f
 	return 1
+}
+
+list_for() { # list_for <series>: "seconds name path" a line
+	local name path
+	while read -r name path; do
+		! wanted "$name" || ! suits "$1" "$name" || only_full "$name" || echo "$(seconds_for "$name") $name $path"
+	done < <(programs)
 }
 
 # --- one kernel -----------------------------------------------------------------------------------
@@ -101,10 +109,7 @@ run_kernel() { # run_kernel <series> <directory for its results>
 	local series=$1 dir=$2 share=$2/share boots=0 follower running limit
 	mkdir -p "$share/logs"
 	: >"$dir/results"
-	while read -r name path; do
-		! wanted "$name" || ! suits "$series" "$name" || only_full "$name" || echo "$(seconds_for "$name") $name $path"
-	done < <(programs) >"$share/list"
-	[ -s "$share/list" ] || { echo "  nothing to run under $series"; return; }
+	list_for "$series" >"$share/list"
 	while [ -s "$share/list" ] && [ $boots -lt 4 ]; do
 		boots=$((boots + 1))
 		rm -f "$share/status" "$share/output"
@@ -168,6 +173,7 @@ passed=0 failed=0 skipped=0
 start=$SECONDS
 RUNNING=()
 for series in $KERNELS; do
+	[ -n "$(list_for "$series")" ] || continue
 	get_kernel "$series" || { echo "FAIL $series: no kernel"; failed=$((failed + 1)); continue; }
 	[ -n "${ACCEL_NAME:-}" ] || probe_kvm "$RESULTS/probe" 2>/dev/null
 	echo "  kernel $KVERSION, $ACCEL_NAME, $BOOT"
@@ -182,7 +188,7 @@ for series in $KERNELS; do
 	) &
 	[ "$ONE_BY_ONE" = no ] || wait $!
 done
-for _ in "${RUNNING[@]}"; do wait -n; done
+wait
 for series in "${RUNNING[@]}"; do
 	touch "$RESULTS/$series/results"
 	failures=$(awk -F'\t' '$1 == "FAIL" { print $2 }' "$RESULTS/$series/results" | sort -u)
@@ -195,6 +201,6 @@ for series in "${RUNNING[@]}"; do
 	skipped=$((skipped + $(grep -c '^SKIP' "$RESULTS/$series/results")))
 done
 echo "  $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s in all; logs are in $RESULTS"
-[ $WRITE = no ] || vmtest/matrix.sh "$RESULTS" docs/vmtest.md "QEMU with $ACCEL_NAME, $BOOT boot" "$KERNELS"
+[ $WRITE = no ] || vmtest/matrix.sh "$RESULTS" docs/vmtest.md "QEMU with $ACCEL_NAME, $BOOT boot" "${RUNNING[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -10,6 +10,7 @@
 . "$(dirname "$0")/../tests/netns/gateway.sh"
 . "$(dirname "$0")/kernel_gateway.sh"
 need nc cmp
+[ "$(uname -r | cut -d. -f1)" -ge 7 ] || skip "virtio-net of this kernel has no zero-copy; Linux 7 has"
 
 # A card of the guest, by the number in its address, as an interface of a namespace.
 card() { # card <number> <ns> <if>
