@@ -15,13 +15,29 @@
 
 uint64_t limits_key_bound(const struct sa *sa)
 {
-	switch (sa->alg) {
+	switch ((enum xesp_alg)sa->alg) {
+	case XESP_ALG_AES_GCM_8:
+		return LIMITS_GCM_8_PACKETS;
 	case XESP_ALG_AES_GCM_16:
 	case XESP_ALG_AES_GCM_12:
-	case XESP_ALG_AES_GCM_8:
-		return LIMITS_GCM_PACKETS;
+	case XESP_ALG_AES_GCM_16_IIV:
+	case XESP_ALG_AES_GMAC:
+	case XESP_ALG_AES_CBC:
+	case XESP_ALG_AES_CTR:
+		return LIMITS_AES_PACKETS;
+	case XESP_ALG_AES_CCM_16:
+	case XESP_ALG_AES_CCM_12:
+	case XESP_ALG_AES_CCM_8:
+	case XESP_ALG_AES_CCM_8_IIV:
+		return LIMITS_CCM_PACKETS;
+	case XESP_ALG_CHACHA20_POLY1305:
+	case XESP_ALG_CHACHA20_POLY1305_IIV:
+	case XESP_ALG_NULL:
+	case XESP_ALG_NONE: /* AH */
+	case XESP_ALG_MAX:
+		break;
 	}
-	return UINT64_MAX;
+	return sa->auth == XESP_AUTH_AES_GMAC ? LIMITS_AES_PACKETS : UINT64_MAX;
 }
 
 /* A pair of them: the soft one is 90% of the hard one unless it is given. */

@@ -22,16 +22,26 @@ struct limits {
 };
 
 /*
- * AES-GCM: no more packets than this under one key. Encrypting s blocks lets an observer tell the
+ * AES in any mode: no more packets than this under one key. Encrypting s blocks lets an observer tell the
  * cipher from a random one with an advantage of about s^2 / 2^129 (the PRP/PRF bound of a 128-bit
- * block), and 2^40 packets of 1500 bytes are 2^46.6 blocks: below 2^-35.
+ * block; for CBC the odds that two blocks of ciphertext are equal), and 2^40 packets of 1500 bytes are
+ * 2^46.6 blocks: below 2^-35. CCM encrypts twice as many.
  */
-#define LIMITS_GCM_PACKETS (1ull << 40)
+#define LIMITS_AES_PACKETS (1ull << 40)
+#define LIMITS_CCM_PACKETS (1ull << 39)
+/*
+ * GCM with an ICV of 8 bytes: NIST SP 800-38D appendix C bounds how often a key may verify, for each
+ * forgery that is let through helps to the next. So many as there are numbers without ESN.
+ */
+#define LIMITS_GCM_8_PACKETS ((1ull << 32) - 1)
 
 int limits_take(struct sa *sa, const struct raw_sa *raw, const char *path, struct problems *ps);
 void limits_print(const struct sa *sa, FILE *out);
 
-/* The last sequence number that may be used under this algorithm's key; UINT64_MAX: no bound. */
+/*
+ * The last sequence number that may be used under this algorithm's key; UINT64_MAX: no bound, as for
+ * ChaCha20, which is no permutation of blocks, and for HMAC.
+ */
 uint64_t limits_key_bound(const struct sa *sa);
 
 #endif /* XESP_KEYD_LIMITS_H */

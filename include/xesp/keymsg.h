@@ -63,7 +63,7 @@ enum xesp_df { XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };
 enum xesp_pmtu { XESP_PMTU_LEARN, XESP_PMTU_FIXED }; /* RFC 4301 section 8.2 */
 enum xesp_dscp { XESP_DSCP_COPY, XESP_DSCP_SET, XESP_DSCP_MAP };
 enum xesp_ecn { XESP_ECN_NORMAL, XESP_ECN_COMPATIBILITY }; /* RFC 6040 section 4.1 */
-/* At decapsulation, RFC 2983 section 3: the inner packet's own (pipe), or the outer one (uniform). */
+/* At decapsulation, RFC 2983 section 3.1: the inner packet's own (pipe), or the outer one (uniform). */
 enum xesp_dscp_in { XESP_DSCP_IN_KEEP, XESP_DSCP_IN_COPY };
 /* Of outer IPv6 headers, RFC 6437: one of each SA, the inner one, none, one of each inner flow. */
 enum xesp_flow_label { XESP_FLOW_LABEL_SA, XESP_FLOW_LABEL_COPY, XESP_FLOW_LABEL_ZERO,

@@ -48,3 +48,30 @@ gateways_again() { # gateways_again <gateway>...
 		gateway_up "$gw"
 	done
 }
+
+# tshark_knows <tunnel>...: TSHARK becomes options with which tshark decrypts the SAs of both directions.
+# tshark 4.0 has no ChaCha20-Poly1305, AES-CCM, AES-GMAC or implicit IV for ESP, and no ESN.
+tshark_knows() {
+	local icv=16 cipher integrity key integrity_key t v gw
+	case $ALGORITHM in *-12) icv=12 ;; *-8) icv=8 ;; esac
+	case $ALGORITHM in
+	null-*) cipher=NULL ;;
+	aes-cbc-*) cipher='AES-CBC [RFC3602]' ;;
+	aes-ctr-*) cipher='AES-CTR [RFC3686]' ;;
+	*) cipher="AES-GCM with $icv octet ICV [RFC4106]" ;;
+	esac
+	case $ALGORITHM in
+	*-sha256) integrity='HMAC-SHA-256-128 [RFC4868]' ;;
+	*-sha384) integrity='HMAC-SHA-384-192 [RFC4868]' ;;
+	*-sha512) integrity='HMAC-SHA-512-256 [RFC4868]' ;;
+	*) integrity=NULL ;;
+	esac
+	TSHARK=(-o esp.enable_encryption_decode:TRUE -o esp.enable_authentication_check:TRUE)
+	for t; do
+		for gw in gw1 gw2; do
+			v=${t#t}
+			key=$(key_of "$t" $gw) integrity_key=$(integrity_key_of "$t" $gw)
+			TSHARK+=(-o "uat:esp_sa:\"IPv$v\",\"$("outer$v" $gw)\",\"$("outer$v" "$(peer_of $gw)")\",\"${SPI[$t-$gw]}\",\"$cipher\",\"${key:+0x$key}\",\"$integrity\",\"${integrity_key:+0x$integrity_key}\"")
+		done
+	done
+}

@@ -20,7 +20,9 @@
 #include "esp/replay.h"
 #include "esp/stage.h"
 #include "esp/wire.h"
+#include "libxesp/secret.h"
 #include "sad/lifetime.h"
+#include "sad/resync.h"
 #include "sad/sa.h"
 #include "sad/tunnel.h"
 
@@ -125,6 +127,15 @@ static void check_outer(struct esp_worker *w, struct batch *b)
 	}
 }
 
+/* Before it is decrypted in place: RFC 4303 appendix A3.1. */
+static void offer(struct esp_worker *w, const struct pkt *p)
+{
+	const struct resync_packet out = { .at = p->l3, .len = p->len, .sa = p->sa->id,
+					   .l4_off = p->l4_off, .udp = p->udp };
+
+	resync_offer(sad_resync(w->sad), &out, w->now_ns);
+}
+
 static void check_replay(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -139,6 +150,8 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 			replay_count_old(p->sa, p->seq);
 		if (why != XESP_DROP_NONE)
 			stage_drop(w, p, why);
+		else if (p->sa->esn && resync_is_due(p->sa))
+			offer(w, p);
 	}
 }
 
@@ -157,9 +170,14 @@ static void decrypt(struct esp_worker *w, struct batch *b)
 
 static void take_decrypted(struct esp_worker *w, struct batch *b)
 {
-	for (uint32_t k = 0; k < w->jobs_n; k++)
-		if (!w->job[k].ok)
-			stage_drop(w, &b->pkt[w->job_pkt[k]], XESP_DROP_BAD_ICV);
+	for (uint32_t k = 0; k < w->jobs_n; k++) {
+		struct pkt *p = &b->pkt[w->job_pkt[k]];
+
+		if (w->job[k].ok)
+			continue;
+		resync_failed(p->sa);
+		stage_drop(w, p, XESP_DROP_BAD_ICV);
+	}
 	if (w->has_ah)
 		ah_opened(w, b);
 }
@@ -199,6 +217,7 @@ static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 			stage_wipe_and_drop(w, p, &w->x[i], why);
 	}
 	sa_unlock(sa->shared);
+	resync_authentic(sa);
 	if (newest)
 		natt_note_peer(w, w->x[newest - b->pkt].tunnel, newest);
 	if (lost)
@@ -303,7 +322,7 @@ static void strip_trailers(struct esp_worker *w, struct batch *b)
 	}
 }
 
-/* ECN by RFC 6040 section 4.2, DSCP by RFC 2983 section 4.2: kept, or taken from the outer header. */
+/* ECN by RFC 6040 section 4.2, DSCP by RFC 2983 section 5.1: kept, or taken from the outer header. */
 static void carry_marks(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -358,4 +377,65 @@ void esp_decap(struct esp_worker *w, struct batch *b)
 {
 	for (const struct esp_stage *s = esp_decap_stages; s->run; s++)
 		s->run(w, b);
+}
+
+/* One packet again, under this number: does it authenticate? */
+static bool try_number(struct esp_worker *w, const struct resync_packet *p, struct esp_resync *r,
+		       uint64_t seq)
+{
+	struct batch *b = r->batch;
+
+	memcpy(r->scratch, p->at, p->len);
+	b->n = 1;
+	b->pkt[0] = (struct pkt){ .l3 = r->scratch, .len = p->len, .id = p->sa, .head = r->scratch,
+				  .end = r->scratch + p->len, .l4_off = p->l4_off, .udp = p->udp };
+	find_sas(w, b);
+	check_outer(w, b);
+	if (stage_skips(&b->pkt[0]))
+		return false;
+	b->pkt[0].seq = seq;
+	make_jobs(w, b);
+	decrypt(w, b);
+	if (stage_skips(&b->pkt[0]))
+		return false;
+	return w->jobs_n == 1 && w->job[0].ok;
+}
+
+/* What authenticates under a number above all before was never here: it cannot be a replay. */
+static void jump(struct sa *sa, uint64_t seq)
+{
+	uint64_t lost = 0;
+
+	sa_lock(sa->shared);
+	if (replay_is_newest(sa, seq))
+		replay_commit(sa, seq, &lost);
+	sa_unlock(sa->shared);
+	resync_authentic(sa);
+	if (lost)
+		__atomic_fetch_add(&sa->state->lost, lost, __ATOMIC_RELAXED);
+}
+
+bool esp_resync(struct esp_worker *w, const struct resync_packet *p, struct esp_resync *r)
+{
+	struct sa *sa = sad_find(w->sad, p->sa);
+	bool found = false;
+	uint64_t seq;
+
+	stage_begin(w);
+	/* It may have gone, or come into step by itself. */
+	if (!sa || sa->dir != XESP_DIR_IN || !sa->esn || !resync_is_due(sa))
+		return false;
+	seq = replay_infer(sa, wire_get32(p->at + p->l4_off + seq_at(sa)));
+	r->was = __atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED);
+	r->spi = ntohl(sa->spi);
+	for (uint32_t i = 0; seq && i < RESYNC_TRIES && !found && seq >> 32 < UINT32_MAX; i++) {
+		seq += 1ull << 32;
+		found = try_number(w, p, r, seq);
+	}
+	secret_wipe(r->scratch, p->len);
+	if (!found)
+		return false;
+	jump(sa, seq);
+	r->now = seq;
+	return true;
 }

@@ -15,6 +15,7 @@
 #include "xesp/steer.h"
 
 struct fault;
+struct resync_packet;
 struct sad;
 struct esp_worker;
 
@@ -53,6 +54,19 @@ struct esp_stage {
 };
 #define ESP_STAGE_CRYPTO "crypto" /* the engine, between what is before and behind it */
 extern const struct esp_stage esp_encap_stages[], esp_decap_stages[];
+
+/*
+ * RFC 4303 appendix A3.2: tries the packet of sad/resync.h under upper halves of its number that lie above the inferred
+ * one. True: it authenticates under one, and the window is there now; the packet itself was counted as a drop
+ * and stays one. Main thread; in between the caller holds the SAs.
+ */
+struct esp_resync {
+	uint8_t *scratch;    /* RESYNC_ROOM bytes */
+	struct batch *batch; /* of the caller */
+	uint64_t was, now;   /* the highest number, before and after */
+	uint32_t spi;        /* host byte order */
+};
+bool esp_resync(struct esp_worker *w, const struct resync_packet *p, struct esp_resync *r);
 
 /* Counts one more drop that happened to this packet outside esp_*(), where the others stand. */
 void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);

@@ -22,6 +22,7 @@ struct engine_key;
 struct fault;
 struct lease_desk;
 struct peer_desk;
+struct resync_desk;
 struct sad;
 struct sad_state;
 struct transform;
@@ -35,7 +36,9 @@ struct sa_shared {
 	/* main thread only */
 	uint64_t fingerprint; /* of the latest key */
 	uint64_t retired_at;  /* epoch of the latest object taken away */
-	uint64_t reserved[3];
+	uint32_t failed;      /* inbound, ESN: packets in a row that did not authenticate: sad/resync.h */
+	uint32_t pad2;
+	uint64_t reserved[2];
 } __attribute__((aligned(64)));
 
 /* Hot, inbound: its window, RFC 6479. See esp/replay.h. */
@@ -103,6 +106,7 @@ const struct sad_state *sad_mapped(const struct sad *s);
 const struct engine *sad_engine(const struct sad *s);
 struct lease_desk *sad_desk(struct sad *s);
 struct peer_desk *sad_peers(struct sad *s);
+struct resync_desk *sad_resync(struct sad *s);
 
 /*
  * A spin lock: held for the few writes of a run's commit, and wanted by two threads only while

@@ -17,6 +17,7 @@
 #include "sad/group.h"
 #include "sad/lease.h"
 #include "sad/peer.h"
+#include "sad/resync.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
 #include "sad/tunnel.h"
@@ -42,6 +43,7 @@ struct sad {
 	struct epoch epoch;
 	struct lease_desk desk;
 	struct peer_desk peers;
+	struct resync_desk resync;
 	/* main thread */
 	uint32_t count;
 	uint32_t sync; /* number of the synchronisation that runs or ran last */
@@ -79,6 +81,11 @@ const struct engine *sad_engine(const struct sad *s)
 struct lease_desk *sad_desk(struct sad *s)
 {
 	return &s->desk;
+}
+
+struct resync_desk *sad_resync(struct sad *s)
+{
+	return &s->resync;
 }
 
 struct peer_desk *sad_peers(struct sad *s)
@@ -137,7 +144,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 
 	if (!s)
 		return fault_set(f, -ENOMEM, "out of memory");
-	s->desk.fd = s->peers.fd = -1;
+	s->desk.fd = s->peers.fd = s->resync.fd = -1;
 	s->st = *st;
 	s->workers_n = workers_n;
 	s->engine = e;
@@ -152,6 +159,8 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 		err = lease_desk_open(&s->desk, st->max_sas, f);
 	if (!err)
 		err = peer_desk_open(&s->peers, s->tunnels_max, f);
+	if (!err)
+		err = resync_open(&s->resync, f);
 	if (err) {
 		sad_close(s);
 		return err;
@@ -175,6 +184,7 @@ void sad_close(struct sad *s)
 	groups_fini(&s->groups);
 	lease_desk_close(&s->desk);
 	peer_desk_close(&s->peers);
+	resync_close(&s->resync);
 	free(s->tunnel);
 	free(s->shared);
 	free(s->sa);

@@ -49,7 +49,7 @@ struct slow {
 	/* Cleartext and ESP wait apart: a flood to this machine must not hold up the tunnels. */
 	struct queue *to_tun, *to_wire, *to_tell;
 	struct event *on_tun, *on_esp4, *on_esp6, *on_ah4, *on_ah6, *on_udp4, *on_udp6;
-	struct event *on_to_tun, *on_to_wire, *on_to_tell;
+	struct event *on_to_tun, *on_to_wire, *on_to_tell, *on_resync;
 	struct probe probe;
 	struct pmtu *pmtu;
 	struct icmp_in icmp;
@@ -100,5 +100,10 @@ void tell_sender(struct slow *s, const struct icmp_cause *c, bool outbound);
 /* What routers and probes say of the paths to the tunnels' far ends. xesp0 is there already. */
 int path_open(struct slow *s, struct event_base *base, struct fault *f);
 void path_close(struct slow *s);
+
+/* ---- resync.c */
+
+/* Copies of packets that workers leave in sad/resync.h. -ENOMEM */
+int slow_follow_failed(struct slow *s, struct event_base *base);
 
 #endif /* XESP_SLOW_ROOM_H */

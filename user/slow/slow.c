@@ -457,7 +457,8 @@ static int follow_all(struct slow *s, struct event_base *base, struct fault *f)
 	    follow(&s->on_udp6, base, s->in_udp.fd6, on_udp, s) ||
 	    follow(&s->on_to_tun, base, queue_fd(s->to_tun), on_to_tun, s) ||
 	    follow(&s->on_to_wire, base, queue_fd(s->to_wire), on_to_wire, s) ||
-	    follow(&s->on_to_tell, base, queue_fd(s->to_tell), on_to_tell, s))
+	    follow(&s->on_to_tell, base, queue_fd(s->to_tell), on_to_tell, s) ||
+	    slow_follow_failed(s, base))
 		return fault_set(f, -ENOMEM, "out of memory for the slow path's events");
 	return 0;
 }
@@ -521,6 +522,7 @@ void slow_close(struct slow *s)
 	free_event(s->on_to_tun);
 	free_event(s->on_to_wire);
 	free_event(s->on_to_tell);
+	free_event(s->on_resync);
 	path_close(s);
 	if (s->tun >= 0)
 		close(s->tun);

@@ -284,11 +284,46 @@ static void numbers_without_a_limit(void)
 	keyd_finish(&x);
 }
 
+/* NIST SP 800-38D appendix C; the PRP/PRF bound of AES; none of ChaCha20 and HMAC. */
+static const struct {
+	uint8_t alg, auth;
+	uint64_t last;
+} ends[] = {
+	{ XESP_ALG_AES_GCM_16, 0, 1ull << 40 },
+	{ XESP_ALG_AES_GCM_12, 0, 1ull << 40 },
+	{ XESP_ALG_AES_GCM_16_IIV, 0, 1ull << 40 },
+	{ XESP_ALG_AES_GCM_8, 0, UINT32_MAX },
+	{ XESP_ALG_AES_GMAC, 0, 1ull << 40 },
+	{ XESP_ALG_AES_CBC, XESP_AUTH_HMAC_SHA2_256_128, 1ull << 40 },
+	{ XESP_ALG_AES_CTR, XESP_AUTH_HMAC_SHA2_512_256, 1ull << 40 },
+	{ XESP_ALG_AES_CCM_16, 0, 1ull << 39 },
+	{ XESP_ALG_AES_CCM_12, 0, 1ull << 39 },
+	{ XESP_ALG_AES_CCM_8, 0, 1ull << 39 },
+	{ XESP_ALG_AES_CCM_8_IIV, 0, 1ull << 39 },
+	{ XESP_ALG_CHACHA20_POLY1305, 0, UINT64_MAX - 1 },
+	{ XESP_ALG_CHACHA20_POLY1305_IIV, 0, UINT64_MAX - 1 },
+	{ XESP_ALG_NULL, XESP_AUTH_HMAC_SHA2_256_128, UINT64_MAX - 1 },
+	{ XESP_ALG_NONE, XESP_AUTH_HMAC_SHA2_384_192, UINT64_MAX - 1 },
+	{ XESP_ALG_NONE, XESP_AUTH_AES_GMAC, 1ull << 40 },
+};
+
+static void last_number_of_each_algorithm(void)
+{
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct sa sa = { .alg = ends[i].alg, .auth = ends[i].auth, .esn = true };
+
+		CU_ASSERT_EQUAL(sad_last_number(&sa), ends[i].last);
+		sa.esn = false;
+		CU_ASSERT_EQUAL(sad_last_number(&sa), UINT32_MAX);
+	}
+}
+
 CU_TestInfo lifetime_tests[] = {
 	{ "soft and hard, each limit", limits_row_by_row },
 	{ "what has ended stays ended, without its key", what_has_ended_stays_ended },
 	{ "age goes on over a restart", age_goes_on_over_a_restart },
 	{ "used up soon at the present rate", used_up_in_time },
 	{ "numbers are used up too", numbers_without_a_limit },
+	{ "the last number of each algorithm", last_number_of_each_algorithm },
 	CU_TEST_INFO_NULL,
 };

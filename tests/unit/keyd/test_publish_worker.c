@@ -257,7 +257,8 @@ static void send_raw(struct peer *p, const struct xesp_keymsg *h, size_t len)
 static void test_malformed_messages_end_the_connection(void)
 {
 	enum { V = XESP_KEYMSG_VERSION, HELLO = sizeof(struct xesp_keymsg_hello),
-	       ID = sizeof(struct xesp_keymsg_id), ACK = sizeof(struct xesp_keymsg_ack) };
+	       ID = sizeof(struct xesp_keymsg_id), ACK = sizeof(struct xesp_keymsg_ack),
+	       PEER = sizeof(struct xesp_keymsg_peer) };
 	static const struct {
 		const char *what;
 		struct xesp_keymsg h;
@@ -275,6 +276,10 @@ static void test_malformed_messages_end_the_connection(void)
 					  .version = V }, ID + 8 },
 		{ "an answer too short", { .len = ACK - 8, .type = XESP_KEYMSG_ACK, .version = V },
 		  ACK - 8 },
+		{ "a sighting too short", { .len = PEER - 8, .type = XESP_KEYMSG_PEER_MOVED, .version = V },
+		  PEER - 8 },
+		{ "a sighting too long", { .len = PEER + 8, .type = XESP_KEYMSG_PEER_MOVED, .version = V },
+		  PEER + 8 },
 		{ "type 0", { .len = ID, .type = 0, .version = V }, ID },
 		{ "a type of the future", { .len = ID, .type = 999, .version = V }, ID },
 		{ "keyd's own type", { .len = ID, .type = XESP_KEYMSG_SA_DEL, .version = V }, ID },
