@@ -65,7 +65,10 @@ for ALGORITHM in aes-gcm-128 aes-cbc-128-sha256; do
 	pause 2
 	stop_capture wire w1
 	tshark_knows t4 t6
-	all=$(shown esp) dummies=$(shown 'esp.protocol == 59')
+	all=$(shown esp)
+	# What has no dissector tshark leaves as text: its last octet is the next header.
+	dummies=$(tshark -r "$CAPTURE" "${TSHARK[@]}" -Y 'esp && !icmp && !icmpv6' -T fields -e esp.decrypted_data \
+		2>>"$TMP/tshark.log" | grep -c '3b$') || true
 	expect_equal "$ALGORITHM: right ICVs" "$(shown 'esp.icv_good == 1')" "$all"
 	[ "$dummies" -ge 200 ] || die "$ALGORITHM: tshark sees $dummies dummies of four SAs in 2 s and more"
 	expect_equal "$ALGORITHM: all but dummies" $((all - dummies)) 40
