@@ -19,7 +19,7 @@
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
-/* Longer than xespd needs for 100 000 SAs; who takes longer starts anew. */
+/* So long xespd may do nothing: who takes longer starts anew. */
 #define ANSWER_MS 5000
 
 enum told { TOLD_BEFORE, TOLD_NEW, TOLD_CHANGED };

@@ -133,6 +133,8 @@ struct sa_plan {
 	uint8_t *words;   /* [replay_words]: a window has this word */
 	uint32_t cursor;  /* there is no free id that was never used up to here */
 	uint32_t word_cursor;
+	uint32_t *retired; /* those that may be given again, oldest first; NULL: not listed yet */
+	uint32_t retired_n, retired_at;
 	bool evicted; /* windows of parked SAs gave way */
 };
 
@@ -172,6 +174,7 @@ static void close_plan(struct sa_plan *p)
 	free(p->identities);
 	free(p->given);
 	free(p->words);
+	free(p->retired);
 }
 
 /* 64 * (words - 1) >= window: see xesp/steer.h. */
@@ -207,22 +210,43 @@ static void forget_state(struct sa_plan *p, uint32_t id)
 		memset(p->words + st->replay_off, 0, st->replay_words);
 }
 
+static int by_age(const void *x, const void *y, void *ctx)
+{
+	const uint64_t *retired_ns = ctx;
+	const uint64_t a = retired_ns[*(const uint32_t *)x], b = retired_ns[*(const uint32_t *)y];
+
+	return a < b ? -1 : a > b;
+}
+
+/* Once for all SAs of a change: looking for the oldest each time would take the square of them. */
+static void list_retired(struct sa_plan *p)
+{
+	p->retired = calloc(p->m->max_sas, sizeof(*p->retired));
+	for (uint32_t id = 1; p->retired && id < p->m->max_sas; id++)
+		if (!p->given[id] && ids_is_retired(p->m, id))
+			p->retired[p->retired_n++] = id;
+	if (p->retired_n)
+		qsort_r(p->retired, p->retired_n, sizeof(*p->retired), by_age, p->m->retired_ns);
+}
+
 /* An id that was never used, else the parked one that was given up first. 0: none. */
 static uint32_t find_id(struct sa_plan *p)
 {
-	uint32_t best = 0;
-
 	while (++p->cursor < p->m->max_sas)
 		if (is_unused(&p->m->sa[p->cursor]) && !p->given[p->cursor])
 			return p->cursor;
 	p->cursor = p->m->max_sas;
-	for (uint32_t id = 1; id < p->m->max_sas; id++)
-		if (!p->given[id] && ids_is_retired(p->m, id) &&
-		    (!best || p->m->retired_ns[id] < p->m->retired_ns[best]))
-			best = id;
-	if (best)
-		forget_state(p, best);
-	return best;
+	if (!p->retired)
+		list_retired(p);
+	while (p->retired && p->retired_at < p->retired_n) {
+		uint32_t id = p->retired[p->retired_at++];
+
+		if (p->given[id])
+			continue;
+		forget_state(p, id);
+		return id;
+	}
+	return 0;
 }
 
 static bool find_words(struct sa_plan *p, uint32_t n, uint32_t *off)

@@ -22,12 +22,13 @@
 #define RATE_KEEP 0.9      /* of the old rate a second: half of it is of the last seven */
 #define PROBLEMS_MAX_SHOWN 8
 #define NEVER UINT64_MAX
+#define JUMP_LEAST 65536
 
 /* What was seen of one SA id; begins anew with each other SA under it. */
 struct watch {
 	uint64_t born_ns; /* of the SA it is about; 0 none */
 	uint64_t at_ns;   /* of the last look */
-	uint64_t numbers, bytes, ecn_alarms;
+	uint64_t numbers, packets, bytes, ecn_alarms;
 	double numbers_rate, bytes_rate; /* a second */
 	uint32_t looks;
 	bool warned; /* that it will be used up soon */
@@ -93,10 +94,24 @@ static double smooth(double rate, uint64_t grew, double seconds, uint32_t looks)
 	return looks ? rate * keep + now * (1 - keep) : now;
 }
 
+/*
+ * Numbers that were used since the last look. One that is far above what was sent has jumped to a
+ * new lease, whose former one is lost: that is no rate.
+ */
+static uint64_t numbers_grew(const struct watch *w, const struct sa *sa, uint64_t numbers,
+			     uint64_t packets)
+{
+	const uint64_t sent = packets > w->packets ? packets - w->packets : 0;
+
+	if (sa->dir == XESP_DIR_OUT && numbers - w->numbers > 2 * sent + JUMP_LEAST)
+		return sent;
+	return numbers - w->numbers;
+}
+
 static void measure(struct watch *w, const struct sa *sa, const struct xesp_sa_state *st,
 		    uint64_t now_ns)
 {
-	uint64_t numbers = numbers_used(sa, st), bytes = bytes_used(st);
+	uint64_t numbers = numbers_used(sa, st), bytes = bytes_used(st), packets = packets_used(st);
 	double seconds;
 
 	if (w->born_ns != sa->born_ns) {
@@ -104,11 +119,13 @@ static void measure(struct watch *w, const struct sa *sa, const struct xesp_sa_s
 				     .ecn_alarms = get(&st->ecn_alarms) };
 	} else if (now_ns > w->at_ns && numbers >= w->numbers && bytes >= w->bytes) {
 		seconds = (double)(now_ns - w->at_ns) / 1e9;
-		w->numbers_rate = smooth(w->numbers_rate, numbers - w->numbers, seconds, w->looks);
+		w->numbers_rate = smooth(w->numbers_rate, numbers_grew(w, sa, numbers, packets),
+					 seconds, w->looks);
 		w->bytes_rate = smooth(w->bytes_rate, bytes - w->bytes, seconds, w->looks);
 		w->looks++;
 	}
 	w->numbers = numbers;
+	w->packets = packets;
 	w->bytes = bytes;
 	w->at_ns = now_ns;
 }

@@ -15,9 +15,11 @@
 #include "keyd/index.h"
 #include "keyd/map_walk.h"
 #include "keyd/natt.h"
+#include "keyd/publish_inbound.h"
 #include "keyd/publish_maps.h"
 #include "keyd/spd_diff.h"
 #include "keyd/spd_table.h"
+#include "libxesp/addr.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -74,13 +76,16 @@ static int read_names(struct maps *m, struct fault *f)
 	m->policies = calloc(m->max_policies, sizeof(*m->policies));
 	m->tunnels = calloc(m->max_tunnels, sizeof(*m->tunnels));
 	m->retired_ns = calloc(m->max_sas, sizeof(*m->retired_ns));
-	if (!m->policies || !m->tunnels || !m->retired_ns)
+	m->inbound = calloc(m->max_sas, sizeof(*m->inbound));
+	if (!m->policies || !m->tunnels || !m->retired_ns || !m->inbound)
 		return fault_set(f, -ENOMEM, "out of memory");
 	err = map_walk_read_array(m->pins.fd[PINS_POLICIES], m->policies, sizeof(*m->policies),
 				  m->max_policies);
 	if (!err)
 		err = map_walk_read_array(m->pins.fd[PINS_TUNNELS], m->tunnels, sizeof(*m->tunnels),
 					  m->max_tunnels);
+	if (!err)
+		err = publish_inbound_read(m);
 	return err ? fault_set(f, err, "cannot read the maps: %s", strerror(-err)) : 0;
 }
 
@@ -132,6 +137,7 @@ void maps_close(struct maps *m)
 	free(m->policies);
 	free(m->tunnels);
 	free(m->retired_ns);
+	free(m->inbound);
 	free(m);
 }
 
@@ -279,37 +285,17 @@ static int prepare_names(struct maps *m, const struct sad *sad, const struct spd
 	return err;
 }
 
-static struct xesp_sa_in_key sa_in_key(const struct sad *sad, const struct sa *sa)
-{
-	return (struct xesp_sa_in_key){ .dst = sad->tunnels[sa->tunnel].local,
-					.spi = htonl(sa->spi),
-					.proto = sa->proto };
-}
-
-/* With BPF_NOEXIST what is there stays for now: maps_settle() switches it. */
-static int write_sa_in(struct maps *m, const struct sad *sad, uint64_t flags, struct fault *f)
-{
-	for (uint32_t i = 0; i < sad->sas_n; i++) {
-		const struct sa *sa = &sad->sas[i];
-		struct xesp_sa_in_key key = sa_in_key(sad, sa);
-		struct xesp_sa_in_val val = { sa->id, sad->tunnels[sa->tunnel].id };
-
-		if (sa->dir == XESP_DIR_IN &&
-		    bpf_map_update_elem(m->pins.fd[PINS_SA_IN], &key, &val, flags) &&
-		    errno != EEXIST)
-			return fault_set(f, -errno, "cannot add inbound SA '%s' to the maps: %s",
-					 sa->name, strerror(errno));
-	}
-	return 0;
-}
-
 static int write_endpoints(struct maps *m, const struct sad *sad, struct fault *f)
 {
+	const struct xesp_addr *last = NULL;
+
 	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
 		const struct tunnel *t = &sad->tunnels[i];
 
-		if (t->members_n)
-			continue; /* a group has no ends */
+		/* A group has no ends; a gateway's tunnels mostly have one local end. */
+		if (t->members_n || (last && addr_equal(last, &t->local)))
+			continue;
+		last = &t->local;
 		if (bpf_map_update_elem(m->pins.fd[PINS_ENDPOINTS], &t->local, &t->id, BPF_ANY))
 			return fault_set(f, -errno, "cannot add tunnel '%s' to the maps: %s",
 					 t->name, strerror(errno));
@@ -359,7 +345,7 @@ int maps_prepare(struct maps *m, const struct sad *sad, const struct spd *spd,
 
 int maps_admit(struct maps *m, const struct sad *sad, struct fault *f)
 {
-	return write_sa_in(m, sad, BPF_NOEXIST, f);
+	return publish_inbound_prepare(m, sad, f);
 }
 
 int maps_commit(struct maps *m, const struct spd_change *c, struct fault *f)
@@ -372,27 +358,6 @@ int maps_commit(struct maps *m, const struct spd_change *c, struct fault *f)
 static bool is_not_wanted(const void *key, const void *ctx)
 {
 	return index_find(ctx, key) == INDEX_NONE;
-}
-
-static int settle_sa_in(struct maps *m, const struct sad *sad, struct fault *f)
-{
-	struct xesp_sa_in_key *keys = calloc(sad->sas_n + 1, sizeof(*keys));
-	struct index wanted;
-	uint32_t found;
-	int err = keys ? 0 : -ENOMEM;
-
-	index_init(&wanted, sizeof(*keys));
-	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
-		keys[i] = sa_in_key(sad, &sad->sas[i]);
-		if (sad->sas[i].dir == XESP_DIR_IN)
-			err = index_add(&wanted, &keys[i], i, &found);
-	}
-	if (!err)
-		err = map_walk_delete(m->pins.fd[PINS_SA_IN], sizeof(*keys), is_not_wanted, &wanted);
-	index_fini(&wanted);
-	free(keys);
-	return err ? fault_set(f, err, "cannot clear inbound SAs from the maps: %s", strerror(-err)) :
-		     0;
 }
 
 static int settle_endpoints(struct maps *m, const struct sad *sad, struct fault *f)
@@ -510,8 +475,8 @@ int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f)
 	int first, err;
 
 	/* An SPI that now means another SA, and tunnels that moved. */
-	first = write_sa_in(m, sad, BPF_ANY, f);
-	err = settle_sa_in(m, sad, first ? NULL : f);
+	first = publish_inbound_switch(m, sad, f);
+	err = publish_inbound_settle(m, sad, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_endpoints(m, sad, first ? NULL : f);
 	first = first ? first : err;
@@ -544,7 +509,7 @@ void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd)
 	}
 	/* Identities that were new are parked, not cleared: numbers may have been taken. */
 	settle_sas(m, sad, NULL);
-	settle_sa_in(m, sad, NULL);
+	publish_inbound_settle(m, sad, NULL);
 	write_endpoints(m, sad, NULL);
 	settle_endpoints(m, sad, NULL);
 	natt_settle_ports(m, sad, NULL);

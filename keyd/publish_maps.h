@@ -10,6 +10,7 @@
 #ifndef XESP_KEYD_PUBLISH_MAPS_H
 #define XESP_KEYD_PUBLISH_MAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "keyd/sad.h"
@@ -38,6 +39,11 @@ struct maps {
 	/* What the maps hold: keyd is their only writer. */
 	struct xesp_policy *policies; /* [max_policies] */
 	struct xesp_tunnel *tunnels;  /* [max_tunnels] */
+	struct maps_inbound { /* where xesp_sa_in names this SA, as far as we know */
+		struct xesp_sa_in_key key;
+		uint32_t tunnel;
+		bool there;
+	} *inbound; /* [max_sas] */
 	/* SA ids that no worker holds any more since then (CLOCK_MONOTONIC); 0: not known */
 	uint64_t *retired_ns; /* [max_sas] */
 	/* Where the last free id was found: a number just freed is the last to be used again. */

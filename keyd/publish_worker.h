@@ -62,8 +62,8 @@ void publish_worker_grant(struct publish_worker *w, uint32_t id, uint64_t first,
 void publish_worker_refuse(struct publish_worker *w, uint32_t id);
 
 /*
- * Waits until everything is sent and answered. After `timeout_ms` the worker is disconnected, so
- * that nothing half told stays: it starts anew. Returns whether it is still there.
+ * Waits until everything is sent and answered. A worker that takes or answers nothing for `timeout_ms`
+ * is disconnected, so that nothing half told stays: it starts anew. Returns whether it is still there.
  */
 bool publish_worker_drain(struct publish_worker *w, int timeout_ms);
 
