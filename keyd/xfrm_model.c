@@ -10,6 +10,7 @@
 #include "keyd/algorithm.h"
 #include "keyd/config.h"
 #include "keyd/xfrm_builder.h"
+#include "keyd/xfrm_overlap.h"
 #include "keyd/xfrm_refused.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
@@ -445,6 +446,8 @@ int xfrm_model_build(struct config **out, const struct xfrm_tables *t,
 		err = config_from_raw(out, &b.raw, env->label, &ps);
 		if (!err) {
 			note_states(&b, *out);
+			if (env->overlap)
+				xfrm_overlap_find(b.sorted, t->policies_n, env->overlap);
 			break;
 		}
 		/* Each round leaves at least one state out, so this ends. */

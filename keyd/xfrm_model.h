@@ -20,6 +20,7 @@
 
 struct config;
 struct fault;
+struct xfrm_overlap;
 struct xfrm_refused;
 
 #define XFRM_WHAT_MAX 96
@@ -43,6 +44,7 @@ struct xfrm_model_env {
 	const struct xfrm_refused *refused; /* what xespd has refused; NULL: nothing */
 	const struct config *file; /* interfaces, default and routes are as there */
 	const char *label;             /* config.file of the result */
+	struct xfrm_overlap *overlap;  /* gets what policies nobody decided between; NULL: not asked */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "keyd/config.h"
 #include "keyd/local_addrs.h"
 #include "keyd/xfrm_follow.h"
+#include "keyd/xfrm_overlap.h"
 #include "keyd/xfrm_refused.h"
 #include "keyd/xfrm_source.h"
 #include "keyd/xfrm_tell.h"
@@ -37,7 +38,7 @@ struct xfrm_source {
 	struct grants_kernel kernel;
 	struct told *told;
 	uint32_t told_n;
-	struct fault problem, rival;
+	struct fault problem, rival, undecided;
 	uint32_t rival_feeds;
 	struct log_limit complain;
 	struct xfrm_refused refused;
@@ -240,18 +241,33 @@ static void note_problem(struct xfrm_source *x, const struct fault *f)
 	x->problem = *f;
 }
 
+static void note_overlap(struct xfrm_source *x, const struct xfrm_overlap *o)
+{
+	struct fault now = { "" };
+
+	if (o->n)
+		fault_set(&now, 0, "policies of the kernel overlap and have one priority, so which of them holds is open (%zu pairs): %s",
+			  o->n, o->first);
+	if (o->n && strcmp(now.text, x->undecided.text))
+		log_warn("xfrm: %s", now.text);
+	x->undecided = now;
+}
+
 static int apply_tables(struct xfrm_source *x, const struct xfrm_tables *fresh, struct fault *f)
 {
+	struct xfrm_overlap overlap;
 	const struct xfrm_model_env env = { .is_local = is_local,
 					    .ctx = x->o.addrs,
 					    .refused = &x->refused,
 					    .file = x->o.file,
+					    .overlap = &overlap,
 					    .label = "the kernel's XFRM tables" };
 	struct config *next;
 	int err = xfrm_model_build(&next, fresh, &env, &x->unserved, f);
 
 	if (err)
 		return err;
+	note_overlap(x, &overlap);
 	err = x->o.apply(x->o.ctx, next, f);
 	if (err)
 		config_free(next);
@@ -359,6 +375,11 @@ const struct grants_kernel *xfrm_source_kernel(const struct xfrm_source *x)
 const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *x)
 {
 	return &x->unserved;
+}
+
+const char *xfrm_source_undecided(const struct xfrm_source *x)
+{
+	return x->undecided.text;
 }
 
 const char *xfrm_source_rival(const struct xfrm_source *x)

@@ -65,6 +65,8 @@ void xfrm_source_reload(struct xfrm_source *x, const struct config *file);
 
 const struct grants_kernel *xfrm_source_kernel(const struct xfrm_source *x);
 const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *x);
+/* "" or a sentence: policies overlap, and no priority says which holds. */
+const char *xfrm_source_undecided(const struct xfrm_source *x);
 /* "" or a sentence: the kernel sends under SAs that xesp serves, by what this machine itself sends. */
 const char *xfrm_source_rival(const struct xfrm_source *x);
 /* What went wrong last, "" nothing. */

@@ -9,6 +9,7 @@
 # ESP_PROPOSALS, CHILD_REKEY, IKE_MORE (lines of the connection), or a function children() of its own.
 
 readonly CHARON=/usr/lib/ipsec/charon
+STRONGSWAN= # a tree to take it from, with all that it needs, as debian.sh unpacks one; empty: this system's
 IKE_AUTH=psk # or pubkey
 IKE_PROPOSALS=aes128gcm16-prfsha256-x25519
 ESP_PROPOSALS=aes128gcm16-esn
@@ -96,17 +97,27 @@ ike_config() { # ike_config <gateway>
 	END
 }
 
+# Sets COMMAND to a program of strongSwan with arguments, in a mount namespace of its own.
+strongswan_command() { # strongswan_command <gateway> <program> <arguments>...
+	local gw=$1 program=$2 tree=$STRONGSWAN; shift 2
+	set -- "$tree$program" "$@"
+	[ -z "$tree" ] || set -- "$tree/usr/lib64/ld-linux-x86-64.so.2" --library-path \
+		"$tree/usr/lib/ipsec:$tree/usr/lib/x86_64-linux-gnu" "$@"
+	COMMAND=(env SWANCTL_DIR="$TMP/$gw-swanctl" STRONGSWAN_CONF="$TMP/$gw-strongswan.conf" unshare --mount sh -c
+		"mount -t tmpfs run /run && ${tree:+mount --bind '$tree/usr/lib/ipsec' /usr/lib/ipsec &&} exec \"\$@\"" sh "$@")
+}
+
 swan() { # swan <gateway> <arguments of swanctl>...
 	local gw=$1 what=$2; shift 2
-	SWANCTL_DIR="$TMP/$gw-swanctl" STRONGSWAN_CONF="$TMP/$gw-strongswan.conf" \
-		run "$gw" timeout --foreground $((20 * PATIENCE)) swanctl "$what" --uri "unix://$TMP/$gw-vici" "$@"
+	strongswan_command "$gw" /usr/sbin/swanctl "$what" --uri "unix://$TMP/$gw-vici" "$@"
+	run "$gw" timeout --foreground $((20 * PATIENCE)) "${COMMAND[@]}"
 }
 
 ike_start() { # ike_start <gateway>: configuration loaded, nothing initiated
 	local gw=$1
 	ike_config "$gw"
-	start "$gw-charon.out" "$gw" unshare --mount sh -c "mount -t tmpfs run /run &&
-		STRONGSWAN_CONF='$TMP/$gw-strongswan.conf' exec $CHARON"
+	strongswan_command "$gw" $CHARON
+	start "$gw-charon.out" "$gw" "${COMMAND[@]}"
 	# shellcheck disable=SC2034,SC2154 # gateway.sh's
 	DAEMON[$gw/charon]=$STARTED
 	until_ok 20 swan "$gw" --stats

@@ -4,6 +4,7 @@
 # kernel_gateway.sh - a gateway of topology.sh whose ESP and AH are the kernel's; sourced after gateway.sh.
 
 next_hop4() { outer4 "$(peer_of "$1")"; } # next_hop4 <gateway>: towards its peer
+next_hop6() { outer6 "$(peer_of "$1")"; }
 
 # It forwards, and routes the other side's prefixes to the peer; XFRM policies then decide.
 kernel_gateway() { # kernel_gateway <gateway>
@@ -13,7 +14,7 @@ kernel_gateway() { # kernel_gateway <gateway>
 		skip "this kernel has no ESP: $(cat "$TMP/kernel.log")"
 	run "$1" ip xfrm state flush
 	kernel_routes "$1" "$(net4 "$peer").0/24" "$(next_hop4 "$1")"
-	kernel_routes "$1" "$(net6 "$peer"):/64" "$(outer6 "$peer")"
+	kernel_routes "$1" "$(net6 "$peer"):/64" "$(next_hop6 "$1")"
 }
 
 # The kernel's half of gateway.sh's standard configuration: both tunnels, with aes-gcm-128 and ESN or AH with SHA-256.

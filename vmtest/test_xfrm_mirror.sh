@@ -33,6 +33,23 @@ oseq() { run gw1 ip -s xfrm state get src 192.0.2.1 dst 192.0.2.2 proto esp spi 
 [ "$((16#$(oseq)))" -gt 65536 ] || die "the kernel's counter stands at $(oseq), not past the lease"
 say "the kernel knows of them: 15 packets, oseq 0x$(oseq)"
 
+# A neighbour that is not known costs nothing, though the packet goes by the kernel, which has policies.
+forget_neighbours gw1
+pings hostB 1 10.1.0.2
+pings hostB 1 2001:db8:1::2
+neighbours_known
+say "unknown neighbours: the kernel forwards what xesp decapsulated"
+
+# Policies that nobody decided between are named, once.
+run gw1 ip xfrm policy add src 10.77.0.0/16 dst 10.78.1.0/24 dir out priority 9 \
+	tmpl src 192.0.2.1 dst 192.0.2.2 proto esp reqid 78 mode tunnel
+undecided() { xesp gw1 status | grep -q 'overlap and have one priority.*10.78'; }
+run gw1 ip xfrm policy add src 10.77.0.0/16 dst 10.78.0.0/16 dir out priority 9 \
+	tmpl src 192.0.2.1 dst 192.0.2.2 proto esp reqid 79 mode tunnel
+until_ok 5 undecided
+expect_equal "times it was said" "$(grep -c 'overlap and have one priority' "$TMP/gw1-xesp-keyd.log")" 1
+say "policies that overlap without a priority between them are named"
+
 # Rekeyed, make before break, under traffic: no ping is lost.
 run hostA ping -q -n -i 0.05 -c 100 -W 2 10.2.0.2 >"$TMP/rekey.log" 2>&1 &
 PIDS+=($!)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* raw.c - see raw.h. */
 #include <errno.h>
+#include <linux/xfrm.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,22 @@
 #include "xesp/fault.h"
 
 #define SEND_BYTES (4 << 20)
+
+/*
+ * Protected already: no policy of the kernel's own is to protect it again. A kernel without IPsec refuses
+ * the option, and has no policies.
+ */
+static void exempt_from_policies(int fd, int family)
+{
+	struct xfrm_userpolicy_info allow = { .dir = XFRM_POLICY_OUT,
+					      .action = XFRM_POLICY_ALLOW,
+					      .sel.family = (__u16)family };
+
+	if (family == AF_INET)
+		setsockopt(fd, IPPROTO_IP, IP_XFRM_POLICY, &allow, sizeof(allow));
+	else
+		setsockopt(fd, IPPROTO_IPV6, IPV6_XFRM_POLICY, &allow, sizeof(allow));
+}
 
 /* IPPROTO_RAW means that packets come with their header, in both families. */
 static int open_one(int family, uint32_t mark)
@@ -24,6 +41,7 @@ static int open_one(int family, uint32_t mark)
 	/* What the limits allow is enough: a full buffer is a counted drop. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	exempt_from_policies(fd, family);
 	/* So that routes into xesp0 can leave out what comes from there: see fib.h. */
 	if (mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
 		err = -1;

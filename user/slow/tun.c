@@ -20,6 +20,7 @@
 
 #include "slow/tun.h"
 #include "xesp/fault.h"
+#include "xesp/log.h"
 
 static int attach(int fd, const char *name, struct fault *f)
 {
@@ -111,6 +112,29 @@ static int configure(const char *name, struct fault *f)
 	return 0;
 }
 
+/*
+ * What xespd puts into the device was held against the SPD by xespd. The kernel's own IPsec policies, where
+ * there are such (`source: xfrm`), would ask for a proof that it has not seen, and drop all of it.
+ */
+static void exempt_from_policies(const char *name)
+{
+	static const char *const families[] = { "ipv4", "ipv6" };
+	char path[96];
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/disable_policy", families[i], name);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue; /* a kernel without the family, or without IPsec */
+		if (write(fd, "1", 1) != 1)
+			log_warn("%s: %s: packets of the slow path may fall to the kernel's IPsec policies", path,
+				 strerror(errno));
+		close(fd);
+	}
+}
+
 int tun_open(const char *name, struct fault *f)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), err;
@@ -121,6 +145,8 @@ int tun_open(const char *name, struct fault *f)
 	err = attach(fd, name, f);
 	if (!err)
 		err = configure(name, f);
+	if (!err)
+		exempt_from_policies(name);
 	if (err) {
 		close(fd);
 		return err;
