@@ -345,6 +345,9 @@ static int by_priority(const void *x, const void *y)
 
 	if (a->priority != b->priority)
 		return a->priority < b->priority ? -1 : 1;
+	/* Behind its twin: has_twin(). */
+	if ((a->dir == XFRM_ENTRY_FWD) != (b->dir == XFRM_ENTRY_FWD))
+		return b->dir == XFRM_ENTRY_FWD ? -1 : 1;
 	return a < b ? -1 : 1; /* the kernel's order */
 }
 

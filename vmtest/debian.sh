@@ -57,6 +57,30 @@ unpack() {
 	fi
 }
 
+# Packages with all that they depend on, down to the C library, as a tree in the cache, so that programs of
+# another release can run from it. Prints the tree:
+# whole_tree <name> <suite> <package>...
+whole_tree() {
+	local dir=$CACHE/trees/$1 suite=$2 name=$1 work deb l; shift 2
+	if [ ! -e "$dir/ready" ]; then
+		apt_view "$suite" || return 1
+		echo "  $name: from $suite, into the cache" >&2
+		rm -rf "$dir"
+		mkdir -p "$CACHE/trees"
+		work=$(mktemp -d "$dir.XXXXXX") || return 1
+		mkdir -p "$work/debs/partial" "$work/tree"
+		: >"$work/status"
+		apt-get -q "${VIEW[@]}" -o "Dir::State::status=$work/status" -o "Dir::Cache::archives=$work/debs" \
+			-o APT::Sandbox::User=root -o APT::Install-Recommends=0 -y --download-only install "$@" >"$work/log" 2>&1 ||
+			{ echo "$name could not be had: $(tail -n 1 "$work/log")" >&2; rm -rf "$work"; return 1; }
+		for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$work/tree" || return 1; done
+		for l in lib lib64 bin sbin; do [ -e "$work/tree/$l" ] || ln -s "usr/$l" "$work/tree/$l"; done
+		touch "$work/tree/ready"
+		mv "$work/tree" "$dir" && rm -rf "$work"
+	fi
+	echo "$dir"
+}
+
 newest_of() { # newest_of <directory>...: the one unpacked last
 	# shellcheck disable=SC2012 # the names are ours
 	ls -dt "$@" 2>/dev/null | head -n 1

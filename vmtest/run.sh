@@ -60,6 +60,18 @@ suits() { # suits <series> <name>
 }
 only_full() { [ $FULL = no ] && [ "$PROGRAMS" = "*" ] && grep -qx "$1" vmtest/only-full; } # only_full <name>
 
+# IKE daemons of another release, for the programs that want them: the trees of whole_tree.
+daemons() {
+	local name trees=''
+	for name in $(programs | cut -d ' ' -f 1); do
+		! wanted "$name" || case $name in
+		ike_hybrid*) trees+=" XESP_STRONGSWAN6=$(whole_tree strongswan6 sid strongswan-charon strongswan-swanctl \
+			libstrongswan-standard-plugins libstrongswan-extra-plugins)" ;;
+		esac
+	done
+	echo "$trees"
+}
+
 wanted() { # wanted <name>
 	local pattern
 	set -f
@@ -114,8 +126,8 @@ run_kernel() { # run_kernel <series> <directory for its results>
 		boots=$((boots + 1))
 		rm -f "$share/status" "$share/output"
 		: >"$share/results"
-		printf 'export XESP_BUILD=%s XESP_PATIENCE=6 VMTEST_ROWS=%q PYTHONDONTWRITEBYTECODE=1\nexec %s/vmtest/guest.sh %s %s\n' \
-			"$BUILD" "$ROWS" "$TOP" $SHARE "$TOP" >"$share/command"
+		printf 'export XESP_BUILD=%s XESP_PATIENCE=6 VMTEST_ROWS=%q PYTHONDONTWRITEBYTECODE=1%s\nexec %s/vmtest/guest.sh %s %s\n' \
+			"$BUILD" "$ROWS" "$DAEMONS" "$TOP" $SHARE "$TOP" >"$share/command"
 		follow "$series" "$share/results" &
 		follower=$!
 		limit=$((120 + $(awk '{ n += $1 } END { print (n < 2400 ? n : 2400) }' "$share/list")))
@@ -169,6 +181,7 @@ if [ $BOOT = vng ] && ! get_vng; then
 	echo "  virtme-ng could not be had: booting without it" >&2
 	BOOT=lean
 fi
+DAEMONS=$(daemons)
 passed=0 failed=0 skipped=0
 start=$SECONDS
 RUNNING=()

@@ -268,8 +268,8 @@ static void a_child_sa(void)
 					     state(LOCAL, PEER, 0x1002, 6), state(PEER, LOCAL, 0x2002, 6) };
 	struct xfrm_policy_entry policies[] = {
 		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+		policy(XFRM_ENTRY_FWD, "10.2.0.0/24", "10.1.0.0/24", 200), /* strongSwan's order */
 		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
-		policy(XFRM_ENTRY_FWD, "10.2.0.0/24", "10.1.0.0/24", 200),
 		policy(XFRM_ENTRY_OUT, "10.1.0.9/32", "10.2.0.0/24", 100), /* more important */
 	};
 	struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 4, .policies = policies };
@@ -373,6 +373,81 @@ static void refused_by_xespd(void)
 	xfrm_unserved_fini(&left_out);
 }
 
+/* A responder that gives virtual addresses: a peer, two SAs and three policies a client. */
+enum { CLIENTS = 1000 };
+
+static void add_client(struct xfrm_tables *t, uint32_t i)
+{
+	char peer[32], inner[32];
+	const uint32_t spi = 0x10000 + i;
+
+	snprintf(peer, sizeof(peer), "198.51.%u.%u", 100 + i / 250, 1 + i % 250);
+	snprintf(inner, sizeof(inner), "10.99.%u.%u/32", i / 250, 1 + i % 250);
+	for (uint32_t out = 0; out < 2; out++) {
+		struct xfrm_state_entry *s = &t->states[t->states_n++];
+
+		*s = state(out ? LOCAL : peer, out ? peer : LOCAL, spi + (out << 16), 5);
+		s->reqid = i + 1;
+		memcpy(s->key, &s->spi, sizeof(s->spi));
+	}
+	for (uint8_t dir = XFRM_ENTRY_IN; dir <= XFRM_ENTRY_FWD; dir++) {
+		struct xfrm_policy_entry *p = &t->policies[t->policies_n++];
+		const bool out = dir == XFRM_ENTRY_OUT;
+
+		*p = policy(dir, out ? "0.0.0.0/0" : inner, out ? inner : "0.0.0.0/0", 300);
+		p->index = 8 * i + dir;
+		p->tmpl[0].reqid = i + 1;
+		addr_parse(out ? &p->tmpl[0].dst : &p->tmpl[0].src, peer, NULL);
+	}
+}
+
+static struct config *build_clients(uint32_t without, struct xfrm_unserved_list *left_out)
+{
+	struct xfrm_tables t = { .states = calloc(2 * CLIENTS, sizeof(*t.states)),
+				 .policies = calloc(3 * CLIENTS, sizeof(*t.policies)) };
+	struct config *c;
+
+	CU_ASSERT_FATAL(t.states && t.policies);
+	for (uint32_t i = 0; i < CLIENTS; i++)
+		if (i != without)
+			add_client(&t, i);
+	c = build(&t, left_out);
+	free(t.states);
+	free(t.policies);
+	return c;
+}
+
+static void remote_access(void)
+{
+	struct xfrm_unserved_list left_out = { 0 };
+	struct config *all = build_clients(CLIENTS, &left_out), *less;
+
+	CU_ASSERT_EQUAL(left_out.n, 0);
+	CU_ASSERT_EQUAL(all->sad.tunnels_n, CLIENTS);
+	CU_ASSERT_EQUAL(all->sad.sas_n, 2 * CLIENTS);
+	CU_ASSERT_EQUAL(all->spd.n, 2 * CLIENTS); /* fwd is in */
+	less = build_clients(500, &left_out);
+	CU_ASSERT_EQUAL(left_out.n, 0);
+	CU_ASSERT_EQUAL(less->sad.sas_n, 2 * CLIENTS - 2);
+	CU_ASSERT_EQUAL(less->spd.n, 2 * CLIENTS - 2);
+	/* One has gone: the others are who they were, by name and key, so that nothing of theirs is touched. */
+	for (uint32_t i = 0; i < all->sad.sas_n; i++) {
+		const struct sa *was = &all->sad.sas[i], *is = find_spi(less, was->spi);
+
+		if ((was->spi & 0xffff) == 500) {
+			CU_ASSERT_PTR_NULL(is);
+			continue;
+		}
+		CU_ASSERT_PTR_NOT_NULL_FATAL(is);
+		CU_ASSERT_STRING_EQUAL(is->name, was->name);
+		CU_ASSERT_FALSE(memcmp(is->fingerprint, was->fingerprint, sizeof(is->fingerprint)));
+		CU_ASSERT_STRING_EQUAL(less->sad.tunnels[is->tunnel].name, all->sad.tunnels[was->tunnel].name);
+	}
+	config_free(all);
+	config_free(less);
+	xfrm_unserved_fini(&left_out);
+}
+
 static void nothing_there(void)
 {
 	struct xfrm_unserved_list left_out = { 0 };
@@ -391,6 +466,7 @@ CU_TestInfo xfrm_tests[] = {
 	{ "xfrm: a child SA with its rekeyed successor", a_child_sa },
 	{ "xfrm: what cannot be served is left and listed", left_with_the_kernel },
 	{ "what xespd refuses stays with the kernel, alone", refused_by_xespd },
+	{ "1 000 clients of a remote access gateway, and one that goes", remote_access },
 	{ "xfrm: empty tables", nothing_there },
 	CU_TEST_INFO_NULL,
 };
