@@ -139,6 +139,9 @@ class Row:
                 continue
             a, b = SELECTORS[name]
             t = COMBINATIONS[name][2]
+            if self.udp and self.mode == "transport":
+                # As IKE daemons see to: what carries ESP is not itself to be protected.
+                lines.append("xfrm policy add src %s dst %s proto udp dport 4500 dir in priority 0" % (a, b))
             for direction, src, dst, sender in (("out", b, a, 2), ("in", a, b, 1), ("fwd", a, b, 1)):
                 upper = self.over.upper if self.over else ""
                 lines.append("xfrm policy add src %s dst %s %s dir %s priority %d tmpl src %s dst %s proto %s mode %s" % (
