@@ -132,9 +132,10 @@ static void take_replay(struct xfrm_state_entry *s, const struct xfrm_usersa_inf
 	}
 }
 
+/* Of 2^63 and more there is no end either, which is how Libreswan says that there is none. */
 static uint64_t limit_of(uint64_t v)
 {
-	return v == XFRM_INF ? 0 : v;
+	return v > UINT64_MAX / 2 ? 0 : v;
 }
 
 static void take_lifetimes(struct xfrm_state_entry *s, const struct xfrm_usersa_info *i)

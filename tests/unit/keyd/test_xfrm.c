@@ -262,6 +262,40 @@ static const struct sa *find_spi(const struct config *c, uint32_t spi)
 	return NULL;
 }
 
+static void limits_of_a_state(void)
+{
+	static const struct {
+		uint64_t kernel, ours; /* 0: none */
+	} rows[] = { { 0, 0 },
+		     { 1, 1 },
+		     { UINT64_MAX / 2, UINT64_MAX / 2 },
+		     { UINT64_MAX / 2 + 1, 0 },
+		     { XFRM_INF, 0 } };
+
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct xfrm_state_entry s;
+		struct xfrm_tables t = { .states_n = 1, .states = &s };
+		struct xfrm_unserved_list left_out = { 0 };
+		struct xfrm_usersa_info *info;
+		struct message m;
+
+		begin_state(&m, PEER, LOCAL, 0x2001);
+		info = NLMSG_DATA(&m.h);
+		info->lft.hard_byte_limit = info->lft.hard_packet_limit = rows[i].kernel;
+		info->lft.soft_byte_limit = info->lft.soft_packet_limit = rows[i].kernel;
+		put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
+		put_esn(&m, 0, 0, 64);
+		CU_ASSERT_TRUE_FATAL(xfrm_entry_state(&m.h, &s));
+		CU_ASSERT_EQUAL(s.hard_bytes, rows[i].ours);
+		CU_ASSERT_EQUAL(s.soft_bytes, rows[i].ours);
+		CU_ASSERT_EQUAL(s.hard_packets, rows[i].ours);
+		CU_ASSERT_EQUAL(s.soft_packets, rows[i].ours);
+		config_free(build(&t, &left_out));
+		CU_ASSERT_EQUAL(left_out.n, 0);
+		xfrm_unserved_fini(&left_out);
+	}
+}
+
 static void a_child_sa(void)
 {
 	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5),
@@ -463,6 +497,7 @@ static void nothing_there(void)
 CU_TestInfo xfrm_tests[] = {
 	{ "xfrm: states, and why one stays with the kernel", states_row_by_row },
 	{ "xfrm: messages cut off and altered anywhere", cut_and_altered },
+	{ "limits, and what means that there is none", limits_of_a_state },
 	{ "xfrm: a child SA with its rekeyed successor", a_child_sa },
 	{ "xfrm: what cannot be served is left and listed", left_with_the_kernel },
 	{ "what xespd refuses stays with the kernel, alone", refused_by_xespd },
