@@ -5,11 +5,12 @@
 # tests/run counts both and ends with "N passed, N failed, N skipped".
 
 # ONLY="esp replay" builds the suites of these modules alone (with ROOMS= of user.mk, for work on one room).
-suite_files = $(if $(ONLY),$(wildcard $(ONLY:%=$(1)/test_%.c)),$(wildcard $(1)/test_*.c))
+# A program named in SUITES_<name> has these suites only.
+suite_files = $(wildcard $(patsubst %,$(1)/test_%.c,$(or $(SUITES_$(2)),$(ONLY),*)))
 
 # One suite per file: test_<module>.c defines `CU_TestInfo <module>_tests[]`.
 define suite_program # $(1) name, $(2) folder, $(3) objects, $(4) libraries
-TESTS_$(1) := $$(call suite_files,$(2))
+TESTS_$(1) := $$(call suite_files,$(2),$(1))
 $$(B)/tests/$(1)-suites.c: $$(TESTS_$(1)) tests/tests.mk
 	$$(call say,GEN)
 	$$(Q)mkdir -p $$(@D)
@@ -43,6 +44,9 @@ $(B)/tests/list.a: $(LIST_OBJS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(eval $(call suite_program,unit-user,tests/unit/user,$$(B)/tests/pair.a $$(B)/tests/list.a $$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
+# What threads share, for the thread sanitizer (CONFIG=tsan).
+SUITES_unit-threads := dispatch lane lease sad
+$(eval $(call suite_program,unit-threads,tests/unit/user,$$(B)/tests/pair.a $$(B)/tests/list.a $$(ROOMS_OBJS) $$(LIBXESP_OBJS),$$(XESPD_LIBS)))
 $(eval $(call suite_program,unit-keyd,tests/unit/keyd,$$(KEYD_OBJS) $$(B)/tests/list.a $$(LIBXESP_OBJS),$$(KEYD_LIBS)))
 $(eval $(call suite_program,bpf-tests,tests/bpf,$$(B)/tests/list.a $$(LIBXESP_OBJS),$$(LIBXESP_LIBS)))
 
@@ -69,16 +73,18 @@ netns: programs ## network-namespace tests with real daemons
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
 
-# What `make test` runs once the ground is there: gcc and clang, sanitised, fuzz targets from their
+# What `make test` runs once the ground is there: gcc and clang, sanitised, threads under the thread sanitizer, fuzz targets from their
 # corpus, BPF, namespaces, peers.
 JOBS := $(shell nproc)
 test-run:
 	@$(MAKE) -j$(JOBS) programs $(B)/tests/bpf-tests bench-programs
 	@$(MAKE) -j$(JOBS) CONFIG=clang programs
 	@$(MAKE) -j$(JOBS) CONFIG=asan build/asan/tests/unit-user build/asan/tests/unit-keyd
+	@$(MAKE) -j$(JOBS) CONFIG=tsan build/tsan/tests/unit-threads
 	@$(MAKE) -j$(JOBS) CONFIG=fuzz fuzz-build
 	@XESP_BUILD=$(B) tests/run build/asan/tests/unit-user build/asan/tests/unit-keyd \
-		tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS) tests/bench/test_every_bench_runs.sh
+		build/tsan/tests/unit-threads tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS) \
+		tests/bench/test_every_bench_runs.sh
 
 .PHONY: unit bpf-test netns test-run
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* esp.c - a worker's ESP state, and the counters: see esp.h and stage.h. */
 #include <errno.h>
+#include <stddef.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,15 +38,58 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	return 0;
 }
 
+int esp_worker_open_beside(struct esp_worker **out, const struct esp_worker *first, struct fault *f)
+{
+	struct esp_worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
+
+	if (!w)
+		return fault_set(f, -ENOMEM, "out of memory");
+	memset(w, 0, sizeof(*w));
+	/* What it works with; what it works on, from `x` on, is its own. */
+	memcpy(w, first, offsetof(struct esp_worker, x));
+	w->jobs_n = 0;
+	w->beside = true;
+	*out = w;
+	return 0;
+}
+
 void esp_worker_close(struct esp_worker *w)
 {
 	if (!w)
 		return;
-	sad_idle(w->sad, w->worker, true);
 	secret_wipe(w->job, sizeof(w->job)); /* nonces hold salts */
 	secret_wipe(&w->ivs, sizeof(w->ivs));
-	admit_close(w->admit);
+	if (!w->beside) {
+		sad_idle(w->sad, w->worker, true);
+		admit_close(w->admit);
+	}
 	free(w);
+}
+
+void esp_prepare(struct esp_worker *w, struct batch *b, enum xesp_dir dir)
+{
+	const struct esp_stage *s = dir == XESP_DIR_OUT ? esp_encap_stages : esp_decap_stages;
+
+	for (; strcmp(s->name, ESP_STAGE_CRYPTO); s++)
+		s->run(w, b);
+	w->behind = s + 1;
+}
+
+void esp_finish(struct esp_worker *w, struct batch *b)
+{
+	for (const struct esp_stage *s = w->behind; s->run; s++)
+		s->run(w, b);
+}
+
+void esp_crypt(struct esp_worker *w, const struct batch *b, enum xesp_dir dir, uint32_t by)
+{
+	if (by != w->worker)
+		for (uint32_t k = 0; k < w->jobs_n; k++)
+			w->job[k].key = b->pkt[w->job_pkt[k]].sa->key[by];
+	if (dir == XESP_DIR_OUT)
+		w->engine->encrypt(w->job, w->jobs_n);
+	else
+		w->engine->decrypt(w->job, w->jobs_n);
 }
 
 struct xesp_worker_stats *esp_worker_stats(struct esp_worker *w)

@@ -68,6 +68,20 @@ struct esp_resync {
 };
 bool esp_resync(struct esp_worker *w, const struct resync_packet *p, struct esp_resync *r);
 
+/*
+ * The same in three steps, for a batch whose crypto another thread may do (worker/dispatch.h). prepare
+ * and finish are the worker's own, finish in the order of prepare: there numbers are taken, and here
+ * the window is committed. In between `crypt` is called once, by any thread that has an index of its
+ * own: the keys it uses are those of worker `by`. What w and b hold belongs to the batch until finish,
+ * so each batch under way has its own esp_worker: of esp_worker_open_beside(), which shares all else with
+ * the first one and is the same thread's. Until finish the worker must not say that it is quiescent
+ * beyond the epoch of prepare (sad/sad.h). An SA deleted meanwhile is thus still there, key and all.
+ */
+int esp_worker_open_beside(struct esp_worker **out, const struct esp_worker *first, struct fault *f);
+void esp_prepare(struct esp_worker *w, struct batch *b, enum xesp_dir dir);
+void esp_crypt(struct esp_worker *w, const struct batch *b, enum xesp_dir dir, uint32_t by);
+void esp_finish(struct esp_worker *w, struct batch *b);
+
 /* Counts one more drop that happened to this packet outside esp_*(), where the others stand. */
 void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
 

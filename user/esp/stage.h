@@ -20,6 +20,7 @@
 
 struct groups;
 struct admit;
+struct esp_stage;
 struct lease_desk;
 struct sa;
 struct sad;
@@ -66,6 +67,8 @@ struct esp_worker {
 	uint32_t worker;
 	uint32_t jobs_n;
 	uint32_t runs;         /* of packets of one SA in this batch */
+	const struct esp_stage *behind; /* from esp_prepare() to esp_finish(): what is left to do */
+	bool beside;   /* of esp_worker_open_beside(): admit is the first one's */
 	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
 	struct engine_job job[BATCH_MAX];  /* without gaps */

@@ -94,6 +94,17 @@ void epoch_quiescent(struct epoch *e, uint32_t reader)
 	__atomic_store_n(seen, now, __ATOMIC_RELEASE);
 }
 
+uint64_t epoch_now(const struct epoch *e)
+{
+	return __atomic_load_n(&e->now, __ATOMIC_SEQ_CST);
+}
+
+void epoch_quiescent_at(struct epoch *e, uint32_t reader, uint64_t at)
+{
+	/* Release, as in epoch_quiescent(). */
+	__atomic_store_n(&e->reader[reader].seen, at, __ATOMIC_RELEASE);
+}
+
 void epoch_idle(struct epoch *e, uint32_t reader, bool idle)
 {
 	uint64_t now = idle ? EPOCH_IDLE : __atomic_load_n(&e->now, __ATOMIC_SEQ_CST);

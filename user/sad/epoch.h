@@ -59,6 +59,12 @@ int epoch_wait(const struct epoch *e, uint64_t at);
 
 /* Between two batches: holds nothing now. No effect on an idle reader. */
 void epoch_quiescent(struct epoch *e, uint32_t reader);
+/*
+ * The same for who holds on to some of what it found: it holds nothing that was found before
+ * epoch_now() returned `at`. Ask first, then look up.
+ */
+uint64_t epoch_now(const struct epoch *e);
+void epoch_quiescent_at(struct epoch *e, uint32_t reader, uint64_t at);
 /* Idle: need not be waited for, and must not read. */
 void epoch_idle(struct epoch *e, uint32_t reader, bool idle);
 

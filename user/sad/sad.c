@@ -33,7 +33,7 @@ struct tunnel_slot {
 
 struct sad {
 	struct sad_state st;
-	uint32_t workers_n;
+	uint32_t keys_n; /* contexts of each key: the workers', the slow path's, the helpers' */
 	const struct engine *engine;
 	struct sa **sa;            /* [max_sas], published */
 	struct sa_shared **shared; /* [max_sas], kept until the end */
@@ -99,6 +99,17 @@ void sad_quiescent(struct sad *s, uint32_t worker)
 		epoch_quiescent(&s->epoch, worker);
 }
 
+uint64_t sad_epoch(const struct sad *s)
+{
+	return epoch_now(&s->epoch);
+}
+
+void sad_quiescent_at(struct sad *s, uint32_t worker, uint64_t epoch)
+{
+	if (worker < s->epoch.readers_n)
+		epoch_quiescent_at(&s->epoch, worker, epoch);
+}
+
 void sad_idle(struct sad *s, uint32_t worker, bool idle)
 {
 	if (worker < s->epoch.readers_n)
@@ -146,7 +157,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 		return fault_set(f, -ENOMEM, "out of memory");
 	s->desk.fd = s->peers.fd = s->resync.fd = -1;
 	s->st = *st;
-	s->workers_n = workers_n;
+	s->keys_n = workers_n;
 	s->engine = e;
 	s->tunnels_max = st->max_sas; /* as many as map xesp_tunnels has entries */
 	s->sa = calloc(st->max_sas, sizeof(*s->sa));
@@ -167,6 +178,11 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	}
 	*out = s;
 	return 0;
+}
+
+void sad_set_helpers(struct sad *s, uint32_t helpers_n)
+{
+	s->keys_n += helpers_n;
 }
 
 void sad_close(struct sad *s)
@@ -356,7 +372,7 @@ int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 	struct sa_source from = {
 		.replay = s->st.replay,
 		.replay_words = s->st.replay_words,
-		.workers_n = s->workers_n,
+		.workers_n = s->keys_n,
 		.engine = s->engine,
 	};
 	struct sa_shared *sh;

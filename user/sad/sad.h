@@ -40,6 +40,12 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	     const struct engine *e, struct fault *f);
 void sad_close(struct sad *s);
 
+/*
+ * Main thread, before the first SA: so many threads beside the workers use keys, though they look nothing
+ * up. Their indices among an SA's keys follow the slow path's.
+ */
+void sad_set_helpers(struct sad *s, uint32_t helpers_n);
+
 /* ---- main thread: what keyd says. Lengths were checked by the caller; values are checked here. */
 
 /* Between the two, everything not named again is removed by sad_sync_end(). */
@@ -92,6 +98,12 @@ const struct groups *sad_groups(const struct sad *s); /* lives as long as the SA
 
 /* Between batches and before sleeping: this worker holds no SA now. */
 void sad_quiescent(struct sad *s, uint32_t worker);
+/*
+ * The same for a worker that has batches under way: it holds nothing that it looked up before
+ * sad_epoch() said `epoch`. Their keys may be in use by helpers, which are thereby waited for, too.
+ */
+uint64_t sad_epoch(const struct sad *s);
+void sad_quiescent_at(struct sad *s, uint32_t worker, uint64_t epoch);
 /* Around a sleep: a worker that is idle holds nothing, and need not be waited for. */
 void sad_idle(struct sad *s, uint32_t worker, bool idle);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * worker.c - see worker.h. From top to bottom: a round over one port (receive, split, transform,
- * route, send), the idle sleep, the instructions of the main thread, start and end.
+ * worker.c - see worker.h. From top to bottom: helping others, the idle sleep, the instructions of the main
+ * thread, start and end. What it does with packets is in round.c.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,9 +20,8 @@
 #include "port/port.h"
 #include "port/ring.h"
 #include "sad/sad.h"
-#include "slow/slow.h"
-#include "worker/forward.h"
-#include "worker/intake.h"
+#include "worker/crew.h"
+#include "worker/round.h"
 #include "worker/worker.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -33,33 +32,25 @@
 #define ANSWER_MS 10000
 #define DRAIN_TRIES 100
 #define DRAIN_PAUSE_NS 200000
+#define HELP_SPIN_NS 50000 /* after helping it looks for more for so long before it sleeps */
 
-enum order { ORDER_ADOPT, ORDER_RELEASE, ORDER_RECLAIM, ORDER_STOP };
+enum order { ORDER_ADOPT, ORDER_RELEASE, ORDER_RECLAIM, ORDER_SPREAD, ORDER_STOP };
 
 struct instruction {
 	enum order order;
 	struct port *port;
+	enum load_mode mode; /* of ORDER_SPREAD */
 	uint32_t retired; /* answer of ORDER_RELEASE */
-};
-
-/* Descriptors on their way to one port, in order; the packets beside them are for the counters. */
-struct tx_list {
-	uint32_t n;
-	struct xdp_desc desc[BATCH_MAX * UMEM_WIDE_CHUNKS];
-	struct pkt *pkt[BATCH_MAX * UMEM_WIDE_CHUNKS];
 };
 
 struct worker {
 	struct worker_opts o;
-	struct esp_worker *esp;
-	struct xesp_worker_stats *stats;
-	struct forward forward;
-	struct port *ports[XESP_PORTS_MAX]; /* by port number, NULL where there is none */
-	struct port *list[XESP_PORTS_MAX];  /* the same, without gaps */
-	uint32_t list_n;
+	struct esp_worker *esp; /* NULL in a helper */
+	struct round round;
+	struct lane *lane; /* NULL: a helper, or no crew */
+	uint32_t member;   /* of the crew, if there is one */
+	uint64_t helped_ns;
 	struct pollfd poll[XESP_PORTS_MAX + 1]; /* the last entry in use is wake_fd */
-	struct batch encap, decap;
-	struct tx_list *tx[XESP_PORTS_MAX];
 	/* Written by the main thread (release), taken by the worker (acquire) and set to NULL. */
 	struct instruction *instruction;
 	int wake_fd, done_fd; /* eventfds: main -> worker, worker -> main */
@@ -67,228 +58,13 @@ struct worker {
 	pthread_t thread;
 };
 
-static void free_frame(struct worker *w, const struct pkt *p)
-{
-	uint64_t addr = (uint64_t)(p->head - w->o.pool->area);
-
-	if (__builtin_expect(umem_is_wide(w->o.pool, addr), 0))
-		umem_put_wide(w->o.pool, addr);
-	else
-		umem_put(w->o.pool, addr, UMEM_HAND);
-}
-
-/* The row has one writer, this thread, and readers in other threads and processes. */
-static void count(__u64 *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
-static void count_drop(struct worker *w, struct pkt *p, enum xesp_drop why)
-{
-	p->drop = why;
-	esp_count_drop(w->esp, p, why);
-}
-
-/* One more piece of a frame that is put together. 0: it is not whole yet, or is lost. */
-static unsigned int gather(struct worker *w, struct port *port, const struct xdp_desc *d,
-			   struct pkt *p)
-{
-	struct gather *g = &port->gather;
-	unsigned int kind;
-
-	switch (gather_add(g, w->o.pool, d)) {
-	case GATHER_GOES_ON:
-		return 0;
-	case GATHER_LOST:
-		count(&w->stats->drops[g->why], 1);
-		return 0;
-	case GATHER_WHOLE:
-	default:
-		break;
-	}
-	kind = intake_frame(p, w->o.pool->area + gather_frame(g), g->len, UMEM_WIDE);
-	if (kind && p->len > XESP_MTU_MAX)
-		p->drop = XESP_DROP_RX_TOO_BIG;
-	if (!p->drop)
-		return kind;
-	count_drop(w, p, p->drop);
-	free_frame(w, p);
-	return 0;
-}
-
-static unsigned int take(struct worker *w, const struct xdp_desc *d, struct pkt *p)
-{
-	unsigned int kind = intake_frame(p, w->o.pool->area + d->addr, d->len, UMEM_CHUNK);
-
-	if (!kind) {
-		count_drop(w, p, p->drop);
-		free_frame(w, p);
-	}
-	return kind;
-}
-
-/* Makes packets of the frames and sorts them by what is to be done with them. */
-static void split(struct worker *w, struct port *port, const struct xdp_desc *desc, uint32_t n)
-{
-	uint32_t frames = 0;
-	uint64_t bytes = 0;
-
-	w->encap.n = 0;
-	w->decap.n = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		unsigned int kind;
-		struct pkt p;
-
-		bytes += desc[i].len;
-		frames += !(desc[i].options & XDP_PKT_CONTD);
-		if (__builtin_expect(gather_wants(&port->gather, &desc[i]), 0))
-			kind = gather(w, port, &desc[i], &p);
-		else
-			kind = take(w, &desc[i], &p);
-		if (kind == XESP_KIND_CLEAR)
-			w->encap.pkt[w->encap.n++] = p;
-		else if (kind == XESP_KIND_ESP)
-			w->decap.pkt[w->decap.n++] = p;
-	}
-	count(&w->stats->rx_packets, frames);
-	count(&w->stats->rx_bytes, bytes);
-	count(&w->stats->batches, 1);
-}
-
-/* Gives the packet to the slow path, which copies it. */
-static void hand_over(struct worker *w, struct pkt *p, enum forward_to to)
-{
-	bool taken = true;
-
-	switch (to) {
-	case FORWARD_TUN:
-		taken = slow_to_tun(w->o.slow, p);
-		break;
-	case FORWARD_WIRE:
-		taken = slow_to_wire(w->o.slow, p);
-		break;
-	case FORWARD_TUNNEL:
-		taken = slow_to_tunnel(w->o.slow, p);
-		break;
-	case FORWARD_TELL:
-		slow_tell_sender(w->o.slow, p);
-		return;
-	case FORWARD_FREE:
-	case FORWARD_PORT:
-		return;
-	}
-	if (taken)
-		count(&w->stats->slow_packets, 1);
-	else
-		count_drop(w, p, XESP_DROP_SLOW_PATH_FULL);
-}
-
-/* The descriptors of a packet with its Ethernet header; one, but for a packet in a wide buffer. */
-static void list_packet(struct worker *w, struct tx_list *tx, struct pkt *p, uint32_t l2_len)
-{
-	const uint64_t addr = (uint64_t)(p->l3 - l2_len - w->o.pool->area);
-	const uint32_t len = p->len + l2_len;
-	uint32_t n = 1;
-
-	if (__builtin_expect(umem_is_wide(w->o.pool, addr), 0))
-		n = gather_scatter(w->o.pool, addr, len, &tx->desc[tx->n]);
-	else
-		tx->desc[tx->n] = (struct xdp_desc){ .addr = addr, .len = len };
-	while (n--)
-		tx->pkt[tx->n++] = p;
-}
-
-/* Lays the packets of a batch out by the port they leave through; returns these ports as bits. */
-static uint64_t lay_out(struct worker *w, struct batch *b)
-{
-	uint64_t ports = 0;
-
-	for (uint32_t i = 0; i < b->n; i++) {
-		const struct forward_out *out = &w->forward.out[i];
-		struct pkt *p = &b->pkt[i];
-
-		if (out->to != FORWARD_PORT) {
-			hand_over(w, p, (enum forward_to)out->to);
-			free_frame(w, p);
-			continue;
-		}
-		list_packet(w, w->tx[out->port], p, out->l2_len);
-		ports |= UINT64_C(1) << out->port;
-	}
-	return ports;
-}
-
-static void send_list(struct worker *w, struct port *p, struct tx_list *tx)
-{
-	uint32_t i, sent = ring_send(p, tx->desc, tx->n), frames = 0;
-	uint64_t bytes = 0;
-
-	for (i = 0; i < sent; i++) {
-		bytes += tx->desc[i].len;
-		frames += !(tx->desc[i].options & XDP_PKT_CONTD);
-	}
-	for (; i < tx->n; i++) {
-		if (tx->desc[i].options & XDP_PKT_CONTD)
-			continue;
-		count_drop(w, tx->pkt[i], XESP_DROP_TX_FULL);
-		free_frame(w, tx->pkt[i]);
-	}
-	count(&w->stats->tx_packets, frames);
-	count(&w->stats->tx_bytes, bytes);
-	tx->n = 0;
-}
-
-static void send_lists(struct worker *w, uint64_t ports)
-{
-	for (; ports; ports &= ports - 1) {
-		int number = __builtin_ctzll(ports);
-
-		send_list(w, w->ports[number], w->tx[number]);
-	}
-}
-
-/* One batch from one port, to its end. Returns the number of descriptors received. */
-static uint32_t serve_port(struct worker *w, struct port *p)
-{
-	struct xdp_desc desc[BATCH_MAX];
-	uint64_t ports = 0;
-	uint32_t n;
-
-	n = ring_receive(p, desc, w->o.batch);
-	if (!n)
-		return 0;
-	split(w, p, desc, n);
-	if (w->encap.n) {
-		esp_encap(w->esp, &w->encap);
-		forward_esp(&w->forward, &w->encap);
-		ports |= lay_out(w, &w->encap);
-	}
-	if (w->decap.n) {
-		esp_decap(w->esp, &w->decap);
-		forward_clear(&w->forward, &w->decap);
-		ports |= lay_out(w, &w->decap);
-	}
-	send_lists(w, ports);
-	ring_fill(p);
-	return n;
-}
-
-static uint32_t serve_ports(struct worker *w)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < w->list_n; i++)
-		n += serve_port(w, w->list[i]);
-	return n;
-}
-
 /* Nothing was received: what was sent is completed, and what was not is sent. True: some is left. */
 static bool tidy_up(struct worker *w)
 {
 	bool unsent = false;
 
-	for (uint32_t i = 0; i < w->list_n; i++) {
-		struct port *p = w->list[i];
+	for (uint32_t i = 0; i < w->round.list_n; i++) {
+		struct port *p = w->round.list[i];
 
 		ring_complete(p);
 		if (ring_unsent(p)) {
@@ -306,7 +82,41 @@ static void set_dead(struct worker *w, uint32_t i)
 {
 	w->poll[i].fd = -1;
 	/* Partner: port_dead(), main thread; nothing but the flag is passed. */
-	__atomic_store_n(&w->list[i]->dead, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->round.list[i]->dead, true, __ATOMIC_RELAXED);
+}
+
+/* A helper holds nothing of its own: whose work it does holds it. */
+static void set_idle(struct worker *w, bool idle)
+{
+	if (!w->esp)
+		return;
+	sad_idle(w->o.sad, w->o.index, idle);
+	fib_idle(w->o.fib, w->o.index, idle);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* A chunk of another worker's, if one waits. True also for a while afterwards: don't sleep yet. */
+static bool help(struct worker *w)
+{
+	if (!w->o.crew)
+		return false;
+	if (crew_help(w->o.crew, w->member)) {
+		w->helped_ns = now_ns();
+		return true;
+	}
+	if (!w->helped_ns)
+		return false;
+	if (now_ns() - w->helped_ns < HELP_SPIN_NS)
+		return true;
+	w->helped_ns = 0;
+	return false;
 }
 
 static void sleep_until_work(struct worker *w, bool unsent)
@@ -315,24 +125,26 @@ static void sleep_until_work(struct worker *w, bool unsent)
 
 	int n;
 
-	sad_idle(w->o.sad, w->o.index, true);
-	fib_idle(w->o.fib, w->o.index, true);
-	n = poll(w->poll, w->list_n + 1, unsent ? SLEEP_UNSENT_MS : SLEEP_MS);
-	fib_idle(w->o.fib, w->o.index, false);
-	sad_idle(w->o.sad, w->o.index, false);
+	if (w->o.crew && !crew_lie_down(w->o.crew, w->member))
+		return;
+	set_idle(w, true);
+	n = poll(w->poll, w->round.list_n + 1, unsent ? SLEEP_UNSENT_MS : SLEEP_MS);
+	set_idle(w, false);
+	if (w->o.crew)
+		crew_get_up(w->o.crew, w->member);
 	if (n <= 0)
 		return;
-	if (w->poll[w->list_n].revents && read(w->wake_fd, &count, sizeof(count)) < 0)
+	if (w->poll[w->round.list_n].revents && read(w->wake_fd, &count, sizeof(count)) < 0)
 		count = 0; /* nothing to read is as good as read */
-	for (uint32_t i = 0; i < w->list_n; i++)
+	for (uint32_t i = 0; i < w->round.list_n; i++)
 		if (w->poll[i].revents & POLLERR)
 			set_dead(w, i);
 }
 
 static void poll_devices(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->list_n; i++)
-		ring_busy_poll(w->list[i]);
+	for (uint32_t i = 0; i < w->round.list_n; i++)
+		ring_busy_poll(w->round.list[i]);
 }
 
 static void list_ports(struct worker *w)
@@ -340,22 +152,22 @@ static void list_ports(struct worker *w)
 	uint32_t n = 0, most;
 
 	for (int i = 0; i < XESP_PORTS_MAX; i++)
-		if (w->ports[i])
-			w->list[n++] = w->ports[i];
-	w->list_n = n;
+		if (w->round.ports[i])
+			w->round.list[n++] = w->round.ports[i];
+	w->round.list_n = n;
 	/* A third of the pool is for transmission; the rest is shared among the fill rings. */
 	most = n ? w->o.pool->frames_n / 3 * 2 / n : 0;
 	for (uint32_t i = 0; i < n; i++) {
-		w->list[i]->fill_target = most < PORT_RING ? most : PORT_RING;
-		w->poll[i] = (struct pollfd){ .fd = w->list[i]->fd, .events = POLLIN };
+		w->round.list[i]->fill_target = most < PORT_RING ? most : PORT_RING;
+		w->poll[i] = (struct pollfd){ .fd = w->round.list[i]->fd, .events = POLLIN };
 	}
 	w->poll[n] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
 }
 
 static void adopt(struct worker *w, struct port *p)
 {
-	w->ports[p->number] = p;
-	w->forward.may[p->number] = (uint8_t)((p->spec.sends ? FORWARD_MAY_SEND : 0) |
+	w->round.ports[p->number] = p;
+	w->round.forward.may[p->number] = (uint8_t)((p->spec.sends ? FORWARD_MAY_SEND : 0) |
 					      (p->multi_buffer ? FORWARD_MAY_SPLIT : 0) |
 					      (p->spec.role & XESP_ROLE_INNER ? FORWARD_MAY_CLEAR : 0));
 	list_ports(w);
@@ -367,8 +179,7 @@ static uint32_t let_go(struct worker *w, struct port *p)
 	const struct timespec pause = { .tv_nsec = DRAIN_PAUSE_NS };
 
 	/* XDP sends nothing more here; what has arrived is still served. */
-	while (serve_port(w, p) == w->o.batch)
-		;
+	round_release(&w->round, p);
 	for (int i = 0; i < DRAIN_TRIES && p->tx_out; i++) {
 		ring_kick(p);
 		ring_complete(p);
@@ -376,8 +187,8 @@ static uint32_t let_go(struct worker *w, struct port *p)
 			nanosleep(&pause, NULL);
 	}
 	gather_abandon(&p->gather, w->o.pool);
-	w->ports[p->number] = NULL;
-	w->forward.may[p->number] = 0;
+	w->round.ports[p->number] = NULL;
+	w->round.forward.may[p->number] = 0;
 	list_ports(w);
 	return umem_abandon(w->o.pool, p->number);
 }
@@ -389,6 +200,7 @@ static void follow_instruction(struct worker *w)
 
 	if (!in)
 		return;
+	round_flush(&w->round);
 	switch (in->order) {
 	case ORDER_ADOPT:
 		adopt(w, in->port);
@@ -398,6 +210,9 @@ static void follow_instruction(struct worker *w)
 		break;
 	case ORDER_RECLAIM:
 		umem_reclaim(w->o.pool);
+		break;
+	case ORDER_SPREAD:
+		load_set_mode(&w->round.load, in->mode);
 		break;
 	case ORDER_STOP:
 		w->stopping = true;
@@ -414,36 +229,34 @@ static void *run(void *arg)
 	char name[16];
 
 	/* By the thread itself: for another one it takes a file opened for writing. */
-	snprintf(name, sizeof(name), "xespd-w%u", w->o.index);
+	snprintf(name, sizeof(name), w->esp ? "xespd-w%u" : "xespd-h%u", w->o.index);
 	pthread_setname_np(pthread_self(), name);
-	sad_idle(w->o.sad, w->o.index, false);
-	fib_idle(w->o.fib, w->o.index, false);
+	set_idle(w, false);
 	while (!w->stopping) {
-		uint32_t n;
+		bool unsent;
 
 		follow_instruction(w);
-		n = serve_ports(w);
-		sad_quiescent(w->o.sad, w->o.index);
-		fib_quiescent(w->o.fib, w->o.index);
-		if (n)
-			continue;
-		if (w->o.busy_poll) {
-			tidy_up(w);
-			poll_devices(w);
-		} else {
-			sleep_until_work(w, tidy_up(w));
+		if (w->esp) {
+			uint32_t n = round_serve(&w->round);
+
+			round_quiescent(&w->round);
+			if (n)
+				continue;
 		}
+		unsent = tidy_up(w);
+		if (w->o.busy_poll)
+			poll_devices(w);
+		if (!help(w) && !w->o.busy_poll)
+			sleep_until_work(w, unsent);
 	}
-	sad_idle(w->o.sad, w->o.index, true);
-	fib_idle(w->o.fib, w->o.index, true);
+	set_idle(w, true);
 	return NULL;
 }
 
 /* ---- main thread */
 
-static uint32_t instruct(struct worker *w, enum order order, struct port *port)
+static uint32_t instruct(struct worker *w, struct instruction in)
 {
-	struct instruction in = { .order = order, .port = port };
 	struct pollfd done = { .fd = w->done_fd, .events = POLLIN };
 	uint64_t count = 1;
 	int n;
@@ -461,17 +274,37 @@ static uint32_t instruct(struct worker *w, enum order order, struct port *port)
 
 void worker_adopt(struct worker *w, struct port *p)
 {
-	instruct(w, ORDER_ADOPT, p);
+	instruct(w, (struct instruction){ .order = ORDER_ADOPT, .port = p });
 }
 
 uint32_t worker_release(struct worker *w, struct port *p)
 {
-	return instruct(w, ORDER_RELEASE, p);
+	return instruct(w, (struct instruction){ .order = ORDER_RELEASE, .port = p });
 }
 
 void worker_reclaim(struct worker *w)
 {
-	instruct(w, ORDER_RECLAIM, NULL);
+	instruct(w, (struct instruction){ .order = ORDER_RECLAIM });
+}
+
+void worker_set_spread(struct worker *w, enum load_mode mode)
+{
+	if (w->lane)
+		instruct(w, (struct instruction){ .order = ORDER_SPREAD, .mode = mode });
+}
+
+void worker_spread(const struct worker *w, struct worker_spread *out)
+{
+	const struct dispatch_counts *own = &w->round.dispatch.counts;
+
+	*out = (struct worker_spread){
+		.may = w->lane != NULL,
+		.now = __atomic_load_n(&w->round.load.phase, __ATOMIC_RELAXED) >= LOAD_TRIAL,
+		.switches = __atomic_load_n(&w->round.load.switches, __ATOMIC_RELAXED),
+		.given = __atomic_load_n(&own->packets, __ATOMIC_RELAXED),
+	};
+	if (w->o.crew)
+		crew_count(w->o.crew, w->member, &out->helped);
 }
 
 static int start_thread(struct worker *w)
@@ -501,8 +334,7 @@ static int start_thread(struct worker *w)
 
 static void free_worker(struct worker *w)
 {
-	for (int i = 0; i < XESP_PORTS_MAX; i++)
-		free(w->tx[i]);
+	round_fini(&w->round);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	if (w->done_fd >= 0)
@@ -511,34 +343,55 @@ static void free_worker(struct worker *w)
 	free(w);
 }
 
+static int open_round(struct worker *w, struct fault *f)
+{
+	const struct worker_opts *o = &w->o;
+	struct round_opts round = {
+		.index = o->index, .batch = o->batch, .pool = o->pool, .sad = o->sad, .fib = o->fib,
+		.slow = o->slow, .lane = o->lane,
+	};
+	int err = esp_worker_open(&w->esp, o->sad, o->index, f);
+
+	if (err)
+		return err;
+	round.esp = w->esp;
+	err = round_init(&w->round, &round, f);
+	if (!err && w->lane)
+		err = round_join(&w->round, o->crew, o->members_n, f);
+	return err;
+}
+
+static int join_crew(struct worker *w, struct fault *f)
+{
+	const struct crew_member_opts o = { .keys = w->o.index, .wake_fd = w->wake_fd,
+					    .lane = w->lane };
+	int member = crew_join(w->o.crew, &o);
+
+	if (member < 0)
+		return fault_set(f, member, "more than %d threads", CREW_MAX);
+	w->member = (uint32_t)member;
+	return 0;
+}
+
 int worker_open(struct worker **out, const struct worker_opts *o, struct fault *f)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int err;
+	int err = 0;
 
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
 	w->o = *o;
+	w->lane = o->crew ? o->lane : NULL;
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->done_fd = eventfd(0, EFD_CLOEXEC);
-	if (w->wake_fd < 0 || w->done_fd < 0) {
+	if (w->wake_fd < 0 || w->done_fd < 0)
 		err = fault_set(f, -errno, "eventfd: %s", strerror(errno));
-		goto free_worker;
-	}
-	for (int i = 0; i < XESP_PORTS_MAX; i++) {
-		w->tx[i] = calloc(1, sizeof(*w->tx[i]));
-		if (!w->tx[i]) {
-			err = fault_set(f, -ENOMEM, "out of memory");
-			goto free_worker;
-		}
-	}
-	err = esp_worker_open(&w->esp, o->sad, o->index, f);
+	if (!err && o->pool)
+		err = open_round(w, f);
+	if (!err && o->crew)
+		err = join_crew(w, f);
 	if (err)
 		goto free_worker;
-	w->stats = esp_worker_stats(w->esp);
-	w->forward.fib = o->fib;
-	w->forward.esp = w->esp;
-	w->forward.worker = o->index;
 	list_ports(w);
 	err = start_thread(w);
 	if (err) {
@@ -576,9 +429,9 @@ bool worker_close(struct worker *w)
 
 	if (!w)
 		return true;
-	instruct(w, ORDER_STOP, NULL);
+	instruct(w, (struct instruction){ .order = ORDER_STOP });
 	pthread_join(w->thread, NULL);
-	sound = count_frames(w);
+	sound = !w->o.pool || count_frames(w);
 	free_worker(w);
 	return sound;
 }
