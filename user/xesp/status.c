@@ -218,6 +218,37 @@ static void print_keyd(struct json_object *o)
 	print_moved(keyd);
 }
 
+/* "worker 0: 1200 packets (now), 300 for others": of each thread that had to do with it. */
+static void print_spread(struct json_object *xespd)
+{
+	struct json_object *spread = json_object_object_get(xespd, "spread");
+	struct json_object *list = json_object_object_get(spread, "threads");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	if (!spread)
+		return;
+	printf("           spread over many cores: %s, %s helper threads\n", show_text(spread, "mode"),
+	       show_text(spread, "helpers"));
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *t = json_object_array_get_idx(list, i);
+		bool is_worker = json_object_object_get(t, "worker");
+		unsigned long long given, helped;
+
+		given = json_object_get_uint64(json_object_object_get(t, "packets"));
+		helped = json_object_get_uint64(json_object_object_get(t, "helped"));
+		if (!given && !helped)
+			continue;
+		printf("           %s %s:", is_worker ? "worker" : "helper",
+		       show_text(t, is_worker ? "worker" : "helper"));
+		if (is_worker)
+			printf(" %s, %llu packets spread in %s times,",
+			       json_object_get_boolean(json_object_object_get(t, "now")) ? "spread now"
+											 : "alone now",
+			       given, show_text(t, "switches"));
+		printf(" %llu packets done for others\n", helped);
+	}
+}
+
 static void print_xespd(struct json_object *o)
 {
 	struct json_object *xespd = json_object_object_get(o, "xespd");
@@ -235,6 +266,7 @@ static void print_xespd(struct json_object *o)
 	       show_text(fib, "neighbours"), show_text(tun, "name"), show_text(tun, "mtu"));
 	if (json_object_object_get(xespd, "engine_remark"))
 		printf("           %s\n", show_text(xespd, "engine_remark"));
+	print_spread(xespd);
 }
 
 static void print_workers(struct json_object *o)

@@ -130,6 +130,7 @@ static int answer_status(void *ctx, struct json_object *params, struct json_obje
 	for (uint32_t w = 0; w <= pool_slow_worker(d->pool); w++)
 		json_object_array_add(workers, worker_json(d, w));
 	json_object_object_add(o, "workers", workers);
+	json_object_object_add(o, "spread", pool_spread_json(d->pool));
 	json_object_object_add(o, "ports", pool_json(d->pool));
 	json_object_object_add(o, "peers", dpd_json(d->dpd));
 	json_object_object_add(o, "fib", fib_json(d->fib));

@@ -14,6 +14,7 @@
 #include "libxesp/spd_memory.h"
 #include "port/port.h"
 #include "sad/sad.h"
+#include "worker/load.h"
 
 struct cover;
 struct dpd;
@@ -31,6 +32,8 @@ struct daemon_opts {
 	const char *pins_dir, *run_dir, *tun_name;
 	const char *engine; /* auto, openssl, ipsec-mb */
 	uint32_t batch;
+	uint32_t helpers;       /* at most */
+	enum load_mode spread;  /* until keyd says otherwise */
 	uint32_t busy_poll_us;
 	enum port_zero_copy zero_copy;
 	bool verbose;

@@ -45,7 +45,7 @@
 
 /* ---- options: one table, which is also the help */
 
-enum opt { OPT_PINS, OPT_RUN, OPT_TUN, OPT_BATCH, OPT_BUSY, OPT_ENGINE, OPT_ZC, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
+enum opt { OPT_PINS, OPT_RUN, OPT_TUN, OPT_BATCH, OPT_BUSY, OPT_HELPERS, OPT_SPREAD, OPT_ENGINE, OPT_ZC, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
 
 static const struct {
 	const char *name, *arg, *help;
@@ -55,6 +55,8 @@ static const struct {
 	[OPT_TUN] = { "tun", "NAME", "TUN device of the slow path (xesp0)" },
 	[OPT_BATCH] = { "batch", "N", "packets handled at once, 1 to 256 (64)" },
 	[OPT_BUSY] = { "busy-poll", "USECS", "never sleep, poll the devices: lower latency, a CPU per queue" },
+	[OPT_HELPERS] = { "helpers", "N", "threads beside the workers, at most (as many as CPUs are left)" },
+	[OPT_SPREAD] = { "spread", "MODE", "one queue over all threads: auto, never, always (never)" },
 	[OPT_ENGINE] = { "engine", "NAME", "crypto: auto, openssl or ipsec-mb (auto: the faster one)" },
 	[OPT_ZC] = { "zero-copy", "MODE", "auto, off or require (auto)" },
 	[OPT_VERBOSE] = { "verbose", NULL, "log more" },
@@ -104,6 +106,23 @@ static int parse_zero_copy(enum port_zero_copy *out, const char *text)
 	return -EINVAL;
 }
 
+static int parse_spread(enum load_mode *out, const char *text)
+{
+	static const char *const names[] = {
+		[LOAD_AUTO] = "auto",
+		[LOAD_NEVER] = "never",
+		[LOAD_ALWAYS] = "always",
+	};
+
+	for (size_t i = 0; i < LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum load_mode)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static int take_option(struct daemon_opts *o, enum opt opt, const char *arg)
 {
 	switch (opt) {
@@ -120,6 +139,10 @@ static int take_option(struct daemon_opts *o, enum opt opt, const char *arg)
 		return parse_number(&o->batch, arg, 1, BATCH_MAX);
 	case OPT_BUSY:
 		return parse_number(&o->busy_poll_us, arg, 1, BUSY_POLL_MAX_US);
+	case OPT_HELPERS:
+		return parse_number(&o->helpers, arg, 0, POOL_HELPERS_MAX);
+	case OPT_SPREAD:
+		return parse_spread(&o->spread, arg);
 	case OPT_ENGINE:
 		o->engine = arg;
 		return 0;
@@ -232,6 +255,8 @@ static int open_rooms(struct daemon *d, struct fault *f)
 		.zero_copy = d->o.zero_copy,
 		.busy_poll_us = d->o.busy_poll_us,
 		.batch = d->o.batch,
+		.helpers = d->o.helpers,
+		.spread = d->o.spread,
 	};
 	struct slow_opts slow = { .tun_name = d->o.tun_name, .pins = &d->pins };
 	int err;
@@ -247,6 +272,7 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	err = sad_open(&d->sad, &d->state, pool_workers(d->pool) + 1, d->engine, f);
 	if (err)
 		return err;
+	sad_set_helpers(d->sad, pool_helpers(d->pool));
 	err = fib_open(&d->fib, d->base, pool_workers(d->pool) + 1, f);
 	if (err)
 		return err;
@@ -441,6 +467,8 @@ int main(int argc, char **argv)
 			.run_dir = "/run/xesp",
 			.tun_name = "xesp0",
 			.batch = BATCH_DEFAULT,
+			.helpers = POOL_HELPERS_MAX,
+			.spread = LOAD_NEVER,
 			.engine = "auto",
 		},
 		.run_lock = -1,

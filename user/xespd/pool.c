@@ -10,6 +10,7 @@
 #include "fib/fib.h"
 #include "libxesp/pins.h"
 #include "port/share.h"
+#include "worker/lane.h"
 #include "worker/worker.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -37,11 +38,50 @@ struct pool {
 	uint32_t reclaim_in; /* ticks; 0: nothing to reclaim */
 	struct iface *ifaces[XESP_PORTS_MAX]; /* by port number */
 	struct worker *workers[XESP_QUEUES_MAX];
+	/* NULL and 0 where there is nobody who could help. */
+	struct crew *crew;
+	struct lane *lanes; /* by worker */
+	uint32_t helpers_n;
+	struct worker *helpers[POOL_HELPERS_MAX];
+	enum load_mode spread;
 };
 
 static uint32_t queues_of(const struct attached *a)
 {
 	return a->rx_n > a->tx_n ? a->rx_n : a->tx_n;
+}
+
+/* As many as there are CPUs that no worker needs. */
+static uint32_t helpers_for(uint32_t workers_n, uint32_t most)
+{
+	uint32_t n = CREW_MAX - workers_n;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) || (uint32_t)CPU_COUNT(&set) <= workers_n)
+		return 0;
+	if (n > (uint32_t)CPU_COUNT(&set) - workers_n)
+		n = (uint32_t)CPU_COUNT(&set) - workers_n;
+	n = n < most ? n : most;
+	return n < POOL_HELPERS_MAX ? n : POOL_HELPERS_MAX;
+}
+
+static int open_crew(struct pool *p, struct fault *f)
+{
+	const size_t size = p->workers_n * sizeof(*p->lanes);
+
+	if (p->workers_n + p->helpers_n < 2)
+		return 0;
+	p->lanes = aligned_alloc(_Alignof(struct lane), size);
+	if (!p->lanes)
+		return fault_set(f, -ENOMEM, "out of memory");
+	memset(p->lanes, 0, size);
+	return crew_open(&p->crew, f);
+}
+
+static void close_crew(struct pool *p)
+{
+	crew_close(p->crew);
+	free(p->lanes);
 }
 
 int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f)
@@ -63,6 +103,11 @@ int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f)
 	for (int i = 0; i < n; i++)
 		if (list[i].rx_n > p->workers_n)
 			p->workers_n = list[i].rx_n;
+	p->helpers_n = helpers_for(p->workers_n, o->helpers);
+	p->spread = o->spread;
+	err = open_crew(p, f);
+	if (err)
+		goto free_pool;
 	size.pools_n = p->workers_n;
 	size.frames_n = ((uint32_t)n + SPARE_PORTS) * PORT_FRAMES;
 	err = umem_open(&p->umem, &size, f);
@@ -77,8 +122,14 @@ int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f)
 close_umem:
 	umem_close(p->umem);
 free_pool:
+	close_crew(p);
 	free(p);
 	return err;
+}
+
+uint32_t pool_helpers(const struct pool *p)
+{
+	return p->helpers_n;
 }
 
 uint32_t pool_workers(const struct pool *p)
@@ -259,32 +310,59 @@ static int cpu_for(uint32_t worker, uint32_t workers_n)
 	return -1;
 }
 
-int pool_start(struct pool *p, const struct pool_rooms *rooms, struct fault *f)
+static int start_workers(struct pool *p, struct fault *f)
 {
+	struct worker_opts o = {
+		.batch = p->o.batch,
+		.busy_poll = p->o.busy_poll_us > 0,
+		.crew = p->crew,
+		.members_n = p->workers_n + p->helpers_n,
+		.sad = p->rooms.sad,
+		.fib = p->rooms.fib,
+		.slow = p->rooms.slow,
+	};
 	int err = 0;
 
-	p->rooms = *rooms;
 	for (uint32_t w = 0; w < p->workers_n && !err; w++) {
-		const struct worker_opts o = {
-			.index = w,
-			.cpu = cpu_for(w, p->workers_n),
-			.batch = p->o.batch,
-			.busy_poll = p->o.busy_poll_us > 0,
-			.pool = umem_pool(p->umem, w),
-			.sad = rooms->sad,
-			.fib = rooms->fib,
-			.slow = rooms->slow,
-		};
-
+		o.index = w;
+		o.cpu = cpu_for(w, p->workers_n);
+		o.pool = umem_pool(p->umem, w);
+		o.lane = p->crew ? &p->lanes[w] : NULL;
 		err = worker_open(&p->workers[w], &o, f);
 	}
+	o.pool = NULL;
+	o.lane = NULL;
+	o.cpu = -1;
+	o.busy_poll = false;
+	for (uint32_t h = 0; h < p->helpers_n && !err; h++) {
+		/* sad_set_helpers(): behind the slow path's. */
+		o.index = pool_slow_worker(p) + 1 + h;
+		err = worker_open(&p->helpers[h], &o, f);
+	}
+	return err;
+}
+
+int pool_start(struct pool *p, const struct pool_rooms *rooms, struct fault *f)
+{
+	int err;
+
+	p->rooms = *rooms;
+	err = start_workers(p, f);
 	if (err)
 		return err;
 	p->started = true;
+	pool_set_spread(p, p->spread);
 	for (int i = 0; i < XESP_PORTS_MAX && !err; i++)
 		if (p->ifaces[i])
 			err = serve_iface(p, p->ifaces[i], f);
 	return err;
+}
+
+void pool_set_spread(struct pool *p, enum load_mode mode)
+{
+	p->spread = mode;
+	for (uint32_t w = 0; w < p->workers_n && p->started; w++)
+		worker_set_spread(p->workers[w], mode);
 }
 
 int pool_rescan(struct pool *p, uint32_t *ports_n, struct fault *f)
@@ -361,6 +439,9 @@ bool pool_close(struct pool *p)
 			close_iface(p, i);
 	for (uint32_t w = 0; w < p->workers_n; w++)
 		sound &= worker_close(p->workers[w]);
+	for (uint32_t h = 0; h < p->helpers_n; h++)
+		worker_close(p->helpers[h]);
+	close_crew(p);
 	share_close(p->share);
 	umem_close(p->umem);
 	free(p);
@@ -399,4 +480,39 @@ struct json_object *pool_json(const struct pool *p)
 		json_object_array_add(list, o);
 	}
 	return list;
+}
+
+static struct json_object *thread_json(const struct worker *w, uint32_t number)
+{
+	struct json_object *o = json_object_new_object();
+	struct worker_spread is;
+
+	worker_spread(w, &is);
+	json_object_object_add(o, is.may ? "worker" : "helper", json_object_new_uint64(number));
+	if (is.may) {
+		json_object_object_add(o, "now", json_object_new_boolean(is.now));
+		json_object_object_add(o, "switches", json_object_new_uint64(is.switches));
+		json_object_object_add(o, "packets", json_object_new_uint64(is.given));
+	}
+	json_object_object_add(o, "helped", json_object_new_uint64(is.helped.packets));
+	json_object_object_add(o, "woken", json_object_new_uint64(is.helped.wakes));
+	return o;
+}
+
+struct json_object *pool_spread_json(const struct pool *p)
+{
+	static const char *const modes[] = {
+		[LOAD_AUTO] = "auto", [LOAD_NEVER] = "never", [LOAD_ALWAYS] = "always",
+	};
+	struct json_object *o = json_object_new_object();
+	struct json_object *threads = json_object_new_array();
+
+	json_object_object_add(o, "mode", json_object_new_string(modes[p->spread]));
+	json_object_object_add(o, "helpers", json_object_new_uint64(p->helpers_n));
+	for (uint32_t w = 0; p->crew && w < p->workers_n; w++)
+		json_object_array_add(threads, thread_json(p->workers[w], w));
+	for (uint32_t h = 0; h < p->helpers_n; h++)
+		json_object_array_add(threads, thread_json(p->helpers[h], h));
+	json_object_object_add(o, "threads", threads);
+	return o;
 }

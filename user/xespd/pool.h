@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "port/port.h"
+#include "worker/load.h"
 
 struct esp_worker;
 struct fault;
@@ -27,7 +28,11 @@ struct pool_opts {
 	enum port_zero_copy zero_copy;
 	uint32_t busy_poll_us;
 	uint32_t batch;
+	uint32_t helpers; /* threads beside the workers: at most so many, and no more than CPUs are left */
+	enum load_mode spread;
 };
+
+#define POOL_HELPERS_MAX 15 /* each holds a prepared context of every key */
 
 /*
  * Reads which interfaces are attached and maps the packet memory for as many workers as the
@@ -36,6 +41,12 @@ struct pool_opts {
 int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f);
 
 uint32_t pool_workers(const struct pool *p);
+
+/* Threads without a queue, which help the workers with their crypto: worker/crew.h. */
+uint32_t pool_helpers(const struct pool *p);
+
+/* Whether queues are spread over the threads there are. Any time. */
+void pool_set_spread(struct pool *p, enum load_mode mode);
 
 /* The main thread's number among the workers, for the slow path: the one after the last. */
 uint32_t pool_slow_worker(const struct pool *p);
@@ -70,7 +81,8 @@ void pool_tick(struct pool *p);
 /* Ends the workers, closes the sockets. False: frames were lost, which is logged. */
 bool pool_close(struct pool *p);
 
-/* Array "ports" of the status request; the caller owns it. */
+/* Array "ports" and object "spread" of the status request; the caller owns them. */
 struct json_object *pool_json(const struct pool *p);
+struct json_object *pool_spread_json(const struct pool *p);
 
 #endif /* XESP_POOL_H */
