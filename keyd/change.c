@@ -248,6 +248,8 @@ static void tell_switch(struct plan *p)
 {
 	if (!has_worker(p))
 		return;
+	if (p->now && p->now->spread != p->next->spread)
+		publish_worker_spread(p->c->worker, p->next);
 	for (uint32_t i = 0; i < p->next->sad.tunnels_n; i++)
 		if (p->tunnels[i] != TOLD_BEFORE)
 			publish_worker_tunnel(p->c->worker, p->next, i, PUBLISH_OUT_SA);

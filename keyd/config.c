@@ -77,6 +77,10 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 				   problems_shown(raw->version, shown), CONFIG_VERSION);
 	print_dir(dir, sizeof(dir), c->file);
 	c->routes = raw->routes != RAW_ROUTES_NONE;
+	c->spread = raw->spread == RAW_SPREAD_AUTO   ? XESP_SPREAD_AUTO :
+		    raw->spread == RAW_SPREAD_NEVER  ? XESP_SPREAD_NEVER :
+		    raw->spread == RAW_SPREAD_ALWAYS ? XESP_SPREAD_ALWAYS :
+						       XESP_SPREAD_OWN;
 	c->xfrm = raw->source == RAW_SOURCE_XFRM;
 	c->control = raw->source == RAW_SOURCE_CONTROL;
 	c->fallback = raw->fallback == RAW_FALLBACK_KERNEL;

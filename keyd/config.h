@@ -30,6 +30,7 @@ struct config {
 	bool xfrm;         /* policies and SAs are the kernel's */
 	bool control;      /* they come over the control socket */
 	bool fallback;     /* without a worker the kernel takes over, with the same SAs */
+	uint8_t spread;    /* enum xesp_spread */
 	bool keys_exposed; /* the file has keys and others can read it */
 	uint32_t interfaces_n;
 	struct config_interface *interfaces;

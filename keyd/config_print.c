@@ -217,6 +217,12 @@ static void print_policy(const struct sad *sad, const struct policy *p, bool sav
 	print_fields(s, out);
 }
 
+static const char *const spreads[] = {
+	[XESP_SPREAD_AUTO] = "auto",
+	[XESP_SPREAD_NEVER] = "never",
+	[XESP_SPREAD_ALWAYS] = "always",
+};
+
 static void print_config(const struct config *c, bool keys, FILE *out)
 {
 	char quoted[WORD_MAX];
@@ -229,6 +235,8 @@ static void print_config(const struct config *c, bool keys, FILE *out)
 		fprintf(out, "source: control\n");
 	fprintf(out, "default: %s\n", actions[c->spd.default_action]);
 	fprintf(out, "routes: %s\n", c->routes ? "install" : "none");
+	if (c->spread)
+		fprintf(out, "spread: %s\n", spreads[c->spread]);
 	fprintf(out, "interfaces:%s\n", c->interfaces_n ? "" : " []");
 	for (uint32_t i = 0; i < c->interfaces_n; i++)
 		fprintf(out, "  - name: %s\n    role: %s\n",

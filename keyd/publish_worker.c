@@ -160,6 +160,11 @@ void publish_worker_grant(struct publish_worker *w, uint32_t id, uint64_t first,
 	add_item(w, (struct item){ .kind = ITEM_GRANT, .id = id, .first = first, .last = last });
 }
 
+void publish_worker_spread(struct publish_worker *w, const struct config *c)
+{
+	add_id(w, XESP_KEYMSG_SPREAD, c->spread);
+}
+
 /* ---- what is sent */
 
 static size_t compose(struct publish_worker *w, const struct item *it)
@@ -278,6 +283,8 @@ static void start_sync(struct publish_worker *w)
 	w->state = SYNCING;
 	add_item(w, (struct item){ .kind = ITEM_HELLO });
 	add_item(w, (struct item){ .kind = ITEM_BARE, .id = XESP_KEYMSG_SYNC_BEGIN });
+	if (c)
+		publish_worker_spread(w, c);
 	for (uint32_t i = 0; c && i < c->sad.tunnels_n; i++)
 		publish_worker_tunnel(w, c, i, PUBLISH_OUT_SA);
 	for (uint32_t i = 0; c && i < c->sad.sas_n; i++)

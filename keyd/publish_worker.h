@@ -61,6 +61,9 @@ void publish_worker_tunnel_del(struct publish_worker *w, uint32_t id);
 void publish_worker_grant(struct publish_worker *w, uint32_t id, uint64_t first, uint64_t last);
 void publish_worker_refuse(struct publish_worker *w, uint32_t id);
 
+/* What config.spread says now. */
+void publish_worker_spread(struct publish_worker *w, const struct config *c);
+
 /*
  * Waits until everything is sent and answered. A worker that takes or answers nothing for `timeout_ms`
  * is disconnected, so that nothing half told stays: it starts anew. Returns whether it is still there.

@@ -45,6 +45,11 @@ static const cyaml_strval_t routes_words[] = {
 	{ "install", RAW_ROUTES_INSTALL },
 	{ "none", RAW_ROUTES_NONE },
 };
+static const cyaml_strval_t spread_words[] = {
+	{ "auto", RAW_SPREAD_AUTO },
+	{ "never", RAW_SPREAD_NEVER },
+	{ "always", RAW_SPREAD_ALWAYS },
+};
 static const cyaml_strval_t role_words[] = {
 	{ "inner", RAW_ROLE_INNER },
 	{ "outer", RAW_ROLE_OUTER },
@@ -248,6 +253,7 @@ const cyaml_schema_field_t schema_config_fields[] = {
 	WORD("fallback", OPTIONAL, struct raw_config, fallback, fallback_words),
 	WORD("default", OPTIONAL, struct raw_config, default_action, default_words),
 	WORD("routes", OPTIONAL, struct raw_config, routes, routes_words),
+	WORD("spread", OPTIONAL, struct raw_config, spread, spread_words),
 	LIST("interfaces", struct raw_config, interfaces, &interface_entry, CYAML_UNLIMITED),
 	LIST("tunnels", struct raw_config, tunnels, &tunnel_entry, CYAML_UNLIMITED),
 	LIST("groups", struct raw_config, groups, &group_entry, CYAML_UNLIMITED),

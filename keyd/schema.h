@@ -23,6 +23,7 @@ enum raw_default { RAW_DEFAULT_DISCARD = 1, RAW_DEFAULT_BYPASS };
 enum raw_routes { RAW_ROUTES_INSTALL = 1, RAW_ROUTES_NONE };
 enum raw_source { RAW_SOURCE_FILE = 1, RAW_SOURCE_XFRM, RAW_SOURCE_CONTROL };
 enum raw_fallback { RAW_FALLBACK_DROP = 1, RAW_FALLBACK_KERNEL };
+enum raw_spread { RAW_SPREAD_AUTO = 1, RAW_SPREAD_NEVER, RAW_SPREAD_ALWAYS };
 enum raw_role { RAW_ROLE_INNER = 1, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
 enum raw_df { RAW_DF_COPY = 1, RAW_DF_SET, RAW_DF_CLEAR };
 enum raw_pmtu { RAW_PMTU_LEARN = 1, RAW_PMTU_FIXED };
@@ -146,6 +147,7 @@ struct raw_config {
 	enum raw_fallback fallback;
 	enum raw_default default_action;
 	enum raw_routes routes;
+	enum raw_spread spread;
 	struct raw_interface *interfaces;
 	unsigned int interfaces_count;
 	struct raw_tunnel *tunnels;

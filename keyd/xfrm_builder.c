@@ -22,6 +22,7 @@ int xfrm_builder_init(struct builder *b)
 	b->raw.default_action = file->spd.default_action == XESP_ACTION_BYPASS ? RAW_DEFAULT_BYPASS :
 										 RAW_DEFAULT_DISCARD;
 	b->raw.routes = file->routes ? RAW_ROUTES_INSTALL : RAW_ROUTES_NONE;
+	b->raw.spread = file->spread; /* the same numbers */
 	b->raw.source = RAW_SOURCE_XFRM;
 	b->raw.fallback = file->fallback ? RAW_FALLBACK_KERNEL : RAW_FALLBACK_DROP;
 	b->raw.interfaces = calloc(file->interfaces_n + 1u, sizeof(*b->raw.interfaces));

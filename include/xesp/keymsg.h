@@ -37,7 +37,11 @@ enum xesp_keymsg_type {
 	XESP_KEYMSG_PEER_MOVED,    /* xespd: struct xesp_keymsg_peer: no answer */
 	XESP_KEYMSG_PEER_DEAD,     /* xespd: struct xesp_keymsg_id of a tunnel: no answer any more; none */
 	XESP_KEYMSG_PEER_ALIVE,    /* xespd: struct xesp_keymsg_id of a tunnel: it answers again; none */
+	XESP_KEYMSG_SPREAD,        /* keyd: struct xesp_keymsg_id, id: enum xesp_spread; no answer */
 };
+
+/* One queue over many cores, or not; OWN: as xespd was told when it was started. */
+enum xesp_spread { XESP_SPREAD_OWN, XESP_SPREAD_AUTO, XESP_SPREAD_NEVER, XESP_SPREAD_ALWAYS };
 
 struct xesp_keymsg {
 	__u32 len;  /* of the whole message, this header included */

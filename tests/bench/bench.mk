@@ -6,6 +6,10 @@ $(B)/tests/bench/spd: $(B)/tests/bench/spd.o $(KEYD_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(KEYD_LIBS)
 
+$(B)/tests/bench/cores: $(B)/tests/bench/cores.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
+
 # Generator and sink.
 $(B)/tests/bench/traffic.bpf.o: tests/bench/traffic.bpf.c tests/bench/traffic.h
 	$(call say,BPF)
@@ -27,10 +31,10 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
-BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd)
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd cores)
 bench-programs: $(BENCH_PROGRAMS)
 
-bench: bench-crypto bench-pipeline bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
+bench: bench-crypto bench-pipeline bench-cores bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: programs ## what a packet costs in each of the worker's stages, of 1 to 100 000 SAs (BENCH_ARGS=--json)
 	@$(B)/xesp bench pipeline $(BENCH_ARGS)
@@ -53,4 +57,7 @@ bench-spd: $(B)/tests/bench/spd ## what a look-up in 10 to 100 000 policies cost
 bench-sas: programs ## 100 000 SAs installed and deleted, one policy of 100 000 changed: file and control socket (root; SAS_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/sas.sh $(SAS_ARGS)
 
-.PHONY: bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers
+bench-cores: programs $(B)/tests/bench/cores ## one tunnel over 1 to as many threads as there are CPUs, in memory (BENCH_ARGS=--json)
+	@$(B)/tests/bench/cores $(BENCH_ARGS)
+
+.PHONY: bench-cores bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers

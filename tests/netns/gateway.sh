@@ -32,6 +32,7 @@ ROUTES=install
 INNER=in0 # interfaces by role; equal for a one-armed gateway
 OUTER=out0
 ATTACH_OPTIONS=()
+XESPD_OPTIONS=()
 # Tunnel and sender to SPI; no two differ in one bit only.
 declare -rA SPI=([t4-gw1]=0x00041012 [t4-gw2]=0x00042021 [t6-gw1]=0x00061612 [t6-gw2]=0x00062621)
 
@@ -183,7 +184,7 @@ start_keyd() { # start_keyd <gateway>
 
 start_xespd() { # start_xespd <gateway> [options]
 	local ns=$1; shift
-	start "$ns-xespd.log" "$ns" "$XESP_BUILD/xespd" --pins "$(pins_of "$ns")" --run "$TMP/$ns-run" "$@"
+	start "$ns-xespd.log" "$ns" "$XESP_BUILD/xespd" --pins "$(pins_of "$ns")" --run "$TMP/$ns-run" "${XESPD_OPTIONS[@]}" "$@"
 	DAEMON[$ns/xespd]=$STARTED
 }
 

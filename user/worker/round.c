@@ -18,7 +18,7 @@
 #include "xesp/fault.h"
 
 #define IN_FLIGHT_MAX 2048u /* frames: what the pool can spare beside fill and transmit rings */
-#define CHUNKS_MIN 8u
+#define CHUNKS_MIN 16u
 #define CHUNKS_A_MEMBER 4u
 
 /* Descriptors on their way to one port, in order; the packets beside them are for the counters. */

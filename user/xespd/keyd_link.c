@@ -61,6 +61,7 @@ static const struct {
 	[XESP_KEYMSG_SA_DEL] = { sizeof(struct xesp_keymsg_id), "SA_DEL" },
 	[XESP_KEYMSG_LEASE_GRANT] = { sizeof(struct xesp_keymsg_lease), "LEASE_GRANT" },
 	[XESP_KEYMSG_LEASE_REFUSED] = { sizeof(struct xesp_keymsg_id), "LEASE_REFUSED" },
+	[XESP_KEYMSG_SPREAD] = { sizeof(struct xesp_keymsg_id), "SPREAD" },
 	[XESP_KEYMSG_GROUP_SET] = { sizeof(struct xesp_keymsg_group), "GROUP_SET" },
 };
 #define MESSAGES_N (sizeof(messages) / sizeof(messages[0]))
@@ -275,6 +276,12 @@ static void apply(struct keyd_link *l, const struct xesp_keymsg *h)
 		break;
 	case XESP_KEYMSG_LEASE_REFUSED:
 		sad_lease_refused(sad, id->id);
+		return;
+	case XESP_KEYMSG_SPREAD:
+		if (id->id > XESP_SPREAD_ALWAYS)
+			log_warn("keyd link: SPREAD %u: no such way; things stay as they are", id->id);
+		else if (l->o.spread)
+			l->o.spread(l->o.ctx, (enum xesp_spread)id->id);
 		return;
 	default:
 		return;

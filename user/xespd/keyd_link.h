@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "xesp/keymsg.h"
 
 struct event_base;
 struct fault;
@@ -24,6 +25,7 @@ struct keyd_link_opts {
 	const char *path; /* of keyd's socket; borrowed, as is all here */
 	struct sad *sad;
 	void (*changed)(void *ctx); /* tunnels or SAs are others than before */
+	void (*spread)(void *ctx, enum xesp_spread mode); /* NULL: nothing is to be spread */
 	void *ctx;
 };
 

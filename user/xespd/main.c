@@ -296,6 +296,19 @@ static void on_keyd_change(void *ctx)
 	d->tunnels_changed = true;
 }
 
+static void on_keyd_spread(void *ctx, enum xesp_spread mode)
+{
+	struct daemon *d = ctx;
+	const enum load_mode modes[] = {
+		[XESP_SPREAD_OWN] = d->o.spread,
+		[XESP_SPREAD_AUTO] = LOAD_AUTO,
+		[XESP_SPREAD_NEVER] = LOAD_NEVER,
+		[XESP_SPREAD_ALWAYS] = LOAD_ALWAYS,
+	};
+
+	pool_set_spread(d->pool, modes[mode]);
+}
+
 static int open_links(struct daemon *d, struct fault *f)
 {
 	char path[256];
@@ -303,6 +316,7 @@ static int open_links(struct daemon *d, struct fault *f)
 		.path = path,
 		.sad = d->sad,
 		.changed = on_keyd_change,
+		.spread = on_keyd_spread,
 		.ctx = d,
 	};
 	int err;

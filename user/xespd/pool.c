@@ -358,8 +358,16 @@ int pool_start(struct pool *p, const struct pool_rooms *rooms, struct fault *f)
 	return err;
 }
 
+static const char *const modes[] = {
+	[LOAD_AUTO] = "auto",
+	[LOAD_NEVER] = "never",
+	[LOAD_ALWAYS] = "always",
+};
+
 void pool_set_spread(struct pool *p, enum load_mode mode)
 {
+	if (mode != p->spread)
+		log_info("main: queues are spread over all threads: %s", modes[mode]);
 	p->spread = mode;
 	for (uint32_t w = 0; w < p->workers_n && p->started; w++)
 		worker_set_spread(p->workers[w], mode);
@@ -501,9 +509,6 @@ static struct json_object *thread_json(const struct worker *w, uint32_t number)
 
 struct json_object *pool_spread_json(const struct pool *p)
 {
-	static const char *const modes[] = {
-		[LOAD_AUTO] = "auto", [LOAD_NEVER] = "never", [LOAD_ALWAYS] = "always",
-	};
 	struct json_object *o = json_object_new_object();
 	struct json_object *threads = json_object_new_array();
 

@@ -419,6 +419,7 @@ static const struct bad {
 	  sizeof(struct xesp_keymsg_sa) + 1, 0, "SA_ADD of" },
 	{ "a group without its members", 56, XESP_KEYMSG_GROUP_SET, V, 56, 0, "GROUP_SET of 56" },
 	{ "a lease without its last", 32, XESP_KEYMSG_LEASE_GRANT, V, 32, 0, "LEASE_GRANT of 32" },
+	{ "a spread without its mode", 16, XESP_KEYMSG_SPREAD, V, 16, 0, "SPREAD of 16" },
 	{ "a tunnel of a header", 16, XESP_KEYMSG_TUNNEL_SET, V, 16, 0, "TUNNEL_SET of 16" },
 };
 
