@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,12 +77,28 @@ struct bench {
 	struct figure of[SIZES][KINDS][THREADS_MAX][ROUNDS_MAX];
 };
 
+static cpu_set_t all_cpus;
+
 static uint64_t now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* One CPU each: a run is too short for the scheduler to find out by itself. */
+static void stay_on(uint32_t index)
+{
+	const cpu_set_t *may = &all_cpus;
+	uint32_t seen = 0;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET((size_t)cpu, may) && seen++ == index % (uint32_t)CPU_COUNT(may))
+			CPU_SET((size_t)cpu, &one);
+	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
 }
 
 /* ---- the engine alone, on each thread's own packets */
@@ -107,6 +124,7 @@ static void run_engine(struct engine_run *r)
 
 	if (!key || !frame || !job)
 		exit(70);
+	stay_on(r->index);
 	pthread_barrier_wait(&b->start);
 	r->from = now_ns();
 	for (uint32_t n = 0; n < passes[b->s] * BATCHES; n++) {
@@ -161,6 +179,7 @@ static void *help(void *arg)
 	uint32_t looks = 0;
 	uint64_t n;
 
+	stay_on(h->member);
 	while (!__atomic_load_n(&h->b->stop, __ATOMIC_ACQUIRE)) {
 		if (crew_help(h->b->crew, h->member)) {
 			looks = 0;
@@ -506,6 +525,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	pair_engine = choice_engine();
+	if (sched_getaffinity(0, sizeof(all_cpus), &all_cpus))
+		return 70;
+	stay_on(0);
 	open_bench(&b);
 	for (uint32_t r = 0; r < b.rounds; r++)
 		run_round(&b, r);

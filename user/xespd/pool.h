@@ -32,7 +32,8 @@ struct pool_opts {
 	enum load_mode spread;
 };
 
-#define POOL_HELPERS_MAX 15 /* each holds a prepared context of every key */
+#define POOL_HELPERS_MAX 15    /* each holds a prepared context of every key */
+#define POOL_HELPERS_DEFAULT 3 /* hence no more without being asked */
 
 /*
  * Reads which interfaces are attached and maps the packet memory for as many workers as the

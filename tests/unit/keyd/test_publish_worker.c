@@ -166,7 +166,7 @@ static void check_sa(const struct peer *p, int which)
 static void test_a_worker_is_told_everything(void)
 {
 	static const enum xesp_keymsg_type order[] = {
-		XESP_KEYMSG_HELLO,     XESP_KEYMSG_SYNC_BEGIN, XESP_KEYMSG_TUNNEL_SET,
+		XESP_KEYMSG_HELLO,  XESP_KEYMSG_SYNC_BEGIN, XESP_KEYMSG_SPREAD, XESP_KEYMSG_TUNNEL_SET,
 		XESP_KEYMSG_SA_ADD,    XESP_KEYMSG_SA_ADD,
 		XESP_KEYMSG_SYNC_END,
 	};
@@ -183,7 +183,7 @@ static void test_a_worker_is_told_everything(void)
 		if (order[i] == XESP_KEYMSG_TUNNEL_SET)
 			check_tunnel(&p);
 		if (order[i] == XESP_KEYMSG_SA_ADD)
-			check_sa(&p, (int)i - 3);
+			check_sa(&p, (int)i - 4);
 	}
 	CU_ASSERT(publish_worker_connected(x.w));
 	CU_ASSERT_EQUAL(x.in_step, 1);
