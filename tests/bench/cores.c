@@ -87,18 +87,30 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* One CPU each: a run is too short for the scheduler to find out by itself. */
-static void stay_on(uint32_t index)
+static cpu_set_t cpu_of(uint32_t index)
 {
-	const cpu_set_t *may = &all_cpus;
 	uint32_t seen = 0;
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET((size_t)cpu, may) && seen++ == index % (uint32_t)CPU_COUNT(may))
+		if (CPU_ISSET((size_t)cpu, &all_cpus) &&
+		    seen++ == index % (uint32_t)CPU_COUNT(&all_cpus))
 			CPU_SET((size_t)cpu, &one);
-	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+	return one;
+}
+
+/* On a CPU of its own from the beginning: a run is too short for the scheduler to find one. */
+static void start_thread(pthread_t *thread, uint32_t index, void *(*run)(void *), void *arg)
+{
+	const cpu_set_t cpu = cpu_of(index);
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(cpu), &cpu);
+	if (pthread_create(thread, &attr, run, arg))
+		exit(70);
+	pthread_attr_destroy(&attr);
 }
 
 /* ---- the engine alone, on each thread's own packets */
@@ -124,7 +136,6 @@ static void run_engine(struct engine_run *r)
 
 	if (!key || !frame || !job)
 		exit(70);
-	stay_on(r->index);
 	pthread_barrier_wait(&b->start);
 	r->from = now_ns();
 	for (uint32_t n = 0; n < passes[b->s] * BATCHES; n++) {
@@ -158,8 +169,7 @@ static struct figure measure_engine(struct bench *b, uint32_t threads)
 	pthread_barrier_init(&b->start, NULL, threads);
 	for (uint32_t i = 0; i < threads; i++) {
 		run[i] = (struct engine_run){ .b = b, .index = i };
-		if (pthread_create(&run[i].thread, NULL, engine_thread, &run[i]))
-			exit(70);
+		start_thread(&run[i].thread, i, engine_thread, &run[i]);
 	}
 	for (uint32_t i = 0; i < threads; i++) {
 		pthread_join(run[i].thread, NULL);
@@ -179,7 +189,6 @@ static void *help(void *arg)
 	uint32_t looks = 0;
 	uint64_t n;
 
-	stay_on(h->member);
 	while (!__atomic_load_n(&h->b->stop, __ATOMIC_ACQUIRE)) {
 		if (crew_help(h->b->crew, h->member)) {
 			looks = 0;
@@ -198,8 +207,7 @@ static void start_helpers(struct bench *b, uint32_t n)
 {
 	b->stop = false;
 	for (uint32_t i = 0; i < n; i++)
-		if (pthread_create(&b->helper[i].thread, NULL, help, &b->helper[i]))
-			exit(70);
+		start_thread(&b->helper[i].thread, i + 1, help, &b->helper[i]);
 }
 
 static void stop_helpers(struct bench *b, uint32_t n)
@@ -506,6 +514,7 @@ int main(int argc, char **argv)
 	static struct bench b = { .rounds = 11 };
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	const char *engine = "auto";
+	cpu_set_t own;
 	struct fault f = { "" };
 	bool json = false;
 	int c;
@@ -527,7 +536,8 @@ int main(int argc, char **argv)
 	pair_engine = choice_engine();
 	if (sched_getaffinity(0, sizeof(all_cpus), &all_cpus))
 		return 70;
-	stay_on(0);
+	own = cpu_of(0);
+	pthread_setaffinity_np(pthread_self(), sizeof(own), &own);
 	open_bench(&b);
 	for (uint32_t r = 0; r < b.rounds; r++)
 		run_round(&b, r);
