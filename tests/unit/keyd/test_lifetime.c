@@ -250,6 +250,31 @@ static void used_up_in_time(void)
 	keyd_finish(&x);
 }
 
+/* After a worker's end the rest of a lease is lost, and numbers go on behind it: nobody sent those. */
+static void a_jump_to_a_new_lease_is_no_rate(void)
+{
+	struct xesp_sa_state *st;
+	struct json_object *o;
+	struct lifetime *l;
+	struct keyd x;
+
+	keyd_setup(&x, SAS, WORDS);
+	apply(&x, "warn_seconds: 86400", "");
+	CU_ASSERT_EQUAL_FATAL(lifetime_open(&l, NULL, &x.change, NULL), 0);
+	st = state_of(&x, "o");
+	for (uint64_t s = 0; s < 10; s++) {
+		st->seq_next = 1 + s * 10 + (s >= 3 ? 1ull << 26 : 0) + (s >= 6 ? 1ull << 26 : 0);
+		st->life_packets = st->packets = s * 10;
+		lifetime_look(l, st->born_ns + s * SECOND);
+	}
+	o = shown(&x, l, "o");
+	CU_ASSERT_EQUAL(json_object_get_double(json_object_object_get(
+				json_object_object_get(o, "sequence"), "per_s")), 10.0);
+	json_object_put(o);
+	lifetime_close(l);
+	keyd_finish(&x);
+}
+
 /* Without a limit it is the numbers that end: 32 bits are soon used up, and an SA that idles never. */
 static void numbers_without_a_limit(void)
 {
@@ -323,6 +348,7 @@ CU_TestInfo lifetime_tests[] = {
 	{ "what has ended stays ended, without its key", what_has_ended_stays_ended },
 	{ "age goes on over a restart", age_goes_on_over_a_restart },
 	{ "used up soon at the present rate", used_up_in_time },
+	{ "a jump to a new lease is no rate", a_jump_to_a_new_lease_is_no_rate },
 	{ "numbers are used up too", numbers_without_a_limit },
 	{ "the last number of each algorithm", last_number_of_each_algorithm },
 	CU_TEST_INFO_NULL,
