@@ -44,7 +44,7 @@ moves() { # moves <gateway> <new address>: what a laptop that changes networks d
 capture wire w1 200
 run hostA ping -q -n -i 0.1 -c 300 -W 1 10.2.0.2 >"$TMP/move.log" 2>&1 &
 pinger=$!
-PIDS+=($pinger)
+PIDS+=("$pinger")
 pause 2
 moves gw1 192.0.2.11 192.0.2.2
 until_ok 20 state_towards gw1 192.0.2.11 192.0.2.2
