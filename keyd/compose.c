@@ -87,6 +87,7 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 		.probe_local = t->probe_local,
 		.probe_remote = t->probe_remote,
 		.mode = t->mode,
+		.pfp = t->pfp,
 		.natt = t->natt,
 		.oa_local = t->oa_local,
 		.oa_remote = t->oa_remote,
@@ -135,6 +136,7 @@ size_t compose_sa(void *buf, const struct config *c, uint32_t sa)
 		.hard_ns = hard_ns(s),
 		.seq_max = s->dir == XESP_DIR_OUT ? sad_last_number(s) : 0,
 		.over = s->over,
+		.values = s->values,
 	};
 	if (s->over) { /* its key is no more */
 		m->lease_first = m->lease_last = 0;
@@ -154,6 +156,7 @@ int compose_check_reply(const void *packet, size_t len, struct fault *f)
 		[XESP_KEYMSG_PEER_MOVED] = sizeof(struct xesp_keymsg_peer),
 		[XESP_KEYMSG_PEER_DEAD] = sizeof(struct xesp_keymsg_id),
 		[XESP_KEYMSG_PEER_ALIVE] = sizeof(struct xesp_keymsg_id),
+		[XESP_KEYMSG_ACQUIRE] = sizeof(struct xesp_keymsg_acquire),
 	};
 	const struct xesp_keymsg *h = packet;
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "keyd/config.h"
+#include "keyd/pfp.h"
 #include "keyd/schema.h"
 #include "keyd/source.h"
 #include "xesp/fault.h"
@@ -90,6 +91,8 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 	err |= take_interfaces(c, raw, ps);
 	err |= sad_init(&c->sad, raw, dir, ps);
 	err |= spd_init(&c->spd, raw, &c->sad, ps);
+	if (!err)
+		err = pfp_take(&c->sad, &c->spd, raw, ps);
 	return err ? -EINVAL : 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "keyd/config.h"
 #include "keyd/natt.h"
+#include "keyd/pfp.h"
 #include "libxesp/addr.h"
 #include "xesp/keymsg.h"
 
@@ -101,6 +102,11 @@ static void print_group(const struct sad *sad, const struct tunnel *g, bool save
 	fprintf(out, "]\n");
 }
 
+static void print_value(void *out, const char *key, const char *value)
+{
+	fprintf(out, "      %s: %s\n", key, value);
+}
+
 static void print_hex(const uint8_t *bytes, size_t n, FILE *out)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -153,6 +159,10 @@ static void print_sa(const struct sad *sad, const struct sa *sa, const struct sa
 	else
 		fprintf(out, "    lease: %llu\n", (unsigned long long)sa->lease);
 	limits_print(sa, out);
+	if (sa->values.mask) {
+		fprintf(out, "    selector:\n");
+		pfp_each(&sa->values, pfp_proto(sad, sa), print_value, out);
+	}
 }
 
 static void print_prefixes(const char *key, const struct selector *s, const struct prefix *p,
@@ -185,6 +195,11 @@ static void print_ports(const char *key, const struct selector *s, const struct 
 	fprintf(out, "]\n");
 }
 
+struct words {
+	FILE *out;
+	uint32_t n;
+};
+
 static void print_fields(const struct selector *s, FILE *out)
 {
 	switch (selector_fields(s->proto)) {
@@ -201,6 +216,24 @@ static void print_fields(const struct selector *s, FILE *out)
 	}
 }
 
+static void print_word(void *ctx, const char *key, const char *value)
+{
+	struct words *w = ctx;
+
+	(void)value;
+	fprintf(w->out, "%s%s", w->n++ ? ", " : "", key);
+}
+
+static void print_pfp(const struct tunnel *t, FILE *out)
+{
+	const struct xesp_values any = { .mask = t->pfp };
+	struct words w = { out, 0 };
+
+	fprintf(out, "    pfp: [");
+	pfp_each(&any, t->pfp_proto, print_word, &w);
+	fprintf(out, "]\n");
+}
+
 static void print_policy(const struct sad *sad, const struct policy *p, bool saved, FILE *out)
 {
 	const struct selector *s = &p->sel;
@@ -215,6 +248,8 @@ static void print_policy(const struct sad *sad, const struct policy *p, bool sav
 	print_prefixes("remote", s, s->remote, s->remote_n, out);
 	fprintf(out, "    protocol: %s\n", selector_print_proto(s->proto, proto));
 	print_fields(s, out);
+	if (p->action == XESP_ACTION_PROTECT && sad->tunnels[p->tunnel].pfp)
+		print_pfp(&sad->tunnels[p->tunnel], out);
 }
 
 static const char *const spreads[] = {

@@ -18,6 +18,7 @@
 #include "keyd/journal.h"
 #include "keyd/lifetime.h"
 #include "keyd/natt.h"
+#include "keyd/pfp.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
 #include "keyd/xfrm_source.h"
@@ -133,7 +134,7 @@ static struct json_object *moved_json(const struct sad *sad)
 static int handle_status(void *ctx, struct json_object *params, struct json_object **result,
 			 struct fault *f)
 {
-	const struct daemon *d = ctx;
+	struct daemon *d = ctx;
 	const struct config *c = d->change.now;
 	struct json_object *o = json_object_new_object(), *worker = json_object_new_object();
 
@@ -152,6 +153,7 @@ static int handle_status(void *ctx, struct json_object *params, struct json_obje
 	json_object_object_add(o, "worker", worker);
 	json_object_object_add(o, "interfaces", interfaces_json(d));
 	json_object_object_add(o, "moved", moved_json(&c->sad));
+	json_object_object_add(o, "acquires", acquires_json(&d->acquires, c, maps_now_ns()));
 	put_text(o, "source", d->xfrm ? "xfrm" : d->journal ? "control" : "file");
 	put_text(o, "fallback", c->fallback ? "kernel" : "drop");
 	put_text(o, "state_dir", d->o.state);
@@ -209,6 +211,23 @@ static struct json_object *path_json(const struct xesp_sa_state *st)
 	return o;
 }
 
+static void add_value(void *ctx, const char *key, const char *value)
+{
+	put_text(ctx, key, value);
+}
+
+/* A unique SA's own values. */
+static struct json_object *selector_json(const struct sad *sad, const struct sa *sa)
+{
+	struct json_object *o;
+
+	if (!sa->values.mask)
+		return NULL;
+	o = json_object_new_object();
+	pfp_each(&sa->values, pfp_proto(sad, sa), add_value, o);
+	return o;
+}
+
 static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 {
 	static const char *const standings[] = { "waiting", "active", "refused" };
@@ -234,6 +253,7 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_text(o, "algorithm", algorithm_print(&algorithm, name));
 	json_object_object_add(o, "esn", json_object_new_boolean(sa->esn));
 	put_number(o, "window", sa->window);
+	json_object_object_add(o, "selector", selector_json(&d->change.now->sad, sa));
 	put_text(o, "fingerprint", sad_print_fingerprint(sa, text));
 	put_text(o, "state", standings[sa->standing]);
 	put_text(o, "reason", sa->standing == SA_REFUSED ? sa->reason :

@@ -152,6 +152,14 @@ static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
 	follow_routes(daemon_of(ctx));
 }
 
+static void on_acquire(void *ctx, const struct xesp_keymsg_acquire *m)
+{
+	struct change *c = ctx;
+	struct daemon *d = daemon_of(c);
+
+	acquires_note(&d->acquires, c->now, m, maps_now_ns());
+}
+
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -194,6 +202,7 @@ static int open_worker(struct daemon *d, struct fault *f)
 		.lease_wanted = on_lease_wanted,
 		.acked = change_acked,
 		.peer_moved = on_peer_moved,
+		.acquire = on_acquire,
 		.in_step = on_worker_came,
 		.peer_alive = on_peer_alive,
 		.gone = on_worker_gone,

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <time.h>
+#include "keyd/acquire.h"
 #include "keyd/change.h"
 #include "keyd/grants.h"
 #include "keyd/local_addrs.h"
@@ -41,6 +42,7 @@ struct daemon {
 	struct grants grants;
 	struct change change; /* maps, worker and the configuration in force */
 	struct lifetime *lifetime;
+	struct acquires acquires;
 	struct local_addrs addrs;
 	struct routes routes;
 	struct netwatch *netwatch;

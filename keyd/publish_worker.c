@@ -351,6 +351,10 @@ static int take_message(struct publish_worker *w, size_t len, struct fault *f)
 					    h->type == XESP_KEYMSG_PEER_ALIVE);
 		return 0;
 	}
+	if (h->type == XESP_KEYMSG_ACQUIRE) {
+		w->calls.acquire(w->calls.ctx, (const void *)h);
+		return 0;
+	}
 	w->calls.lease_wanted(w->calls.ctx, ((const struct xesp_keymsg_id *)h)->id);
 	return 0;
 }

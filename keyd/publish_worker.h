@@ -34,6 +34,8 @@ struct publish_worker_calls {
 	void (*peer_moved)(void *ctx, const struct xesp_keymsg_peer *m);
 	/* Dead-peer probing (dpd): a tunnel's far end answers no more, or again. */
 	void (*peer_alive)(void *ctx, uint32_t tunnel, bool alive);
+	/* A packet wants an SA of its own; likewise. */
+	void (*acquire)(void *ctx, const struct xesp_keymsg_acquire *m);
 	/* It has everything now. */
 	void (*in_step)(void *ctx);
 	void (*gone)(void *ctx);

@@ -232,6 +232,8 @@ int sad_join_tunnel(struct sad *sad, uint32_t i, const char *path, struct proble
 				    t->name);
 	if (sa->dir == XESP_DIR_IN)
 		return 0;
+	if (t->sa_out != SAD_NONE && raw->selector)
+		return 0; /* a unique one: pfp.c looks for another with its values */
 	if (t->sa_out != SAD_NONE)
 		return problems_add(ps, where, "tunnel '%s' has an outbound SA already, '%s'", t->name,
 				    sad->sas[t->sa_out].name);

@@ -46,9 +46,11 @@ struct tunnel {
 	uint8_t dpd_misses;
 	struct xesp_addr probe_local, probe_remote; /* zero: none */
 	uint8_t mode;    /* enum xesp_mode */
+	uint8_t pfp;       /* bits of enum xesp_pfp: its SAs are unique ones, see pfp.h */
+	uint8_t pfp_proto; /* with pfp: what the ports of its policies are of; 0 any */
 	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */
 	struct xesp_addr oa_local, oa_remote; /* NAT original addresses; zero: not known */
-	uint32_t sa_out;         /* index into sad.sas; SAD_NONE */
+	uint32_t sa_out;         /* index into sad.sas; SAD_NONE. Of unique ones the first */
 };
 
 #define SAD_NONE UINT32_MAX
@@ -80,6 +82,7 @@ struct sa {
 	uint8_t auth_key_len; /* and of the integrity key behind it */
 	uint8_t salt_len;
 	struct limits limits;
+	struct xesp_values values; /* of a unique SA */
 	uint8_t fingerprint[SAD_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
 	uint8_t digest[SAD_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
 	uint64_t kernel_added; /* `source: xfrm`: when the kernel got it, seconds since 1970 */

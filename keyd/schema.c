@@ -25,6 +25,7 @@ const char *const schema_list_paths[] = {
 	"policies[].icmp_type",
 	"policies[].icmp_code",
 	"policies[].mh_type",
+	"policies[].pfp",
 	NULL,
 };
 
@@ -189,6 +190,18 @@ static const cyaml_schema_field_t lifetime_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t selector_fields[] = {
+	TEXT("local", OPTIONAL, struct raw_selector, local),
+	TEXT("remote", OPTIONAL, struct raw_selector, remote),
+	TEXT("protocol", OPTIONAL, struct raw_selector, protocol),
+	TEXT("local_port", OPTIONAL, struct raw_selector, local_port),
+	TEXT("remote_port", OPTIONAL, struct raw_selector, remote_port),
+	TEXT("icmp_type", OPTIONAL, struct raw_selector, icmp_type),
+	TEXT("icmp_code", OPTIONAL, struct raw_selector, icmp_code),
+	TEXT("mh_type", OPTIONAL, struct raw_selector, mh_type),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t sa_fields[] = {
 	TEXT("name", REQUIRED, struct raw_sa, name),
 	TEXT("tunnel", REQUIRED, struct raw_sa, tunnel),
@@ -206,6 +219,8 @@ static const cyaml_schema_field_t sa_fields[] = {
 	TEXT("lease", OPTIONAL, struct raw_sa, lease),
 	CYAML_FIELD_MAPPING_PTR("lifetime", OPTIONAL | CYAML_FLAG_POINTER, struct raw_sa, lifetime,
 				lifetime_fields),
+	CYAML_FIELD_MAPPING_PTR("selector", OPTIONAL | CYAML_FLAG_POINTER, struct raw_sa, selector,
+				selector_fields),
 	CYAML_FIELD_END
 };
 
@@ -228,6 +243,7 @@ static const cyaml_schema_field_t policy_fields[] = {
 	LIST("icmp_type", struct raw_policy, icmp_type, &list_entry, SCHEMA_LIST_MAX),
 	LIST("icmp_code", struct raw_policy, icmp_code, &list_entry, SCHEMA_LIST_MAX),
 	LIST("mh_type", struct raw_policy, mh_type, &list_entry, SCHEMA_LIST_MAX),
+	LIST("pfp", struct raw_policy, pfp, &list_entry, SCHEMA_LIST_MAX),
 	CYAML_FIELD_END
 };
 

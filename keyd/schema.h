@@ -99,6 +99,15 @@ struct raw_lifetime {
 	char *warn_seconds;
 };
 
+/* One value of each: see pfp.h. */
+struct raw_selector {
+	char *local, *remote;
+	char *protocol;
+	char *local_port, *remote_port;
+	char *icmp_type, *icmp_code;
+	char *mh_type;
+};
+
 struct raw_sa {
 	char *name;
 	char *tunnel;
@@ -115,6 +124,7 @@ struct raw_sa {
 	char *replay_window;
 	char *lease;
 	struct raw_lifetime *lifetime; /* NULL: not given */
+	struct raw_selector *selector; /* NULL: not given */
 };
 
 struct raw_policy {
@@ -137,6 +147,8 @@ struct raw_policy {
 	unsigned int icmp_code_count;
 	char **mh_type;
 	unsigned int mh_type_count;
+	char **pfp;
+	unsigned int pfp_count;
 	/* of transactions, not of the file: the policy that it is to stand before, or after */
 	char *before, *after;
 };

@@ -43,9 +43,9 @@ static const struct prefix any_ip6 = { .len = 0 };
 
 /* ---- text to selector */
 
-static int parse_proto(struct selector *s, const char *text, const char *path, struct problems *ps)
+int selector_parse_proto(uint8_t *proto, const char *text, const char *where, struct problems *ps)
 {
-	char where[PROBLEMS_PATH_MAX], shown[PROBLEMS_SHOWN_MAX];
+	char shown[PROBLEMS_SHOWN_MAX];
 	unsigned long number;
 	char *end;
 
@@ -53,11 +53,10 @@ static int parse_proto(struct selector *s, const char *text, const char *path, s
 		return 0;
 	for (size_t i = 0; i < PROTO_NAMES_N; i++) {
 		if (!strcmp(text, proto_names[i].name)) {
-			s->proto = proto_names[i].number;
+			*proto = proto_names[i].number;
 			return 0;
 		}
 	}
-	problems_below(where, path, "protocol");
 	number = strtoul(text, &end, 10);
 	if (*end || text[0] < '0' || text[0] > '9' || number > 255)
 		return problems_add(ps, where,
@@ -65,7 +64,7 @@ static int parse_proto(struct selector *s, const char *text, const char *path, s
 				    problems_shown(text, shown));
 	if (!number)
 		return problems_add(ps, where, "0 is hop-by-hop options; for every protocol write any");
-	s->proto = (uint8_t)number;
+	*proto = (uint8_t)number;
 	return 0;
 }
 
@@ -385,7 +384,8 @@ int selector_init(struct selector *s, const struct raw_policy *raw, const char *
 	int err;
 
 	*s = (struct selector){ 0 };
-	err = parse_proto(s, raw->protocol, path, ps);
+	problems_below(where, path, "protocol");
+	err = selector_parse_proto(&s->proto, raw->protocol, where, ps);
 	problems_below(where, path, "local");
 	err |= parse_prefixes(&s->local, &s->local_n, raw->local, raw->local_count, where, ps);
 	problems_below(where, path, "remote");

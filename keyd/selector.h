@@ -49,6 +49,9 @@ int selector_init(struct selector *s, const struct raw_policy *raw, const char *
 		  struct problems *ps);
 void selector_fini(struct selector *s);
 
+/* NULL and "any" leave *proto alone. -EINVAL with a problem at `where`. */
+int selector_parse_proto(uint8_t *proto, const char *text, const char *where, struct problems *ps);
+
 /* What a protocol has in place of ports. */
 enum selector_fields { SELECTOR_NO_FIELDS, SELECTOR_PORTS, SELECTOR_ICMP, SELECTOR_MH };
 enum selector_fields selector_fields(uint8_t proto);

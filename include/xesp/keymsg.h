@@ -38,6 +38,7 @@ enum xesp_keymsg_type {
 	XESP_KEYMSG_PEER_DEAD,     /* xespd: struct xesp_keymsg_id of a tunnel: no answer any more; none */
 	XESP_KEYMSG_PEER_ALIVE,    /* xespd: struct xesp_keymsg_id of a tunnel: it answers again; none */
 	XESP_KEYMSG_SPREAD,        /* keyd: struct xesp_keymsg_id, id: enum xesp_spread; no answer */
+	XESP_KEYMSG_ACQUIRE,       /* xespd: struct xesp_keymsg_acquire: no answer */
 };
 
 /* One queue over many cores, or not; OWN: as xespd was told when it was started. */
@@ -74,6 +75,32 @@ enum xesp_flow_label { XESP_FLOW_LABEL_SA, XESP_FLOW_LABEL_COPY, XESP_FLOW_LABEL
 		       XESP_FLOW_LABEL_FLOW };
 #define XESP_TFC_MTU 0xffffffffu
 
+/*
+ * Selectors that an SA has from the packet it was made for: populate from packet, RFC 4301 sections
+ * 4.4.1 and 4.4.2.2. A tunnel whose policies say so has unique SAs, one for each combination of values.
+ */
+enum xesp_pfp {
+	XESP_PFP_LOCAL = 1,
+	XESP_PFP_REMOTE = 2,
+	XESP_PFP_PROTO = 4,
+	XESP_PFP_LOCAL_PORT = 8,   /* of ICMP and of a mobility header its type */
+	XESP_PFP_REMOTE_PORT = 16, /* of ICMP its code */
+	XESP_PFP_ALL = 31,
+};
+
+#define XESP_PFP_PORTS (XESP_PFP_LOCAL_PORT | XESP_PFP_REMOTE_PORT)
+
+/* Such values, as struct xesp_spd_key has them. What is not in the mask is zero. */
+struct xesp_values {
+	struct xesp_addr local;
+	struct xesp_addr remote;
+	__be16 local_port;
+	__be16 remote_port;
+	__u8 mask;   /* bits of enum xesp_pfp; 0: the SA is not a unique one */
+	__u8 proto;
+	__u8 pad[2];
+};
+
 /* A tunnel: RFC 4301 section 5.1.2, how the outer header is made. */
 struct xesp_keymsg_tunnel {
 	struct xesp_keymsg h;
@@ -101,7 +128,9 @@ struct xesp_keymsg_tunnel {
 	struct xesp_addr probe_remote; /* inner address behind the peer that answers; ::: none */
 	__u8 dscp_in;    /* enum xesp_dscp_in */
 	__u8 flow_label; /* enum xesp_flow_label */
-	__u8 pad2[6];
+	__u8 pfp;        /* bits of enum xesp_pfp that each of its SAs has values of its own for; 0: its
+			  * SAs are for all that goes through it */
+	__u8 pad2[5];
 	/* traffic flow confidentiality, RFC 4303 sections 2.6 and 2.7 */
 	__u32 tfc; /* every payload has at least so many bytes; 0 off; XESP_TFC_MTU: as many as fit */
 	__u32 dummy_pps; /* dummy packets a second; 0 none */
@@ -119,6 +148,14 @@ struct xesp_keymsg_peer {
 	__be16 port;
 	__u16 pad;
 	struct xesp_addr addr;
+};
+
+/* A packet found no SA of its own in a tunnel of unique ones: RFC 4301 section 5.1 step 3b. */
+struct xesp_keymsg_acquire {
+	struct xesp_keymsg h;
+	__u32 tunnel;
+	__u32 policy; /* by which it got there */
+	struct xesp_values values;
 };
 
 #define XESP_MSS_OFF 0
@@ -196,6 +233,7 @@ struct xesp_keymsg_sa {
 	__u64 seq_max; /* outbound: the last number that may be sent; 0: the last there is */
 	__u8 over;     /* 1: its lifetime has ended. No key; its packets are dropped as LIFETIME */
 	__u8 pad2[7];
+	struct xesp_values values; /* of a unique SA */
 };
 
 /*
@@ -223,7 +261,9 @@ _Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 
 		       8 + 8 + 64 + 32 + 32, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
-_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40 + 40, "layout");
+_Static_assert(sizeof(struct xesp_values) == 40, "hashed and compared as words");
+_Static_assert(sizeof(struct xesp_keymsg_acquire) == 16 + 8 + 40, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_ack) == 144, "layout");
 
 #endif /* XESP_KEYMSG_H */

@@ -17,6 +17,7 @@
 #include "sad/sad.h"
 #include "sad/selector.h"
 #include "sad/tunnel.h"
+#include "sad/unique.h"
 
 #define IP4_FRAGMENT 0x3fff /* MF and the offset */
 
@@ -97,19 +98,11 @@ void admit_close(struct admit *a)
 	free(a);
 }
 
-static void put_addr(struct xesp_addr *out, const struct selector_addr *a)
-{
-	out->w[0] = htonl((uint32_t)(a->hi >> 32));
-	out->w[1] = htonl((uint32_t)a->hi);
-	out->w[2] = htonl((uint32_t)(a->lo >> 32));
-	out->w[3] = htonl((uint32_t)a->lo);
-}
-
 static void make_query(struct spd_query *q, const struct selector_key *k)
 {
 	memset(q, 0, sizeof(*q)); /* compared as bytes */
-	put_addr(&q->local, &k->local);
-	put_addr(&q->remote, &k->remote);
+	selector_addr_put(&q->local, &k->local);
+	selector_addr_put(&q->remote, &k->remote);
 	q->local_port = htons(k->local_port);
 	q->remote_port = htons(k->remote_port);
 	q->proto = k->proto;
@@ -321,6 +314,12 @@ static bool admit_key(struct esp_worker *w, const struct selector_key *k, uint32
 	return is_of_tunnel(w, find_by_flow(w, &flow, spd_memory_generation(w->st->spd)), tunnel);
 }
 
+/* By a policy of its tunnel; and by this very SA, if that is for some packets only. */
+static bool is_admitted(struct esp_worker *w, const struct sa *sa, const struct selector_key *k)
+{
+	return admit_key(w, k, sa->tunnel) && (!sa->unique || unique_admits(&sa->values, k));
+}
+
 /*
  * RFC 4301 section 5.2 step 4; and section 6.2: an ICMP error may come from any router behind the
  * peer, so what it quotes decides. An error whose own header fits is held to its quote too, unless
@@ -334,7 +333,7 @@ static __attribute__((noinline)) enum xesp_drop judge(struct esp_worker *w, cons
 
 	if (!inner_selector_key(&key, p->l3, &x->inner))
 		return XESP_DROP_BAD_INNER;
-	fits = admit_key(w, &key, p->sa->tunnel);
+	fits = is_admitted(w, p->sa, &key);
 	if ((key.proto == IPPROTO_ICMP || key.proto == IPPROTO_ICMPV6) &&
 	    (!fits || x->tunnel->icmp_check)) {
 		switch (icmp_quote_of(&quoted, p->l3, &x->inner)) {
@@ -342,7 +341,7 @@ static __attribute__((noinline)) enum xesp_drop judge(struct esp_worker *w, cons
 			break;
 		case ICMP_QUOTE_KEY:
 			quoted.first = false; /* what a quote shows opens nothing for fragments */
-			fits = admit_key(w, &quoted, p->sa->tunnel);
+			fits = is_admitted(w, p->sa, &quoted);
 			break;
 		case ICMP_QUOTE_BAD:
 			fits = false;
@@ -377,7 +376,7 @@ void admit_batch(struct esp_worker *w, struct batch *b)
 
 		if (stage_skips(p))
 			continue;
-		if (!generation || !key_of_packet(&k, p->l3, &w->x[i].inner))
+		if (!generation || p->sa->unique || !key_of_packet(&k, p->l3, &w->x[i].inner))
 			why = judge(w, p, &w->x[i]);
 		else if (!is_of_tunnel(w, find_by_flow(w, &k, generation), p->sa->tunnel))
 			why = XESP_DROP_SELECTOR_MISMATCH;

@@ -16,6 +16,7 @@
 #include "esp/job.h"
 #include "esp/mss.h"
 #include "esp/outer.h"
+#include "esp/populate.h"
 #include "esp/size.h"
 #include "esp/stage.h"
 #include "esp/wire.h"
@@ -59,6 +60,13 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 			sa = stage_outbound(w, t, id);
 			if (sa)
 				g = size_of(t, sa->transform);
+			w->has_ah |= g.ah;
+		}
+		if (t && t->pfp) {
+			sa = populate_find(w, p, t);
+			if (!sa)
+				continue; /* dropped, and counted */
+			g = size_of(t, sa->transform);
 			w->has_ah |= g.ah;
 		}
 		p->sa = sa;

@@ -9,6 +9,7 @@
 
 #include "esp/admit.h"
 #include "esp/esp.h"
+#include "esp/populate.h"
 #include "esp/stage.h"
 #include "libxesp/secret.h"
 #include "sad/sa.h"
@@ -22,7 +23,8 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
 	memset(w, 0, sizeof(*w));
-	if (admit_open(&w->admit, sad_mapped(sad)->max_sas)) {
+	if (admit_open(&w->admit, sad_mapped(sad)->max_sas) || populate_open(&w->populate)) {
+		admit_close(w->admit);
 		free(w);
 		return fault_set(f, -ENOMEM, "out of memory");
 	}
@@ -31,6 +33,8 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	w->engine = sad_engine(sad);
 	w->desk = sad_desk(sad);
 	w->groups = sad_groups(sad);
+	w->uniques = sad_uniques(sad);
+	w->acquires = sad_acquires(sad);
 	w->stats = &w->st->worker[worker];
 	w->worker = worker;
 	sad_idle(sad, worker, false);
@@ -62,6 +66,7 @@ void esp_worker_close(struct esp_worker *w)
 	if (!w->beside) {
 		sad_idle(w->sad, w->worker, true);
 		admit_close(w->admit);
+		populate_close(w->populate);
 	}
 	free(w);
 }

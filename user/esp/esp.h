@@ -26,7 +26,7 @@ void esp_worker_close(struct esp_worker *w);
 /*
  * Cleartext -> ESP, RFC 4303 section 3.3. Before: pkt.l3, len, head, end, id (tunnel), policy.
  * Decrements the inner TTL (RFC 4301 section 5.1.2.1) before it builds the outer header.
- * Drops: NO_SA_OUT, MALFORMED_IP, TTL_EXPIRED, TOO_BIG (mtu set), NO_LEASE, SEQ_EXHAUSTED,
+ * Drops: NO_SA_OUT, NO_SA_UNIQUE, FRAGMENT_UNKNOWN, MALFORMED_IP, TTL_EXPIRED, TOO_BIG (mtu set), NO_LEASE, SEQ_EXHAUSTED,
  * NO_TAILROOM (too little room before or behind), CRYPTO_FAILED. Sets l4_off to the ESP header.
  * With TTL_EXPIRED and TOO_BIG the packet is untouched, so that the slow path can quote it to its
  * sender; TOO_BIG with `fragment` set is not counted as a drop, for the slow path fragments it and

@@ -19,13 +19,16 @@
 #include "esp/transport.h"
 
 struct groups;
+struct acquire_desk;
 struct admit;
 struct esp_stage;
 struct lease_desk;
+struct populate;
 struct sa;
 struct sad;
 struct sad_state;
 struct tunnel;
+struct uniques;
 
 /* With more runs than this the batch's SAs are fetched ahead, and what hangs on them. */
 #define STAGE_RUNS_MANY 4u
@@ -62,6 +65,9 @@ struct esp_worker {
 	struct lease_desk *desk;
 	const struct groups *groups;
 	struct admit *admit;
+	const struct uniques *uniques;
+	struct acquire_desk *acquires;
+	struct populate *populate;
 	struct xesp_worker_stats *stats;
 	uint64_t now_ns; /* CLOCK_BOOTTIME, of this batch */
 	uint32_t worker;

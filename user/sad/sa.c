@@ -14,6 +14,7 @@
 #include "libxesp/secret.h"
 #include "sad/lifetime.h"
 #include "sad/sa.h"
+#include "sad/unique.h"
 #include "xesp/fault.h"
 
 #pragma GCC poison strcpy strcat gets memcmp
@@ -70,6 +71,9 @@ static int check_values(const struct transform *t, const struct xesp_keymsg_sa *
 	    (m->proto != IPPROTO_ESP && m->proto != IPPROTO_AH))
 		return fault_set(f, -EINVAL, "direction %u, ESN %u, protocol %u: no such value", m->dir,
 				 m->esn, m->proto);
+	if (!unique_is_valid(&m->values))
+		return fault_set(f, -EINVAL, "values of its own under mask 0x%x: no such ones",
+				 m->values.mask);
 	return 0;
 }
 
@@ -170,6 +174,8 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->dir = m->dir;
 	sa->esn = m->esn;
 	sa->proto = m->proto;
+	sa->unique = m->values.mask;
+	sa->values = m->values;
 	memcpy(sa->salt, m->salt, sizeof(sa->salt));
 	sa->cold.engine = from->engine;
 	sa->cold.workers_n = from->workers_n;

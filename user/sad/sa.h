@@ -17,6 +17,7 @@
 #include "sad/epoch.h"
 #include "xesp/keymsg.h"
 
+struct acquire_desk;
 struct engine;
 struct engine_key;
 struct fault;
@@ -87,9 +88,11 @@ struct sa {
 	uint8_t esn;
 	uint8_t life; /* enum sa_life */
 	uint8_t proto; /* IPPROTO_ESP or IPPROTO_AH */
-	uint8_t pad[4];
+	uint8_t unique; /* its `values` are looked at: bits of enum xesp_pfp */
+	uint8_t pad[3];
 	struct sa_cold cold;
 	struct sa_limits limits;
+	struct xesp_values values; /* RFC 4301 section 4.4.2.2 */
 	struct engine_key *key[]; /* by worker */
 } __attribute__((aligned(64)));
 
@@ -107,6 +110,7 @@ const struct engine *sad_engine(const struct sad *s);
 struct lease_desk *sad_desk(struct sad *s);
 struct peer_desk *sad_peers(struct sad *s);
 struct resync_desk *sad_resync(struct sad *s);
+struct acquire_desk *sad_acquires(struct sad *s);
 
 /*
  * A spin lock: held for the few writes of a run's commit, and wanted by two threads only while

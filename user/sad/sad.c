@@ -13,6 +13,7 @@
 
 #include "crypto/engine.h"
 #include "libxesp/addr.h"
+#include "sad/acquire.h"
 #include "sad/epoch.h"
 #include "sad/group.h"
 #include "sad/lease.h"
@@ -21,6 +22,7 @@
 #include "sad/sa.h"
 #include "sad/sad.h"
 #include "sad/tunnel.h"
+#include "sad/unique.h"
 #include "xesp/fault.h"
 
 #pragma GCC poison strcpy strcat gets memcmp
@@ -40,10 +42,12 @@ struct sad {
 	struct tunnel_slot *tunnel; /* [tunnels_max] */
 	uint32_t tunnels_max;
 	struct groups groups;
+	struct uniques uniques;
 	struct epoch epoch;
 	struct lease_desk desk;
 	struct peer_desk peers;
 	struct resync_desk resync;
+	struct acquire_desk acquires;
 	/* main thread */
 	uint32_t count;
 	uint32_t sync; /* number of the synchronisation that runs or ran last */
@@ -66,6 +70,11 @@ const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id)
 const struct groups *sad_groups(const struct sad *s)
 {
 	return &s->groups;
+}
+
+const struct uniques *sad_uniques(const struct sad *s)
+{
+	return &s->uniques;
 }
 
 const struct sad_state *sad_mapped(const struct sad *s)
@@ -91,6 +100,11 @@ struct resync_desk *sad_resync(struct sad *s)
 struct peer_desk *sad_peers(struct sad *s)
 {
 	return &s->peers;
+}
+
+struct acquire_desk *sad_acquires(struct sad *s)
+{
+	return &s->acquires;
 }
 
 void sad_quiescent(struct sad *s, uint32_t worker)
@@ -155,7 +169,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 
 	if (!s)
 		return fault_set(f, -ENOMEM, "out of memory");
-	s->desk.fd = s->peers.fd = s->resync.fd = -1;
+	s->desk.fd = s->peers.fd = s->resync.fd = s->acquires.fd = -1;
 	s->st = *st;
 	s->keys_n = workers_n;
 	s->engine = e;
@@ -164,7 +178,8 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	s->shared = calloc(st->max_sas, sizeof(*s->shared));
 	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
 	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1) ||
-	    groups_init(&s->groups, &s->epoch, s->tunnels_max))
+	    groups_init(&s->groups, &s->epoch, s->tunnels_max) ||
+	    uniques_init(&s->uniques, &s->epoch, st->max_sas))
 		err = fault_set(f, -ENOMEM, "out of memory");
 	else
 		err = lease_desk_open(&s->desk, st->max_sas, f);
@@ -172,6 +187,8 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 		err = peer_desk_open(&s->peers, s->tunnels_max, f);
 	if (!err)
 		err = resync_open(&s->resync, f);
+	if (!err)
+		err = acquire_desk_open(&s->acquires, f);
 	if (err) {
 		sad_close(s);
 		return err;
@@ -198,9 +215,11 @@ void sad_close(struct sad *s)
 	}
 	epoch_fini(&s->epoch);
 	groups_fini(&s->groups);
+	uniques_fini(&s->uniques);
 	lease_desk_close(&s->desk);
 	peer_desk_close(&s->peers);
 	resync_close(&s->resync);
+	acquire_desk_close(&s->acquires);
 	free(s->tunnel);
 	free(s->shared);
 	free(s->sa);
@@ -367,6 +386,18 @@ static int begin_numbers(struct sad *s, const struct sa *sa, const struct xesp_k
 	return err;
 }
 
+/* What it was found by until now, if by anything else, leads to it no more before it is there. */
+static int put_unique(struct sad *s, const struct xesp_keymsg_sa *m, struct sa *sa)
+{
+	bool wanted = m->dir == XESP_DIR_OUT && m->values.mask;
+
+	if (!wanted || !s->sa[m->id] || s->sa[m->id]->tunnel != m->tunnel ||
+	    !unique_same(&s->sa[m->id]->values, &m->values))
+		uniques_drop(&s->uniques, m->id);
+	put_sa(s, m->id, sa);
+	return wanted ? uniques_put(&s->uniques, m->tunnel, &m->values, m->id) : 0;
+}
+
 int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 {
 	struct sa_source from = {
@@ -402,7 +433,9 @@ int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 		err = begin_numbers(s, sa, m, f);
 	if (err)
 		goto close_sa;
-	put_sa(s, m->id, sa);
+	err = put_unique(s, m, sa);
+	if (err)
+		return fault_in(f, fault_set(f, err, "out of memory"), "SA %u", m->id);
 	return 0;
 
 close_sa:
@@ -418,6 +451,7 @@ int sad_del(struct sad *s, uint32_t id, struct fault *f)
 		return err;
 	if (!s->sa[id])
 		return fault_set(f, -ENOENT, "no SA has the id %u", id);
+	uniques_drop(&s->uniques, id);
 	put_sa(s, id, NULL);
 	lease_forget(&s->desk, id);
 	return 0;
@@ -528,10 +562,22 @@ void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_key
 	}
 }
 
+int sad_acquire_fd(const struct sad *s)
+{
+	return s->acquires.fd;
+}
+
+void sad_tell_acquires(struct sad *s, void (*tell)(void *ctx, const struct acquire_note *n),
+		       void *ctx)
+{
+	acquire_take(&s->acquires, tell, ctx);
+}
+
 void sad_reclaim(struct sad *s)
 {
 	epoch_reclaim(&s->epoch);
 	peer_free_places(&s->peers);
+	acquire_free_places(&s->acquires);
 	lease_retry_refused(&s->desk);
 }
 

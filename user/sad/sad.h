@@ -14,12 +14,14 @@
 #include <stdint.h>
 #include "xesp/keymsg.h"
 
+struct acquire_note;
 struct engine;
 struct fault;
 struct groups;
 struct sa;
 struct sad;
 struct spd_memory;
+struct uniques;
 
 /* The mapped state that the SAD works on; borrowed, all of it outlives the SAD. */
 struct sad_state {
@@ -80,6 +82,12 @@ uint32_t sad_move_peers(struct sad *s);
 void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_tunnel *t),
 		    void *ctx);
 
+/* Becomes readable (an eventfd) when a packet found no SA of its own: sad/acquire.h. */
+int sad_acquire_fd(const struct sad *s);
+/* Then: calls `tell` once for each. */
+void sad_tell_acquires(struct sad *s, void (*tell)(void *ctx, const struct acquire_note *n),
+		       void *ctx);
+
 /* Frees what every worker has let go of; call from a timer. */
 void sad_reclaim(struct sad *s);
 
@@ -95,6 +103,7 @@ uint32_t sad_tunnels_max(const struct sad *s); /* ids are below it */
 /* ---- workers */
 
 const struct groups *sad_groups(const struct sad *s); /* lives as long as the SAD */
+const struct uniques *sad_uniques(const struct sad *s); /* likewise */
 
 /* Between batches and before sleeping: this worker holds no SA now. */
 void sad_quiescent(struct sad *s, uint32_t worker);

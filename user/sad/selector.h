@@ -8,6 +8,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "xesp/steer.h"
 
 /* An address as a number: IPv4 as ::ffff:a.b.c.d, as in struct xesp_addr. */
 struct selector_addr {
@@ -28,5 +29,9 @@ struct selector_key {
 /* From 16 bytes as they stand in struct xesp_addr and in an IPv6 header, and 4 as in IPv4. */
 struct selector_addr selector_addr_of(const void *be128);
 struct selector_addr selector_addr_of_ip4(const void *be32);
+void selector_addr_put(struct xesp_addr *out, const struct selector_addr *a);
+
+/* The same packet seen from the other end: sides change places. ICMP and mobility headers have none. */
+void selector_turn(struct selector_key *k);
 
 #endif /* XESP_SELECTOR_H */

@@ -69,6 +69,8 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 		return fault_set(f, -EINVAL, "encapsulation %u/%u/%u, checksum %u: no such value",
 				 m->natt.encap, m->natt.accept_any, m->natt.follow_peer,
 				 m->natt.checksum);
+	if (m->pfp & ~XESP_PFP_ALL)
+		return fault_set(f, -EINVAL, "populate from packet 0x%x: no such selectors", m->pfp);
 	if (m->natt.encap == XESP_ENCAP_UDP &&
 	    (!m->natt.local_port || !m->natt.remote_port || !m->natt.peer_port))
 		return fault_set(f, -EINVAL, "encapsulated in UDP without ports");
@@ -192,6 +194,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		.icmp_check = m->icmp_check,
 		.mss = m->mss,
 		.mode = m->mode,
+		.pfp = m->pfp,
 		.local = m->local,
 		.as_told = *m,
 	};

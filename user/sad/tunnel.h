@@ -41,6 +41,7 @@ struct tunnel {
 	uint16_t mss;       /* XESP_MSS_OFF, XESP_MSS_AUTO, or a value */
 	uint8_t mode;      /* enum xesp_mode */
 	uint8_t udp;       /* enum tunnel_udp */
+	uint8_t pfp;       /* bits of enum xesp_pfp: its outbound SAs are unique ones, see sad/unique.h */
 	struct xesp_addr local;
 	uint8_t header[48]; /* outer headers without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libxesp/secret.h"
+#include "sad/acquire.h"
 #include "sad/sad.h"
 #include "xesp/fault.h"
 #include "xesp/keymsg.h"
@@ -39,7 +40,7 @@ struct keyd_link {
 	uint32_t seq;
 	uint32_t backoff_ms;
 	bool told; /* that keyd is away: once, not with every attempt */
-	struct event *readable, *writable, *timer, *lease;
+	struct event *readable, *writable, *timer, *lease, *acquire;
 	struct outgoing *first, **last;
 	uint8_t *buf; /* XESP_KEYMSG_MAX, locked */
 };
@@ -202,6 +203,25 @@ static void on_lease(evutil_socket_t fd, short what, void *arg)
 		sad_lease_wanted(l->o.sad, ask_lease, l);
 }
 
+static void tell_acquire(void *ctx, const struct acquire_note *n)
+{
+	struct xesp_keymsg_acquire m = { .tunnel = n->tunnel,
+					 .policy = n->policy,
+					 .values = n->values };
+
+	send_message(ctx, &m.h, XESP_KEYMSG_ACQUIRE, sizeof(m));
+}
+
+static void on_acquire(evutil_socket_t fd, short what, void *arg)
+{
+	struct keyd_link *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (l->state == SYNCED)
+		sad_tell_acquires(l->o.sad, tell_acquire, l);
+}
+
 /* ---- in */
 
 static int greet(struct keyd_link *l, const struct xesp_keymsg_hello *m, struct fault *f)
@@ -223,6 +243,7 @@ static int sync_begin(struct keyd_link *l, struct fault *f)
 		return fault_set(f, -EPROTO, "SYNC_BEGIN within a synchronisation");
 	l->state = IN_SYNC;
 	event_del(l->lease);
+	event_del(l->acquire);
 	sad_sync_begin(l->o.sad);
 	return 0;
 }
@@ -238,6 +259,7 @@ static int sync_end(struct keyd_link *l, struct fault *f)
 	l->backoff_ms = BACKOFF_FIRST_MS;
 	log_info("keyd link: in step with xesp-keyd, %u SAs", sad_count(l->o.sad));
 	event_add(l->lease, NULL);
+	event_add(l->acquire, NULL);
 	/* Requests that were made while keyd was away. */
 	sad_lease_wanted(l->o.sad, ask_lease, l);
 	keyd_link_tell_peers(l);
@@ -372,6 +394,7 @@ static void hang_up(struct keyd_link *l)
 	event_del(l->readable);
 	event_del(l->writable);
 	event_del(l->lease);
+	event_del(l->acquire);
 	close(l->fd);
 	l->fd = -1;
 	l->state = AWAY;
@@ -472,7 +495,8 @@ int keyd_link_open(struct keyd_link **out, struct event_base *base, const struct
 	l->writable = event_new(base, -1, 0, on_writable, l);
 	l->timer = event_new(base, -1, 0, on_timer, l);
 	l->lease = event_new(base, sad_lease_fd(o->sad), EV_READ | EV_PERSIST, on_lease, l);
-	if (!l->buf || !l->readable || !l->writable || !l->timer || !l->lease) {
+	l->acquire = event_new(base, sad_acquire_fd(o->sad), EV_READ | EV_PERSIST, on_acquire, l);
+	if (!l->buf || !l->readable || !l->writable || !l->timer || !l->lease || !l->acquire) {
 		keyd_link_close(l);
 		return fault_set(f, -ENOMEM, "out of memory");
 	}
@@ -496,6 +520,8 @@ void keyd_link_close(struct keyd_link *l)
 		event_free(l->timer);
 	if (l->lease)
 		event_free(l->lease);
+	if (l->acquire)
+		event_free(l->acquire);
 	secret_free(l->buf, XESP_KEYMSG_MAX);
 	free(l);
 }
