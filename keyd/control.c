@@ -326,6 +326,25 @@ static void put_selector(struct json_object *o, const struct selector *s)
 		put_text(o, fields == SELECTOR_ICMP ? "icmp_code" : "remote_ports", text);
 }
 
+static void add_word(void *ctx, const char *key, const char *value)
+{
+	(void)value;
+	json_object_array_add(ctx, json_object_new_string(key));
+}
+
+static struct json_object *pfp_json(const struct sad *sad, const struct policy *p)
+{
+	const struct tunnel *t = p->tunnel == SAD_NONE ? NULL : &sad->tunnels[p->tunnel];
+	const struct xesp_values any = { .mask = t ? t->pfp : 0 };
+	struct json_object *list;
+
+	if (!any.mask)
+		return NULL;
+	list = json_object_new_array();
+	pfp_each(&any, t->pfp_proto, add_word, list);
+	return list;
+}
+
 static struct json_object *policy_json(const struct daemon *d, uint32_t rank)
 {
 	static const char *const dirs[] = { "", "out", "in", "both" };
@@ -344,6 +363,7 @@ static struct json_object *policy_json(const struct daemon *d, uint32_t rank)
 	put_text(o, "direction", dirs[p->dirs]);
 	put_text(o, "tunnel", p->tunnel == SAD_NONE ? NULL : sad->tunnels[p->tunnel].name);
 	put_selector(o, &p->sel);
+	json_object_object_add(o, "pfp", pfp_json(sad, p));
 	put_number(o, "packets", hits.packets);
 	put_number(o, "bytes", hits.bytes);
 	json_object_object_add(o, "drops", drops_json(d->change.maps->drops[id].by_reason, 0));

@@ -144,6 +144,18 @@ static void print_drops(struct json_object *drops)
 		printf("  dropped    %s: %s\n", reason, json_object_get_string(n));
 }
 
+void show_values(struct json_object *o)
+{
+	const char *comma = "";
+
+	if (!o)
+		return;
+	json_object_object_foreach(o, key, value) {
+		printf("%s%s %s", comma, key, json_object_get_string(value));
+		comma = ", ";
+	}
+}
+
 /* What the table has no room for. */
 static void print_sa_details(struct json_object *sa)
 {
@@ -164,6 +176,11 @@ static void print_sa_details(struct json_object *sa)
 	else
 		printf("  sequence   highest %s, replay window %s packets, ESN: %s\n",
 		       show_text(seq, "highest"), show_text(sa, "window"), show_text(sa, "esn"));
+	if (json_object_object_get(sa, "selector")) {
+		printf("  only       ");
+		show_values(json_object_object_get(sa, "selector"));
+		printf("\n");
+	}
 	life_print(sa);
 	print_drops(json_object_object_get(sa, "drops"));
 }

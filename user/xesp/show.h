@@ -33,4 +33,7 @@ int show_ask(const struct settings *s, enum show_daemon daemon, const char *requ
  */
 const char *show_text(struct json_object *o, const char *key);
 
+/* An object's members in a row: "local 10.1.0.5, remote 10.2.0.9". NULL: nothing. */
+void show_values(struct json_object *o);
+
 #endif /* XESP_SHOW_H */

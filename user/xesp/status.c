@@ -200,6 +200,21 @@ static void print_moved(struct json_object *keyd)
 	}
 }
 
+static void print_acquires(struct json_object *keyd)
+{
+	struct json_object *list = json_object_object_get(keyd, "acquires");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		printf("           policy %s, tunnel %s: a packet asks for an SA of its own: ",
+		       show_text(o, "policy"), show_text(o, "tunnel"));
+		show_values(json_object_object_get(o, "selector"));
+		printf("\n");
+	}
+}
+
 static void print_keyd(struct json_object *o)
 {
 	struct json_object *keyd = json_object_object_get(o, "keyd");
@@ -216,6 +231,7 @@ static void print_keyd(struct json_object *o)
 	       show_text(keyd, "policies"), show_text(config, "file"),
 	       show_text(config, "loaded_at"));
 	print_moved(keyd);
+	print_acquires(keyd);
 }
 
 /* "worker 0: 1200 packets (now), 300 for others": of each thread that had to do with it. */
