@@ -92,7 +92,7 @@ static int take_whole(struct config *c, const struct raw_config *raw, struct pro
 	err |= sad_init(&c->sad, raw, dir, ps);
 	err |= spd_init(&c->spd, raw, &c->sad, ps);
 	if (!err)
-		err = pfp_take(&c->sad, &c->spd, raw, ps);
+		err = pfp_settle(&c->sad, &c->spd, false, ps);
 	return err ? -EINVAL : 0;
 }
 

@@ -34,7 +34,9 @@ static void clone_spd(struct spd *to, const struct spd *from, const struct confi
 {
 	const uint32_t room = from->n + more->policies + from->n / 8 + 64; /* see spd_edit.c */
 
-	*to = (struct spd){ .default_action = from->default_action, .room = room };
+	*to = (struct spd){ .default_action = from->default_action,
+			    .has_pfp = from->has_pfp,
+			    .room = room };
 	to->policies = copy_of(from->policies, from->n, room, sizeof(*to->policies), failed);
 	to->ids = copy_of(from->ids, from->n, room, sizeof(*to->ids), failed);
 	to->ranks = copy_of(from->ranks, from->n, room, sizeof(*to->ranks), failed);

@@ -72,7 +72,7 @@ static bool has_changed(const struct edit *e)
 static int make(struct daemon *d, struct edit *e, struct json_object *params,
 		struct change_result *r, struct problems *ps, struct fault *f)
 {
-	int err = edit_is_of_policies(e) ? change_policies(&d->change, e, r, ps, f) :
+	int err = edit_is_of_policies(e, d->change.now) ? change_policies(&d->change, e, r, ps, f) :
 					   change_all(d, e, r, ps, f);
 
 	if (err || e->dry_run || !has_changed(e))

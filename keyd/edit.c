@@ -9,6 +9,7 @@
 #include "keyd/config.h"
 #include "keyd/edit.h"
 #include "keyd/edit_sad.h"
+#include "keyd/pfp.h"
 #include "keyd/spd_edit.h"
 #include "xesp/fault.h"
 
@@ -104,14 +105,23 @@ void edit_fini(struct edit *e)
 	*e = (struct edit){ 0 };
 }
 
-bool edit_is_of_policies(const struct edit *e)
+static bool has_pfp(const struct raw_config *raw)
+{
+	for (unsigned int i = 0; i < raw->policies_count; i++)
+		if (raw->policies[i].pfp_count)
+			return true;
+	return false;
+}
+
+bool edit_is_of_policies(const struct edit *e, const struct config *now)
 {
 	for (int kind = 0; kind < EDIT_POLICIES; kind++)
 		if (e->deletes[kind].n)
 			return false;
-	return !e->whole && !e->add.raw.tunnels_count && !e->add.raw.groups_count &&
-	       !e->add.raw.sas_count && !e->set.raw.tunnels_count && !e->set.raw.groups_count &&
-	       !e->set.raw.sas_count;
+	/* What pfp says is held against the SAs, so that it is not a matter of policies alone. */
+	return !e->whole && !now->spd.has_pfp && !has_pfp(&e->add.raw) && !has_pfp(&e->set.raw) &&
+	       !e->add.raw.tunnels_count && !e->add.raw.groups_count && !e->add.raw.sas_count &&
+	       !e->set.raw.tunnels_count && !e->set.raw.groups_count && !e->set.raw.sas_count;
 }
 
 /* ---- policies */
@@ -229,6 +239,8 @@ int edit_config(struct edit *e, struct config *now, struct config **out, struct 
 		err = change_policies(e, &es, c, ps);
 	if (!err)
 		err = edit_sad_finish(&es, ps);
+	if (!err)
+		err = pfp_settle(&c->sad, &c->spd, true, ps);
 	if (!err && spd_check(&c->spd, &f))
 		err = problems_add(ps, "policies", "%s", f.text);
 	edit_sad_fini(&es);

@@ -44,7 +44,7 @@ int edit_parse(struct edit *e, struct json_object *params, struct problems *ps);
 void edit_fini(struct edit *e);
 
 /* It names policies alone: the SAD stays, and the list is changed where it stands. */
-bool edit_is_of_policies(const struct edit *e);
+bool edit_is_of_policies(const struct edit *e, const struct config *now);
 uint32_t edit_policies_n(const struct edit *e); /* that may be put in */
 
 /* The policies of it, into a begun spd_edit. After an error the list may be half changed. */

@@ -127,6 +127,7 @@ static bool same_tunnel(const struct tunnel *a, const struct tunnel *b)
 
 	x.id = y.id = 0;
 	x.sa_out = y.sa_out = 0;
+	x.pfp = y.pfp = x.pfp_proto = y.pfp_proto = 0; /* the policies' */
 	x.members = y.members = NULL;
 	x.natt.peer = y.natt.peer;
 	x.natt.peer_port = y.natt.peer_port;
@@ -235,6 +236,8 @@ static bool same_sa(const struct sa *a, const struct sa *b)
 	       a->esn == b->esn && a->alg == b->alg && a->auth == b->auth &&
 	       a->key_len == b->key_len && a->auth_key_len == b->auth_key_len &&
 	       a->salt_len == b->salt_len && !memcmp(&a->limits, &b->limits, sizeof(a->limits)) &&
+	       a->values_fields == b->values_fields &&
+	       !memcmp(&a->values, &b->values, sizeof(a->values)) &&
 	       !memcmp(a->fingerprint, b->fingerprint, sizeof(a->fingerprint)) &&
 	       !memcmp(a->digest, b->digest, sizeof(a->digest));
 }

@@ -43,7 +43,7 @@ static int replay_edit(struct edit *e, struct config **c, struct problems *ps)
 	struct spd_edit se;
 	int err;
 
-	if (!edit_is_of_policies(e)) {
+	if (!edit_is_of_policies(e, *c)) {
 		err = edit_config(e, *c, &next, ps);
 		if (err)
 			return err;

@@ -92,20 +92,22 @@ static int take_word(uint8_t *mask, const char *text, const struct policy *p, bo
 	return 0;
 }
 
-static int take_list(uint8_t *mask, const struct policy *p, const struct raw_policy *raw,
-		     const char *path, struct problems *ps)
+int pfp_take_policy(struct policy *p, const struct raw_policy *raw, const char *path,
+		    struct problems *ps)
 {
 	char below[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
 	bool has_proto = false;
 	int err = 0;
 
-	*mask = 0;
+	p->pfp = 0;
 	problems_below(below, path, "pfp");
+	if (raw->pfp_count && p->action != XESP_ACTION_PROTECT)
+		return problems_add(ps, below, "only action protect makes SAs");
 	for (unsigned int i = 0; i < raw->pfp_count; i++)
 		has_proto |= !strcmp(raw->pfp[i], "protocol");
 	for (unsigned int i = 0; i < raw->pfp_count; i++) {
 		problems_entry(where, below, i);
-		err |= take_word(mask, raw->pfp[i], p, has_proto, where, ps);
+		err |= take_word(&p->pfp, raw->pfp[i], p, has_proto, where, ps);
 	}
 	return err ? -EINVAL : 0;
 }
@@ -132,64 +134,64 @@ static int check_tunnel(const struct sad *sad, const struct tunnel *t, const cha
 	return 0;
 }
 
-/* The first policy of each tunnel, and behind each the next one of the same tunnel. */
-struct by_tunnel {
-	uint32_t *first, *next;
+struct settling {
+	struct sad *sad;
+	const struct spd *spd;
+	bool by_name; /* how a policy and an SA are called in sentences */
+	struct problems *ps;
+	uint32_t *first, *next; /* of each tunnel its policies, in order; SAD_NONE: no more */
 };
 
-static int settle_policy(struct sad *sad, const struct spd *spd, uint32_t i, uint32_t first,
-			 const struct raw_config *raw, struct problems *ps)
+static void print_path(char path[PROBLEMS_PATH_MAX], bool by_name, const char *kind, uint32_t i,
+		       const char *name)
 {
-	const struct policy *p = &spd->policies[i];
-	struct tunnel *t = &sad->tunnels[p->tunnel];
-	char path[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
-	uint8_t mask;
+	if (by_name)
+		snprintf(path, PROBLEMS_PATH_MAX, "%s '%s'", *kind == 's' ? "SA" : "policy", name);
+	else
+		snprintf(path, PROBLEMS_PATH_MAX, "%s[%u]", kind, i);
+}
 
-	snprintf(path, sizeof(path), "policies[%u]", i);
+static int settle_policy(const struct settling *s, uint32_t i, uint32_t first)
+{
+	const struct policy *p = &s->spd->policies[i], *other = &s->spd->policies[first];
+	struct tunnel *t = &s->sad->tunnels[p->tunnel];
+	char path[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
+
+	print_path(path, s->by_name, "policies", i, p->name);
 	problems_below(where, path, "pfp");
-	if (take_list(&mask, p, &raw->policies[i], path, ps) ||
-	    (mask && check_tunnel(sad, t, where, ps)))
+	if (p->pfp && check_tunnel(s->sad, t, where, s->ps))
 		return -EINVAL;
-	if (first == SAD_NONE) {
-		t->pfp = mask;
-		t->pfp_proto = mask & XESP_PFP_PROTO ? 0 : p->sel.proto;
+	if (i == first) {
+		t->pfp = p->pfp;
+		t->pfp_proto = p->pfp & XESP_PFP_PROTO ? 0 : p->sel.proto;
 		return 0;
 	}
-	if (mask != t->pfp)
-		return problems_add(ps, mask ? where : path,
-				    "pfp is not that of policies[%u] '%s', which uses tunnel '%s' too: give it a tunnel of its own (with the same ends)",
-				    first, spd->policies[first].name, t->name);
-	if (mask & XESP_PFP_PORTS && !(mask & XESP_PFP_PROTO) && p->sel.proto != t->pfp_proto)
-		return problems_add(ps, where,
-				    "policies[%u] '%s' uses tunnel '%s' for another protocol: their ports would share SAs; name protocol in both",
-				    first, spd->policies[first].name, t->name);
+	if (p->pfp != t->pfp)
+		return problems_add(s->ps, p->pfp ? where : path,
+				    "pfp is not that of policy '%s', which uses tunnel '%s' too: give it a tunnel of its own (with the same ends)",
+				    other->name, t->name);
+	if (p->pfp & XESP_PFP_PORTS && !(p->pfp & XESP_PFP_PROTO) && p->sel.proto != t->pfp_proto)
+		return problems_add(s->ps, where,
+				    "policy '%s' uses tunnel '%s' for another protocol: their ports would share SAs; name protocol in both",
+				    other->name, t->name);
 	return 0;
 }
 
-static int settle_policies(struct sad *sad, const struct spd *spd, struct by_tunnel *by,
-			   const struct raw_config *raw, struct problems *ps)
+static int settle_policies(const struct settling *s)
 {
-	char where[PROBLEMS_PATH_MAX];
 	int err = 0;
 
-	for (uint32_t i = spd->n; i-- > 0;) {
-		const struct policy *p = &spd->policies[i];
+	for (uint32_t i = s->spd->n; i-- > 0;) {
+		const uint32_t tunnel = s->spd->policies[i].tunnel;
 
-		if (p->action != XESP_ACTION_PROTECT) {
-			snprintf(where, sizeof(where), "policies[%u].pfp", i);
-			if (raw->policies[i].pfp_count)
-				err = problems_add(ps, where, "only action protect makes SAs");
+		if (tunnel == SAD_NONE)
 			continue;
-		}
-		by->next[i] = by->first[p->tunnel];
-		by->first[p->tunnel] = i;
+		s->next[i] = s->first[tunnel];
+		s->first[tunnel] = i;
 	}
-	for (uint32_t t = 0; t < sad->tunnels_n; t++) {
-		uint32_t first = by->first[t];
-
-		for (uint32_t i = first; i != SAD_NONE; i = by->next[i])
-			err |= settle_policy(sad, spd, i, i == first ? SAD_NONE : first, raw, ps);
-	}
+	for (uint32_t t = 0; t < s->sad->tunnels_n; t++)
+		for (uint32_t i = s->first[t]; i != SAD_NONE; i = s->next[i])
+			err |= settle_policy(s, i, s->first[t]);
 	return err ? -EINVAL : 0;
 }
 
@@ -235,69 +237,71 @@ static int take_value(struct xesp_values *v, const struct word *w, const char *t
 	}
 }
 
+int pfp_take_sa(struct sa *sa, const struct raw_selector *raw, const char *path,
+		struct problems *ps)
+{
+	struct xesp_values *v = &sa->values;
+	char below[PROBLEMS_PATH_MAX], where[PROBLEMS_PATH_MAX];
+	int err = 0;
+
+	*v = (struct xesp_values){ 0 };
+	sa->values_fields = SELECTOR_NO_FIELDS;
+	if (!raw)
+		return 0;
+	problems_below(below, path, "selector");
+	for (size_t i = 0; i < WORDS_N && !err; i++) {
+		const struct word *w = &words[i];
+		const char *text = *(char *const *)((const char *)raw + w->at);
+
+		if (!text)
+			continue;
+		problems_below(where, below, w->key);
+		if (w->fields && sa->values_fields && w->fields != sa->values_fields)
+			return problems_add(ps, where, "a packet has ports, or ICMP's type and code, or a mobility header's type");
+		if (w->fields)
+			sa->values_fields = (uint8_t)w->fields;
+		v->mask |= w->bit;
+		err = take_value(v, w, text, where, ps);
+		if (!err && w->bit == XESP_PFP_PROTO && !v->proto)
+			return problems_add(ps, where, "a packet has one: any is none");
+	}
+	if (!err && !v->mask)
+		return problems_add(ps, below, "is empty");
+	if (!err && (v->mask & 3) == 3 && addr_is_ip4(&v->local) != addr_is_ip4(&v->remote))
+		return problems_add(ps, below, "local and remote are not of one IP version");
+	return err;
+}
+
 /* What the mask asks for must be there, and nothing else. */
-static int check_keys(const struct raw_selector *raw, uint8_t mask, uint8_t proto,
-		      const char *path, struct problems *ps)
+static int check_keys(const struct sa *sa, uint8_t mask, uint8_t proto, const char *path,
+		      struct problems *ps)
 {
 	char where[PROBLEMS_PATH_MAX], text[8];
 
 	for (uint8_t bit = 1; bit <= XESP_PFP_REMOTE_PORT; bit = (uint8_t)(bit << 1)) {
+		const bool given = sa->values.mask & bit;
 		const struct word *w = word_of(bit, proto);
 
+		if (!(mask & bit) && given) {
+			problems_below(where, path, word_of(bit, 0)->key);
+			return problems_add(ps, where,
+					    "is not in the pfp of the tunnel's policies: the policy's own holds");
+		}
 		if (!(mask & bit))
 			continue;
 		if (!w)
 			return problems_add(ps, path,
 					    "packets of protocol %s have no such fields as the tunnel's pfp asks for: they are discarded",
 					    selector_print_proto(proto, text));
-		if (*(char *const *)((const char *)raw + w->at))
-			continue;
 		problems_below(where, path, w->key);
-		return problems_add(ps, where, "missing: the tunnel's policies have it in pfp");
-	}
-	for (size_t i = 0; i < WORDS_N; i++) {
-		const struct word *w = &words[i];
-
-		if (!*(char *const *)((const char *)raw + w->at) ||
-		    (mask & w->bit && word_of(w->bit, proto) == w))
-			continue;
-		problems_below(where, path, w->key);
-		return problems_add(ps, where,
-				    mask & w->bit ? "is not of protocol %s" :
-						    "is not in the pfp of the tunnel's policies: the policy's own holds",
-				    selector_print_proto(proto, text));
+		if (!given)
+			return problems_add(ps, where,
+					    "missing: the tunnel's policies have it in pfp");
+		if (w->fields && w->fields != sa->values_fields)
+			return problems_add(ps, where, "is what packets of protocol %s have",
+					    selector_print_proto(proto, text));
 	}
 	return 0;
-}
-
-static int take_values(struct sa *sa, const struct tunnel *t, const struct raw_selector *raw,
-		       const char *path, struct problems *ps)
-{
-	struct xesp_values *v = &sa->values;
-	char where[PROBLEMS_PATH_MAX];
-	uint8_t proto = t->pfp_proto;
-	int err = 0;
-
-	v->mask = t->pfp;
-	problems_below(where, path, "protocol");
-	if (v->mask & XESP_PFP_PROTO && raw->protocol) {
-		if (take_value(v, find_word("protocol"), raw->protocol, where, ps))
-			return -EINVAL;
-		if (!v->proto)
-			return problems_add(ps, where, "a packet has one: any is none");
-		proto = v->proto;
-	}
-	err = check_keys(raw, v->mask, proto, path, ps);
-	for (size_t i = 0; i < WORDS_N && !err; i++) {
-		const char *text = *(char *const *)((const char *)raw + words[i].at);
-
-		problems_below(where, path, words[i].key);
-		if (text && words[i].bit != XESP_PFP_PROTO)
-			err = take_value(v, &words[i], text, where, ps);
-	}
-	if (!err && (v->mask & 3) == 3 && addr_is_ip4(&v->local) != addr_is_ip4(&v->remote))
-		return problems_add(ps, path, "local and remote are not of one IP version");
-	return err;
 }
 
 static bool in_prefixes(const struct prefix *p, uint32_t n, const struct xesp_addr *a)
@@ -334,12 +338,12 @@ static bool is_possible(const struct policy *p, const struct xesp_values *v)
 		in_ports(s->remote_ports, s->remote_ports_n, v->remote_port));
 }
 
-static bool is_possible_in(const struct spd *spd, const struct by_tunnel *by, const struct sa *sa)
+static bool is_possible_in(const struct settling *s, const struct sa *sa)
 {
-	uint32_t i = by->first[sa->tunnel];
+	uint32_t i = s->first[sa->tunnel];
 
-	while (i != SAD_NONE && !is_possible(&spd->policies[i], &sa->values))
-		i = by->next[i];
+	while (i != SAD_NONE && !is_possible(&s->spd->policies[i], &sa->values))
+		i = s->next[i];
 	return i != SAD_NONE;
 }
 
@@ -349,98 +353,100 @@ struct place {
 	struct xesp_values values;
 };
 
-static int settle_sa(struct sad *sad, const struct spd *spd, uint32_t i, const struct by_tunnel *by,
-		     const struct raw_selector *raw, struct problems *ps)
+static int settle_sa(const struct settling *s, uint32_t i)
 {
-	struct sa *sa = &sad->sas[i];
-	const struct tunnel *t = &sad->tunnels[sa->tunnel];
-	char path[PROBLEMS_PATH_MAX];
+	const struct sa *sa = &s->sad->sas[i];
+	const struct tunnel *t = &s->sad->tunnels[sa->tunnel];
+	char sa_path[PROBLEMS_PATH_MAX], path[PROBLEMS_PATH_MAX];
 
-	snprintf(path, sizeof(path), "sas[%u]%s", i, raw ? ".selector" : "");
+	print_path(sa_path, s->by_name, "sas", i, sa->name);
+	problems_below(path, sa_path, "selector");
+	if (!t->pfp && sa->values.mask)
+		return problems_add(s->ps, path,
+				    "no policy with pfp uses tunnel '%s': its SAs are for all that goes through it",
+				    t->name);
 	if (!t->pfp)
-		return raw ? problems_add(ps, path,
-					  "no policy with pfp uses tunnel '%s': its SAs are for all that goes through it",
-					  t->name) :
-			     0;
-	if (!raw)
-		return problems_add(ps, path,
+		return 0;
+	if (!sa->values.mask)
+		return problems_add(s->ps, sa_path,
 				    "needs a selector with its own values: the policies of tunnel '%s' have pfp",
 				    t->name);
-	if (take_values(sa, t, raw, path, ps))
+	if (check_keys(sa, t->pfp, pfp_proto(s->sad, sa), path, s->ps))
 		return -EINVAL;
-	if (!is_possible_in(spd, by, sa))
-		return problems_add(ps, path, "no policy of tunnel '%s' matches such a packet",
+	if (!is_possible_in(s, sa))
+		return problems_add(s->ps, path, "no policy of tunnel '%s' matches such a packet",
 				    t->name);
 	return 0;
 }
 
 /* ---- the whole */
 
-static int settle_sas(struct sad *sad, const struct spd *spd, const struct by_tunnel *by,
-		      const struct raw_config *raw, struct problems *ps)
+static int settle_sas(const struct settling *s)
 {
-	struct place *places = calloc(sad->sas_n + 1, sizeof(*places));
-	char path[PROBLEMS_PATH_MAX];
+	struct place *places = calloc(s->sad->sas_n + 1, sizeof(*places));
+	char sa_path[PROBLEMS_PATH_MAX], path[PROBLEMS_PATH_MAX];
 	struct index by_place;
 	uint32_t found;
 	int err = 0;
 
 	if (!places)
-		return problems_add(ps, "sas", "out of memory");
+		return problems_add(s->ps, "sas", "out of memory");
 	index_init(&by_place, sizeof(*places));
-	for (uint32_t i = 0; i < sad->sas_n; i++) {
-		const struct sa *sa = &sad->sas[i];
+	for (uint32_t i = 0; i < s->sad->sas_n; i++) {
+		const struct sa *sa = &s->sad->sas[i];
 
-		if (settle_sa(sad, spd, i, by, raw->sas[i].selector, ps)) {
+		if (settle_sa(s, i)) {
 			err = -EINVAL;
 			continue;
 		}
 		if (!sa->values.mask || sa->dir != XESP_DIR_OUT)
 			continue;
 		places[i] = (struct place){ .tunnel = sa->tunnel, .values = sa->values };
-		snprintf(path, sizeof(path), "sas[%u].selector", i);
+		print_path(sa_path, s->by_name, "sas", i, sa->name);
+		problems_below(path, sa_path, "selector");
 		if (index_add(&by_place, &places[i], i, &found))
-			err = problems_add(ps, "sas", "out of memory");
+			err = problems_add(s->ps, "sas", "out of memory");
 		else if (found != INDEX_NONE)
-			err = problems_add(ps, path, "is also that of '%s', outbound in the same tunnel",
-					   sad->sas[found].name);
+			err = problems_add(s->ps, path,
+					   "is also that of '%s', outbound in the same tunnel",
+					   s->sad->sas[found].name);
 	}
 	index_fini(&by_place);
 	free(places);
 	return err ? -EINVAL : 0;
 }
 
-static bool is_used(const struct raw_config *raw)
+static bool is_used(const struct sad *sad, const struct spd *spd)
 {
-	for (unsigned int i = 0; i < raw->policies_count; i++)
-		if (raw->policies[i].pfp_count)
-			return true;
-	for (unsigned int i = 0; i < raw->sas_count; i++)
-		if (raw->sas[i].selector)
+	if (spd->has_pfp)
+		return true;
+	for (uint32_t i = 0; i < sad->sas_n; i++)
+		if (sad->sas[i].values.mask)
 			return true;
 	return false;
 }
 
-int pfp_take(struct sad *sad, const struct spd *spd, const struct raw_config *raw,
-	     struct problems *ps)
+int pfp_settle(struct sad *sad, const struct spd *spd, bool by_name, struct problems *ps)
 {
-	struct by_tunnel by;
+	struct settling s = { .sad = sad, .spd = spd, .by_name = by_name, .ps = ps };
 	int err;
 
-	if (!is_used(raw))
+	for (uint32_t i = 0; i < sad->tunnels_n; i++)
+		sad->tunnels[i].pfp = sad->tunnels[i].pfp_proto = 0;
+	if (!is_used(sad, spd))
 		return 0;
-	by.first = malloc((sad->tunnels_n + 1) * sizeof(*by.first));
-	by.next = malloc((spd->n + 1) * sizeof(*by.next));
-	if (by.first && by.next) {
-		memset(by.first, 0xff, (sad->tunnels_n + 1) * sizeof(*by.first));
-		err = settle_policies(sad, spd, &by, raw, ps);
+	s.first = malloc((sad->tunnels_n + 1) * sizeof(*s.first));
+	s.next = malloc((spd->n + 1) * sizeof(*s.next));
+	if (s.first && s.next) {
+		memset(s.first, 0xff, (sad->tunnels_n + 1) * sizeof(*s.first));
+		err = settle_policies(&s);
 		if (!err)
-			err = settle_sas(sad, spd, &by, raw, ps);
+			err = settle_sas(&s);
 	} else {
 		err = problems_add(ps, "policies", "out of memory");
 	}
-	free(by.first);
-	free(by.next);
+	free(s.first);
+	free(s.next);
 	return err;
 }
 

@@ -9,23 +9,33 @@
 #ifndef XESP_KEYD_PFP_H
 #define XESP_KEYD_PFP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include "keyd/problems.h"
 #include "xesp/keymsg.h"
 
-struct raw_config;
+struct policy;
+struct raw_policy;
+struct raw_selector;
 struct sa;
 struct sad;
 struct spd;
 
+/* A policy's pfp; its action and selector are made. `path` is the policy's. */
+int pfp_take_policy(struct policy *p, const struct raw_policy *raw, const char *path,
+		    struct problems *ps);
+/* An SA's selector, NULL: none. `path` is the SA's. */
+int pfp_take_sa(struct sa *sa, const struct raw_selector *raw, const char *path,
+		struct problems *ps);
+
 /*
- * Sets tunnels' pfp and SAs' values, once sad and spd are made. On failure problems are added: what
- * has no meaning, values that no policy would ever have, two outbound SAs with the same ones.
+ * Once sad and spd are whole: sets tunnels' pfp. On failure problems are added: policies that do not
+ * agree, keys that are missing or too many, values that no policy would ever have, two outbound SAs
+ * with the same ones. by_name: policies and SAs are called by their names there, not by their places.
  */
-int pfp_take(struct sad *sad, const struct spd *spd, const struct raw_config *raw,
-	     struct problems *ps);
+int pfp_settle(struct sad *sad, const struct spd *spd, bool by_name, struct problems *ps);
 
 /*
  * The keys that mean the mask's bits, of which `proto` says what stands in place of ports. Calls

@@ -13,6 +13,7 @@
 #include "keyd/natt.h"
 #include "keyd/numbers.h"
 #include "keyd/path_mtu.h"
+#include "keyd/pfp.h"
 #include "keyd/sa_key.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
@@ -193,6 +194,7 @@ int sad_take_sa(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, con
 	sa->spi = (uint32_t)spi;
 	err |= take_sequence(sa, raw, path, ps);
 	err |= limits_take(sa, raw, path, ps);
+	err |= pfp_take_sa(sa, raw->selector, path, ps);
 	err |= sa_key_take(sa, key, raw, dir, path, ps);
 	return err;
 }
@@ -232,7 +234,7 @@ int sad_join_tunnel(struct sad *sad, uint32_t i, const char *path, struct proble
 				    t->name);
 	if (sa->dir == XESP_DIR_IN)
 		return 0;
-	if (t->sa_out != SAD_NONE && raw->selector)
+	if (t->sa_out != SAD_NONE && sa->values.mask)
 		return 0; /* a unique one: pfp.c looks for another with its values */
 	if (t->sa_out != SAD_NONE)
 		return problems_add(ps, where, "tunnel '%s' has an outbound SA already, '%s'", t->name,

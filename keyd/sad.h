@@ -83,6 +83,7 @@ struct sa {
 	uint8_t salt_len;
 	struct limits limits;
 	struct xesp_values values; /* of a unique SA */
+	uint8_t values_fields;     /* enum selector_fields: what the ports among them are */
 	uint8_t fingerprint[SAD_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
 	uint8_t digest[SAD_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
 	uint64_t kernel_added; /* `source: xfrm`: when the kernel got it, seconds since 1970 */

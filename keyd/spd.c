@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "keyd/index.h"
+#include "keyd/pfp.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
 #include "keyd/spd.h"
@@ -55,6 +56,8 @@ int spd_take_policy(struct policy *p, const struct raw_policy *raw, const char *
 	err |= selector_init(&p->sel, raw, path, ps);
 	if (!err && p->tunnel != SAD_NONE)
 		err = transport_narrow(&p->sel, &sad->tunnels[p->tunnel], path, ps);
+	if (!err)
+		err = pfp_take_policy(p, raw, path, ps);
 	return err;
 }
 
@@ -74,6 +77,7 @@ static int init_policies(struct spd *spd, const struct raw_config *raw, const st
 			err = -EINVAL;
 			continue;
 		}
+		spd->has_pfp |= p->pfp != 0;
 		if (index_add(names, p->name, i, &found))
 			return problems_add(ps, path, "out of memory");
 		snprintf(path, sizeof(path), "policies[%u].name", i);
@@ -91,7 +95,7 @@ static int digest_policy(EVP_MD_CTX *ctx, const EVP_MD *md, const struct policy 
 	const struct selector *s = &p->sel;
 	const uint32_t fixed[] = { p->action,	 p->dirs,     s->family,	s->proto,
 				   s->opaque,	 s->local_n,  s->remote_n, s->local_ports_n,
-				   s->remote_ports_n };
+				   s->remote_ports_n, p->pfp };
 	uint8_t whole[EVP_MAX_MD_SIZE];
 	bool ok;
 

@@ -10,6 +10,7 @@
 #ifndef XESP_KEYD_SPD_H
 #define XESP_KEYD_SPD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "keyd/selector.h"
 #include "xesp/steer.h"
@@ -23,6 +24,7 @@ struct policy {
 	uint32_t tunnel; /* index into sad.tunnels with PROTECT; SAD_NONE otherwise */
 	uint8_t action;  /* enum xesp_action */
 	uint8_t dirs;    /* bit 1 << enum xesp_dir */
+	uint8_t pfp;     /* bits of enum xesp_pfp, see pfp.h */
 	struct selector sel;
 };
 
@@ -34,6 +36,7 @@ struct policy {
  */
 struct spd {
 	uint8_t default_action; /* enum xesp_action */
+	bool has_pfp; /* some policy has, or had */
 	uint32_t n, room;
 	struct policy *policies;
 	uint32_t *ids;   /* [n] index into xesp_policies; 0 not yet */

@@ -313,6 +313,7 @@ int spd_edit_put(struct spd_edit *e, const struct raw_policy *raw, const char *p
 		selector_fini(&p.sel);
 		return err;
 	}
+	e->spd->has_pfp |= p.pfp != 0;
 	was = find(e, p.name);
 	problems_below(where, path, "name");
 	if (was != INDEX_NONE && e->touched[was]) {

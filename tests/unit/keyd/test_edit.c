@@ -70,6 +70,13 @@ static void describe(const struct config *c, char *buf, size_t size)
 	"{\"name\":\"" name "\",\"tunnel\":\"" tunnel "\",\"direction\":\"" dir "\",\"spi\":" spi \
 	",\"algorithm\":\"aes-gcm-128\",\"key\":\"" KEY(key) "\"}"
 
+#define OWN(name, spi, key, remote)                                                               \
+	"{\"name\":\"" name "\",\"tunnel\":\"d\",\"direction\":\"out\",\"spi\":" spi            \
+	",\"algorithm\":\"aes-gcm-128\",\"key\":\"" KEY(key) "\",\"selector\":{\"remote\":\"" remote "\"}}"
+#define EACH(name, remote)                                                                        \
+	"{\"name\":\"" name "\",\"action\":\"protect\",\"tunnel\":\"d\",\"remote\":\"" remote      \
+	"\",\"pfp\":[\"remote\"]}"
+
 static const struct {
 	const char *what, *params;
 	const char *made;   /* what describe() says then; NULL: refused */
@@ -112,7 +119,26 @@ static const struct {
 	{ "all of it anew",
 	  "{\"whole\":true,\"set\":{\"tunnels\":[{\"name\":\"n\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.2\"}]}}",
 	  "n||", "01000 00000 00000 00000", NULL },
+	{ "an SA for each host",
+	  "{\"set\":{\"tunnels\":[{\"name\":\"d\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.9\"}],"
+	  "\"sas\":[" OWN("d5", "5000", "03", "10.9.0.5") "," OWN("d6", "5001", "04", "10.9.0.6") "],"
+	  "\"policies\":[" EACH("five", "10.9.0.0/16") "]}}",
+	  "a b c g d|ao>a ai>a d5>d d6>d|one:a two:g three four:c five:d", "10000 00000 20000 10000", NULL },
 	/* refused */
+	{ "an SA for a host that no policy has",
+	  "{\"set\":{\"tunnels\":[{\"name\":\"d\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.9\"}],"
+	  "\"sas\":[" OWN("d5", "5000", "03", "10.9.0.5") "," OWN("d6", "5001", "04", "10.8.0.6") "],"
+	  "\"policies\":[" EACH("five", "10.9.0.0/16") "]}}",
+	  NULL, NULL, "SA 'd6'.selector: no policy of tunnel 'd' matches such a packet" },
+	{ "two policies of a tunnel, one of them with pfp",
+	  "{\"set\":{\"tunnels\":[{\"name\":\"d\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.9\"}],"
+	  "\"policies\":[" EACH("five", "10.9.0.0/16")
+	  ",{\"name\":\"six\",\"action\":\"protect\",\"tunnel\":\"d\"}]}}",
+	  NULL, NULL, "policy 'six': pfp is not that of policy 'five'" },
+	{ "pfp for a tunnel whose SA has no selector",
+	  "{\"set\":{\"policies\":[{\"name\":\"one\",\"action\":\"protect\",\"tunnel\":\"a\",\"pfp\":[\"remote\"]}]},"
+	  "\"delete\":{\"policies\":[\"two\"],\"groups\":[\"g\"]}}",
+	  NULL, NULL, "SA 'ao': needs a selector with its own values" },
 	{ "added though it is another",
 	  "{\"add\":{\"sas\":[" SA("ao", "a", "out", "4096", "07") "]}}", NULL, NULL,
 	  "add.sas[0].name: 'ao' is there already, and is another: set replaces it" },
