@@ -97,7 +97,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, MAPS_SPD_SLOTS);
+	__uint(max_entries, XESP_SPD_ROOM(MAPS_SPD_SLOTS));
 	__type(key, __u32);
 	__type(value, struct xesp_spd_slot);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* spd_store.c - see spd_store.h. From top to bottom: stores, slots, what is there at the start. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,12 +80,73 @@ void spd_store_write_rule(struct spd_store *s, const struct xesp_spd_val *v)
 	store(s, &r->generation[version], s->coming);
 }
 
-/* ---- slots */
-
 static void key_words(spd_word w[SPD_KEY_WORDS], const struct xesp_spd_key *key)
 {
 	memcpy(w, key, sizeof(*key));
 }
+
+/* ---- the filter behind the slots */
+
+#define HOMES_MANY UINT8_MAX
+
+static void store_home(struct spd_store *s, uint32_t home, bool set)
+{
+	spd_word *at = (spd_word *)&s->m->slots[s->m->slots_n + home / 64];
+	const uint64_t bit = 1ull << (home & 63);
+
+	__atomic_store_n(at, set ? *at | bit : *at & ~bit, __ATOMIC_RELEASE);
+	spd_store_tell(s);
+}
+
+static void hold_home(struct spd_store *s, uint64_t h)
+{
+	const uint32_t home = (uint32_t)h & (s->m->slots_n - 1);
+
+	if (!s->homes[home])
+		store_home(s, home, true);
+	if (s->homes[home] != HOMES_MANY)
+		s->homes[home]++;
+}
+
+static void let_home_go(struct spd_store *s, uint64_t h)
+{
+	const uint32_t home = (uint32_t)h & (s->m->slots_n - 1);
+
+	if (!s->homes[home] || s->homes[home] == HOMES_MANY)
+		return;
+	if (!--s->homes[home])
+		store_home(s, home, false);
+}
+
+/* A bit may be set in vain, but none is clear that a reader could miss. */
+static void hold_key(struct spd_store *s, const struct xesp_spd_key *key,
+		     void (*task)(struct spd_store *s, uint64_t h))
+{
+	spd_word w[SPD_KEY_WORDS];
+
+	key_words(w, key);
+	task(s, spd_hash_addrs(w));
+	task(s, spd_hash(w));
+}
+
+/* What is set and should not be is of a keyd that died, or of memory that was damaged. */
+static void adopt_homes(struct spd_store *s)
+{
+	memset(s->homes, 0, s->m->slots_n);
+	for (uint32_t i = 1; i < s->m->entries_n; i++)
+		if (s->used[i])
+			hold_key(s, &s->m->entries[i].key, hold_home);
+	for (uint32_t i = 0; i < s->m->slots_n; i++) {
+		const spd_word word = *(spd_word *)&s->m->slots[s->m->slots_n + i / 64];
+
+		if (!word)
+			i |= 63;
+		else if (word >> (i & 63) & 1 && !s->homes[i])
+			store_home(s, i, false);
+	}
+}
+
+/* ---- slots */
 
 /*
  * Where the key's entry is, or where it may be put: *slot; UINT32_MAX when there is no room within
@@ -160,6 +222,7 @@ int spd_store_insert(struct spd_store *s, const struct xesp_spd_key *key, uint32
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	e->key = *key;
 	spd_store_tell(s);
+	hold_key(s, key, hold_home);
 	key_words(w, key);
 	store_slot(s, slot, (uint32_t)(spd_hash(w) >> 32), *entry);
 	s->used[*entry] = 1;
@@ -187,6 +250,7 @@ int spd_store_remove(struct spd_store *s, uint32_t entry)
 		return 0; /* two slots led to one key, in memory that was damaged */
 	store_slot(s, slot, 0, XESP_SPD_SLOT_GONE);
 	empty_slots(s, slot);
+	hold_key(s, &key, let_home_go);
 	s->used[entry] = 0;
 	s->used_n--;
 	return spd_numbers_add(&s->unused, entry);
@@ -247,6 +311,7 @@ int spd_store_adopt(struct spd_store *s, bool restart)
 	s->unused.n = 0;
 	clear_uncommitted(s, restart);
 	adopt_slots(s);
+	adopt_homes(s);
 	for (uint32_t i = s->m->entries_n - 1; i > 0 && !err; i--)
 		if (!s->used[i])
 			err = spd_numbers_add(&s->unused, i);
@@ -255,12 +320,15 @@ int spd_store_adopt(struct spd_store *s, bool restart)
 
 int spd_store_init(struct spd_store *s, struct spd_memory *m)
 {
-	*s = (struct spd_store){ .m = m, .used = calloc(m->entries_n, 1) };
-	return s->used ? 0 : -ENOMEM;
+	*s = (struct spd_store){ .m = m,
+				 .used = calloc(m->entries_n, 1),
+				 .homes = calloc(m->slots_n, 1) };
+	return s->used && s->homes ? 0 : -ENOMEM;
 }
 
 void spd_store_fini(struct spd_store *s)
 {
 	free(s->used);
+	free(s->homes);
 	free(s->unused.at);
 }

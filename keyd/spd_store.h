@@ -27,6 +27,7 @@ struct spd_store {
 	struct spd_memory *m;
 	uint32_t committed, coming; /* generations: what readers take, and what is being written */
 	uint8_t *used;              /* [entries_n] a slot leads to it */
+	uint8_t *homes;             /* [slots_n] hashes that keep its bit set, HOMES_MANY: forever */
 	uint32_t used_n;
 	struct spd_numbers unused;  /* entries */
 	void (*stored)(void *ctx);  /* for tests: after each store */

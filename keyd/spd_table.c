@@ -81,6 +81,7 @@ static void adopt_tuples(struct spd_table *t)
 			shape.generation = 0;
 			shape.best_rank = 0;
 			shape.id = 0;
+			shape.pair = 0;
 			if (id < TUPLE_IDS)
 				t->tuples[dir][id] = (struct tuple_info){ .shape = shape,
 									  .best = RANK_NONE,
@@ -364,10 +365,27 @@ static int compare_best(const void *a, const void *b)
 	return x->best < y->best ? -1 : x->best > y->best;
 }
 
+/* The number of the tuple's address masks among those of the tuples in order: readers look once for all. */
+static uint8_t number_pair(const struct spd_table *t, uint32_t dir, const struct ordered *order,
+			   uint32_t i, const uint8_t *pairs, uint8_t *pairs_n)
+{
+	const struct xesp_spd_tuple *shape = &t->tuples[dir][order[i].id].shape;
+
+	for (uint32_t k = 0; k < i; k++) {
+		const struct xesp_spd_tuple *other = &t->tuples[dir][order[k].id].shape;
+
+		if (!memcmp(&shape->local_mask, &other->local_mask, sizeof(shape->local_mask)) &&
+		    !memcmp(&shape->remote_mask, &other->remote_mask, sizeof(shape->remote_mask)))
+			return pairs[k];
+	}
+	return *pairs_n < XESP_SPD_PAIRS ? (*pairs_n)++ : XESP_SPD_PAIRS;
+}
+
 static int write_tuples(struct spd_table *t, uint32_t dir, uint32_t *n, struct fault *f)
 {
 	const uint32_t first = ((t->store.coming & 1) * XESP_DIR_MAX + dir) * XESP_TUPLES_MAX;
 	struct ordered order[TUPLE_IDS];
+	uint8_t pairs[XESP_TUPLES_MAX], pairs_n = 0;
 
 	*n = 0;
 	for (uint32_t id = 0; id < TUPLE_IDS; id++)
@@ -384,6 +402,8 @@ static int write_tuples(struct spd_table *t, uint32_t dir, uint32_t *n, struct f
 		tuple.generation = t->store.coming;
 		tuple.best_rank = order[i].best;
 		tuple.id = (uint16_t)order[i].id;
+		pairs[i] = number_pair(t, dir, order, i, pairs, &pairs_n);
+		tuple.pair = pairs[i];
 		t->store.m->tuples[first + i] = tuple;
 		spd_store_tell(&t->store);
 	}
@@ -394,7 +414,8 @@ static bool has_shadows(const struct spd_table *t, uint32_t dir)
 {
 	const unsigned int later = XESP_CLASS(4, XESP_FIELDS_LATER) | XESP_CLASS(6, XESP_FIELDS_LATER);
 
-	/* A tuple for later fragments alone is one of shadows: own classes are never just these. */
+	/* A tuple for later fragments alone is one of shadows, or of the protocol opaque, which asks for
+	 * nothing to be remembered: then it is, in vain. */
 	for (uint32_t id = 0; id < TUPLE_IDS; id++) {
 		const struct tuple_info *i = &t->tuples[dir][id];
 

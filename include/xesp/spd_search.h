@@ -5,7 +5,9 @@
  * Why it is shared: the policy that lets a packet out in clear, the one that encapsulates the
  * gateway's own, and the check of what came out of a tunnel must be the same list read the same
  * way. Tuple-space search: one look-up for each combination of masks, and none once nothing better
- * can follow; the cost grows with the kinds of policies, not with their number.
+ * can follow; the cost grows with the kinds of policies, not with their number. A filter of a bit a slot
+ * says of most combinations that there is nothing, first for the addresses alone and thereby for
+ * all combinations that have these masks of addresses, then for the whole key.
  *
  * Who includes it has defined before how memory is reached, NULL where there is none:
  * spd_slot_at(m, i), spd_entry_at(m, i) and spd_rule_at(m, i), m being spd_search.memory.
@@ -38,6 +40,7 @@ struct spd_memory;
 struct spd_search {
 	struct xesp_spd_val best;        /* what the search is for */
 	spd_word local[2], remote[2];    /* struct xesp_addr */
+	__u64 absent; /* a bit for each pair of masks under which no key has these addresses */
 	const struct spd_memory *memory;
 	__u32 generation;
 	__u32 first_tuple; /* index into xesp_spd_tuple */
@@ -72,13 +75,32 @@ static __always_inline __u64 spd_mix(__u64 h, __u64 w)
 	return h ^ h >> 32;
 }
 
-static __always_inline __u64 spd_hash(const spd_word w[SPD_KEY_WORDS])
+/* Of a key's addresses, and from there of the whole key. */
+static __always_inline __u64 spd_hash_addrs(const spd_word w[SPD_KEY_WORDS])
 {
 	__u64 h = 0;
 
-	for (int i = 0; i < SPD_KEY_WORDS; i++)
+	for (int i = 0; i < SPD_KEY_WORDS - 1; i++)
 		h = spd_mix(h, w[i]);
 	return h;
+}
+
+static __always_inline __u64 spd_hash(const spd_word w[SPD_KEY_WORDS])
+{
+	return spd_mix(spd_hash_addrs(w), w[SPD_KEY_WORDS - 1]);
+}
+
+/* May there be something with this hash? See XESP_SPD_ROOM(). */
+static __always_inline _Bool spd_may_have(struct spd_search *s, __u64 h)
+{
+	const __u32 home = (__u32)h & s->slot_mask;
+	const struct xesp_spd_slot *at = spd_slot_at(s->memory, s->slot_mask + 1 + home / 64);
+
+	if (!at) {
+		s->stale = 1;
+		return 0;
+	}
+	return SPD_LOAD(*(const spd_word *)at) >> (home & 63) & 1;
 }
 
 /* Which of two versions a reader of generation g takes; -1 neither. */
@@ -111,9 +133,9 @@ static __always_inline __u32 spd_owner(const struct xesp_spd_entry *e,
  * An entry that nobody owns is being taken out, and may be written for another key while it is
  * read: so the search of the run goes on behind it.
  */
-static __always_inline __u32 spd_find_owner(struct spd_search *s, const spd_word w[SPD_KEY_WORDS])
+static __always_inline __u32 spd_find_owner(struct spd_search *s, const spd_word w[SPD_KEY_WORDS],
+					    __u64 h)
 {
-	__u64 h = spd_hash(w);
 	__u32 tag = (__u32)(h >> 32);
 
 	for (__u32 i = 0; i < XESP_SPD_PROBES; i++) {
@@ -173,6 +195,7 @@ static __always_inline int spd_try_tuple(struct spd_search *s, const struct xesp
 	spd_word w[SPD_KEY_WORDS];
 	union spd_key_tail tail;
 	__u32 owner;
+	__u64 h;
 
 	if (!t || t->generation != s->generation) {
 		s->stale = 1;
@@ -180,7 +203,7 @@ static __always_inline int spd_try_tuple(struct spd_search *s, const struct xesp
 	}
 	if (t->best_rank >= s->best.rank)
 		return 1;
-	if (!(t->classes & s->packet_class))
+	if (!(t->classes & s->packet_class) || s->absent >> (t->pair & 63) & 1)
 		return 0;
 	local = (const spd_word *)&t->local_mask;
 	remote = (const spd_word *)&t->remote_mask;
@@ -188,13 +211,22 @@ static __always_inline int spd_try_tuple(struct spd_search *s, const struct xesp
 	w[1] = s->local[1] & local[1];
 	w[2] = s->remote[0] & remote[0];
 	w[3] = s->remote[1] & remote[1];
+	h = spd_hash_addrs(w);
+	if (!spd_may_have(s, h)) {
+		if (t->pair < XESP_SPD_PAIRS)
+			s->absent |= 1ull << t->pair;
+		return s->stale;
+	}
 	tail.f.local_port = s->local_port & t->local_port_mask;
 	tail.f.remote_port = s->remote_port & t->remote_port_mask;
 	tail.f.tuple = t->id;
 	tail.f.dir = s->dir;
 	tail.f.proto = s->proto & t->proto_mask;
 	w[4] = tail.word;
-	owner = spd_find_owner(s, w);
+	h = spd_mix(h, w[4]);
+	if (!spd_may_have(s, h))
+		return s->stale;
+	owner = spd_find_owner(s, w, h);
 	return owner ? spd_take(s, owner) : s->stale != 0;
 }
 
@@ -209,6 +241,7 @@ static __always_inline _Bool spd_begin(struct spd_search *s, const struct xesp_s
 		return 0;
 	s->best = (struct xesp_spd_val){ .rank = SPD_RANK_NONE, .action = head->default_action };
 	s->first_tuple = ((s->generation & 1) * XESP_DIR_MAX + s->dir) * XESP_TUPLES_MAX;
+	s->absent = 0;
 	s->stale = 0;
 	return 1;
 }

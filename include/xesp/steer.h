@@ -88,7 +88,7 @@ struct xesp_conf {
 	__u32 max_sas; /* entries of xesp_sa_state: SA ids are 1 .. max_sas - 1 */
 	__u32 max_policies; /* entries of xesp_policies: policy ids are 1 .. max_policies - 1 */
 	__u32 replay_words; /* entries of xesp_replay */
-	__u32 spd_slots;    /* entries of xesp_spd_slot, a power of two */
+	__u32 spd_slots;    /* slots in xesp_spd_slot, a power of two */
 	__u32 kernel; /* keyd: bit of enum xesp_kernel */
 	__u32 pad;
 };
@@ -155,6 +155,8 @@ struct xesp_spd_tuple {
 	__u8 proto_mask; /* 0 any, 0xff exact */
 	__u8 classes;    /* XESP_CLASS() of the packets that it may match */
 	__u16 id;        /* stays while the tuple does, over generations: part of the key */
+	__u8 pair;       /* number of its two address masks among those of the direction */
+	__u8 pad[7];
 } __attribute__((aligned(8)));
 
 /*
@@ -171,8 +173,10 @@ struct xesp_spd_key {
 	__u8 proto;  /* inner protocol, RFC 4301 section 4.4.1.1; 0 when not looked at */
 } __attribute__((aligned(8)));
 
+#define XESP_SPD_PAIRS 63 /* are told apart; the others have this number in common */
+
 /*
- * Map xesp_spd_slot, ARRAY of a power of two: open addressing with linear probing, at most
+ * Map xesp_spd_slot, ARRAY of XESP_SPD_ROOM(a power of two): open addressing with linear probing, at most
  * XESP_SPD_PROBES from the key's hash on. Read and written as one aligned word.
  */
 #define XESP_SPD_PROBES 48
@@ -181,6 +185,13 @@ struct xesp_spd_slot {
 	__u32 tag;   /* the hash's other half, so that few entries are looked at in vain */
 	__u32 entry; /* index into xesp_spd_entry; 0: the run ends here */
 } __attribute__((aligned(8)));
+
+/*
+ * Behind the slots a bit for each, 64 a word. Where it is 0 no key has this hash, and no key has
+ * these masked addresses with this hash (spd_hash_addrs()): most look-ups are of what is not there,
+ * and cost a load out of memory that is small enough to lie in a cache.
+ */
+#define XESP_SPD_ROOM(slots) ((slots) + (slots) / 64)
 
 #define XESP_SPD_SLOT_GONE 0xffffffff /* in .entry: was used, the run goes on */
 
@@ -425,7 +436,7 @@ _Static_assert(sizeof(struct xesp_addr) == 16, "layout");
 _Static_assert(sizeof(struct xesp_conf) == 32, "layout");
 _Static_assert(sizeof(struct xesp_iface) == 8, "layout");
 _Static_assert(sizeof(struct xesp_spd_head) == 24, "layout");
-_Static_assert(sizeof(struct xesp_spd_tuple) == 48, "layout");
+_Static_assert(sizeof(struct xesp_spd_tuple) == 56, "layout");
 _Static_assert(sizeof(struct xesp_spd_key) == 40, "hashed and compared as words");
 _Static_assert(sizeof(struct xesp_spd_slot) == 8, "one word");
 _Static_assert(sizeof(struct xesp_spd_entry) == 64, "one cache line");

@@ -287,7 +287,7 @@ static void load_program(struct bench *b, uint32_t policies)
 	for (size_t i = 0; i < sizeof(by_policy) / sizeof(by_policy[0]); i++)
 		size_map(b, by_policy[i], ids);
 	size_map(b, PINS_SPD_ENTRY, ids * 8);
-	size_map(b, PINS_SPD_SLOT, conf.spd_slots);
+	size_map(b, PINS_SPD_SLOT, XESP_SPD_ROOM(conf.spd_slots));
 	if (bpf_object__load(b->obj))
 		die("xdp_inner does not load (root?)", NULL);
 	b->prog = bpf_program__fd(bpf_object__find_program_by_name(b->obj, "xdp_inner"));

@@ -77,7 +77,7 @@ static void size_spd(struct gateway *g, const char *program)
 	static const struct {
 		enum pins_map map;
 		uint32_t entries;
-	} sizes[] = { { PINS_SPD_SLOT, GATEWAY_SLOTS },
+	} sizes[] = { { PINS_SPD_SLOT, XESP_SPD_ROOM(GATEWAY_SLOTS) },
 		      { PINS_SPD_ENTRY, GATEWAY_SLOTS / 4 },
 		      { PINS_SPD_RULE, GATEWAY_RULES } };
 

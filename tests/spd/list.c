@@ -162,7 +162,7 @@ void list_memory_open(struct spd_memory *m, uint32_t entries, uint32_t policies)
 	m->conf->spd_slots = m->slots_n;
 	m->head = must(calloc(2, sizeof(*m->head)));
 	m->tuples = must(calloc((size_t)2 * XESP_DIR_MAX * XESP_TUPLES_MAX, sizeof(*m->tuples)));
-	m->slots = must(calloc(m->slots_n, sizeof(*m->slots)));
+	m->slots = must(calloc(XESP_SPD_ROOM(m->slots_n), sizeof(*m->slots)));
 	m->entries = must(calloc(entries, sizeof(*m->entries)));
 	m->rules = must(calloc(policies, sizeof(*m->rules)));
 }

@@ -10,7 +10,7 @@
 
 static inline const struct xesp_spd_slot *spd_slot_at(const struct spd_memory *m, uint32_t i)
 {
-	return &m->slots[i]; /* masked by slots_n - 1 */
+	return &m->slots[i]; /* below XESP_SPD_ROOM(slots_n): masked */
 }
 
 static inline const struct xesp_spd_entry *spd_entry_at(const struct spd_memory *m, uint32_t i)
@@ -51,14 +51,14 @@ int spd_memory_map(struct spd_memory *m, const struct pins *pins, bool writable,
 	if (!err)
 		err = map_one(pins, PINS_SPD_RULE, writable, (void **)&m->rules, &m->rules_len, f);
 	if (!err) {
-		m->slots_n = pins_entries(pins, PINS_SPD_SLOT);
+		m->slots_n = m->conf->spd_slots;
 		m->entries_n = pins_entries(pins, PINS_SPD_ENTRY);
 		m->rules_n = pins_entries(pins, PINS_SPD_RULE);
 		if (!m->slots_n || m->slots_n & (m->slots_n - 1) ||
-		    m->slots_n != m->conf->spd_slots)
+		    pins_entries(pins, PINS_SPD_SLOT) != XESP_SPD_ROOM(m->slots_n))
 			err = fault_set(f, -EPROTO,
-					"map xesp_spd_slot has %u entries and xesp_conf says %u: run `xesp detach --purge` and attach again",
-					m->slots_n, m->conf->spd_slots);
+					"map xesp_spd_slot has %u entries, which is not right for the %u slots of xesp_conf: run `xesp detach --purge` and attach again",
+					pins_entries(pins, PINS_SPD_SLOT), m->slots_n);
 	}
 	if (err)
 		spd_memory_unmap(m);

@@ -25,7 +25,7 @@ struct spd_memory {
 	struct xesp_spd_slot *slots;
 	struct xesp_spd_entry *entries;
 	struct xesp_spd_rule *rules;
-	uint32_t slots_n;   /* a power of two */
+	uint32_t slots_n;   /* a power of two; behind them the words of XESP_SPD_ROOM() */
 	uint32_t entries_n; /* entry 0 is never used */
 	uint32_t rules_n;   /* policy 0 is none */
 	/* what spd_memory_unmap() gives back; zero in memory of other origin */

@@ -57,7 +57,7 @@ static int resize(struct bpf_object *obj, const struct program_maps *maps)
 		{ "xesp_pol_drops", maps->max_policies },
 		{ "xesp_spd_rule", maps->max_policies },
 		{ "xesp_spd_entry", program_spd_entries(maps) },
-		{ "xesp_spd_slot", program_spd_slots(maps) },
+		{ "xesp_spd_slot", XESP_SPD_ROOM(program_spd_slots(maps)) },
 	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

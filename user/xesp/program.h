@@ -28,7 +28,7 @@ struct program_maps {
 	uint32_t replay_words;
 };
 
-/* Entries of xesp_spd_slot, for struct xesp_conf. */
+/* Slots in xesp_spd_slot, for struct xesp_conf. */
 uint32_t program_spd_slots(const struct program_maps *maps);
 
 /* "xdp_outer", ... of an enum xesp_role. */

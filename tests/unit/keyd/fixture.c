@@ -74,7 +74,7 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 		[PINS_SPD_TUPLE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_tuple),
 				     2 * XESP_DIR_MAX * XESP_TUPLES_MAX, &mapped },
 		[PINS_SPD_SLOT] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_slot),
-				    FIXTURE_SLOTS, &mapped },
+				    XESP_SPD_ROOM(FIXTURE_SLOTS), &mapped },
 		[PINS_SPD_ENTRY] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_entry),
 				     FIXTURE_SLOTS / 4, &mapped },
 		[PINS_SPD_RULE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_rule), max_sas,

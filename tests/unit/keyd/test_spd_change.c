@@ -145,7 +145,7 @@ static void copy_memory(struct spd_memory *to, const struct spd_memory *from)
 	memcpy(to->head, from->head, 2 * sizeof(*to->head));
 	memcpy(to->tuples, from->tuples,
 	       (size_t)2 * XESP_DIR_MAX * XESP_TUPLES_MAX * sizeof(*to->tuples));
-	memcpy(to->slots, from->slots, to->slots_n * sizeof(*to->slots));
+	memcpy(to->slots, from->slots, XESP_SPD_ROOM(to->slots_n) * sizeof(*to->slots));
 	memcpy(to->entries, from->entries, to->entries_n * sizeof(*to->entries));
 	memcpy(to->rules, from->rules, to->rules_n * sizeof(*to->rules));
 }
@@ -339,7 +339,58 @@ static void test_gaps_are_made_again(void)
 	close_crowd(&c);
 }
 
+/* A policy for each of n nets, so that no hash is shared by very many. */
+static struct spd *list_of_nets(uint32_t n)
+{
+	struct raw_policy raws[64] = { 0 };
+	char names[64][8], nets[64][24], *lists[64];
+
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(names[i], sizeof(names[i]), "n%u", i);
+		snprintf(nets[i], sizeof(nets[i]), "10.%u.0.0/%u", i, 16 + i % 8);
+		lists[i] = nets[i];
+		raws[i] = (struct raw_policy){ .name = names[i],
+					       .action = RAW_ACTION_DISCARD,
+					       .remote = &lists[i],
+					       .remote_count = 1 };
+	}
+	return spd_world_make(raws, n);
+}
+
+static uint32_t filter_bits(const struct spd_memory *m)
+{
+	uint32_t n = 0;
+	uint64_t word;
+
+	for (uint32_t i = 0; i < m->slots_n / 64; i++) {
+		memcpy(&word, &m->slots[m->slots_n + i], sizeof(word));
+		n += (uint32_t)__builtin_popcountll(word);
+	}
+	return n;
+}
+
+/* A bit too few would hide a policy, and the other tests see that; one too many would only cost. */
+static void test_the_filter_forgets(void)
+{
+	static const uint32_t sizes[] = { 64, 10, 50, 1, 64, 0, 3 };
+	struct spd_world w;
+
+	spd_world_open(&w);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint32_t bits;
+
+		w.forget = i == 4; /* a keyd that counts what is there */
+		CU_ASSERT_EQUAL_FATAL(spd_world_change(&w, list_of_nets(sizes[i]), NULL), 0);
+		bits = filter_bits(&w.memory);
+		/* Addresses, and the whole key in each direction; some of them may fall together. */
+		CU_ASSERT(bits <= 3 * sizes[i]);
+		CU_ASSERT(bits >= 2 * sizes[i]);
+	}
+	spd_world_close(&w);
+}
+
 CU_TestInfo spd_change_tests[] = {
+	{ "the filter before the slots forgets what is gone", test_the_filter_forgets },
 	{ "changed step by step, the old list or the new one between any two stores",
 	  test_changes_step_by_step },
 	{ "changed by a keyd that was restarted, likewise", test_changes_by_a_keyd_that_knows_nothing },

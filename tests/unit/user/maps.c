@@ -29,7 +29,7 @@ static const struct {
 	{ PINS_SPD_HEAD, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_head), 2, BPF_F_MMAPABLE },
 	{ PINS_SPD_TUPLE, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_tuple),
 	  2 * XESP_DIR_MAX *XESP_TUPLES_MAX, BPF_F_MMAPABLE },
-	{ PINS_SPD_SLOT, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_slot), SLOTS,
+	{ PINS_SPD_SLOT, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_slot), XESP_SPD_ROOM(SLOTS),
 	  BPF_F_MMAPABLE },
 	{ PINS_SPD_ENTRY, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_entry), SLOTS / 4,
 	  BPF_F_MMAPABLE },
