@@ -246,7 +246,7 @@ static void print_policy(const struct sad *sad, const struct policy *p, bool sav
 	fprintf(out, "    direction: %s\n", print_dirs(p->dirs));
 	print_prefixes("local", s, s->local, s->local_n, out);
 	print_prefixes("remote", s, s->remote, s->remote_n, out);
-	fprintf(out, "    protocol: %s\n", selector_print_proto(s->proto, proto));
+	fprintf(out, "    protocol: %s\n", selector_print_own_proto(s, proto));
 	print_fields(s, out);
 	if (p->action == XESP_ACTION_PROTECT && sad->tunnels[p->tunnel].pfp)
 		print_pfp(&sad->tunnels[p->tunnel], out);

@@ -316,7 +316,7 @@ static void put_selector(struct json_object *o, const struct selector *s)
 		 selector_print_prefixes(s, s->local, s->local_n, text, sizeof(text)));
 	put_text(o, "remote",
 		 selector_print_prefixes(s, s->remote, s->remote_n, text, sizeof(text)));
-	put_text(o, "protocol", selector_print_proto(s->proto, text));
+	put_text(o, "protocol", selector_print_own_proto(s, text));
 	selector_print_ports(s, s->local_ports, s->local_ports_n, text, sizeof(text));
 	put_text(o, fields == SELECTOR_ICMP ? "icmp_type" :
 		    fields == SELECTOR_MH   ? "mh_type" :

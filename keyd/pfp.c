@@ -77,6 +77,9 @@ static int take_word(uint8_t *mask, const char *text, const struct policy *p, bo
 	if (*mask & w->bit)
 		return problems_add(ps, where, "%s is there twice", w->key);
 	*mask |= w->bit;
+	if (w->bit == XESP_PFP_PROTO && p->sel.hidden)
+		return problems_add(ps, where,
+				    "the policy is for packets that do not show it: nothing could be taken from them");
 	if (!w->fields)
 		return 0;
 	/* RFC 4301 section 4.4.2.2: a packet that does not show it would be discarded. */

@@ -284,6 +284,7 @@ static int family_of(const struct prefix *p, uint32_t n, uint8_t *family)
 
 static int settle_family(struct selector *s, const char *path, struct problems *ps)
 {
+	char where[PROBLEMS_PATH_MAX];
 	uint8_t local, remote;
 	struct prefixes l = { s->local, s->local_n, s->local_n }, r = { s->remote, s->remote_n, s->remote_n };
 	struct prefix any = any_ip6;
@@ -293,6 +294,12 @@ static int settle_family(struct selector *s, const char *path, struct problems *
 	    (local && remote && local != remote))
 		return problems_add(ps, path, "mixes IPv4 and IPv6 prefixes: make two policies of it");
 	s->family = local ? local : remote;
+	if (s->hidden && s->family == 4) {
+		problems_below(where, path, "protocol");
+		return problems_add(ps, where, "IPv4 always shows its protocol: opaque is for IPv6");
+	}
+	if (s->hidden)
+		s->family = 6;
 	/* "Any" of a known family is that family's whole space, so that it shares a tuple with it. */
 	if (s->family == 4)
 		addr_parse_prefix(&any.addr, &any.len, "0.0.0.0/0", NULL);
@@ -323,6 +330,10 @@ static int check_keys(const struct selector *s, const struct raw_policy *raw, co
 	const bool hidden = s->opaque && !s->proto; /* of any protocol: what shows no ports */
 	char where[PROBLEMS_PATH_MAX], proto[8];
 
+	if (s->hidden && (s->local_ports_n || s->remote_ports_n || raw->icmp_type_count ||
+			  raw->icmp_code_count || raw->mh_type_count))
+		return problems_add(ps, path,
+				    "packets that do not show their protocol show no ports, types and codes either");
 	if ((raw->local_ports_count || raw->remote_ports_count) && fields != SELECTOR_PORTS &&
 	    !hidden && (s->opaque || s->local_ports_n || s->remote_ports_n)) {
 		problems_below(where, path, raw->local_ports_count ? "local_ports" : "remote_ports");
@@ -385,7 +396,9 @@ int selector_init(struct selector *s, const struct raw_policy *raw, const char *
 
 	*s = (struct selector){ 0 };
 	problems_below(where, path, "protocol");
-	err = selector_parse_proto(&s->proto, raw->protocol, where, ps);
+	/* RFC 4301 section 4.4.2.2: what shows no protocol shows no ports either. */
+	s->hidden = s->opaque = raw->protocol && !strcmp(raw->protocol, "opaque");
+	err = s->hidden ? 0 : selector_parse_proto(&s->proto, raw->protocol, where, ps);
 	problems_below(where, path, "local");
 	err |= parse_prefixes(&s->local, &s->local_n, raw->local, raw->local_count, where, ps);
 	problems_below(where, path, "remote");
@@ -426,6 +439,11 @@ uint32_t selector_cut_ports(struct port_range r, struct port_cut cuts[SELECTOR_C
 }
 
 /* ---- selector to text */
+
+const char *selector_print_own_proto(const struct selector *s, char buf[8])
+{
+	return s->hidden ? "opaque" : selector_print_proto(s->proto, buf);
+}
 
 const char *selector_print_proto(uint8_t proto, char buf[8])
 {

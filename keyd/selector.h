@@ -38,6 +38,7 @@ struct selector {
 	uint8_t family; /* 4, 6; 0 both */
 	uint8_t proto;  /* IP protocol number; 0 any */
 	uint8_t opaque; /* 1: only packets whose ports (or type and code) are not there to be seen */
+	uint8_t hidden; /* 1: only those whose protocol is not: IPv6, and not the first fragment */
 	uint32_t local_n, remote_n;           /* at least 1: any is a prefix too */
 	uint32_t local_ports_n, remote_ports_n; /* 0: any, known or not */
 	struct prefix *local, *remote;
@@ -61,6 +62,8 @@ uint32_t selector_cut_ports(struct port_range r, struct port_cut cuts[SELECTOR_C
 
 /* "tcp", or the number for a protocol without a name here; "any" for 0. Returns buf or a literal. */
 const char *selector_print_proto(uint8_t proto, char buf[8]);
+/* The same of a selector, whose protocol may be "opaque". */
+const char *selector_print_own_proto(const struct selector *s, char buf[8]);
 
 /* The last address of the range (or prefix) that begins at p[i]; returns where the next begins. */
 uint32_t selector_range_end(const struct prefix *p, uint32_t i, struct xesp_addr *last);

@@ -95,7 +95,7 @@ static int digest_policy(EVP_MD_CTX *ctx, const EVP_MD *md, const struct policy 
 	const struct selector *s = &p->sel;
 	const uint32_t fixed[] = { p->action,	 p->dirs,     s->family,	s->proto,
 				   s->opaque,	 s->local_n,  s->remote_n, s->local_ports_n,
-				   s->remote_ports_n, p->pfp };
+				   s->remote_ports_n, p->pfp,     s->hidden };
 	uint8_t whole[EVP_MAX_MD_SIZE];
 	bool ok;
 

@@ -42,6 +42,8 @@ static uint8_t own_classes(const struct selector *s)
 	const bool numbers = s->local_ports_n || s->remote_ports_n;
 	unsigned int classes = 0;
 
+	if (s->hidden) /* RFC 8200 section 4.5: what a later fragment names is hearsay */
+		return (uint8_t)XESP_CLASS(6, XESP_FIELDS_LATER);
 	for (unsigned int family = 4; family <= 6; family += 2) {
 		if (s->family && s->family != family)
 			continue;

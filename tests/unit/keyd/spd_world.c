@@ -48,6 +48,8 @@ static enum answer matches(const struct policy *p, const struct spd_query *k)
 	if (!(p->dirs & 1 << k->dir) || !in_prefixes(s, s->local, s->local_n, &k->local) ||
 	    !in_prefixes(s, s->remote, s->remote_n, &k->remote))
 		return NO;
+	if (s->hidden)
+		return k->fields == XESP_FIELDS_LATER && k->family == 6;
 	if (k->fields == XESP_FIELDS_LATER && k->family == 6 && s->proto && !s->opaque)
 		return DEPENDS; /* on the protocol that the first fragment has */
 	if (s->proto && s->proto != k->proto)
@@ -204,6 +206,10 @@ void spd_world_random_policy(struct raw_policy *raw, uint32_t name_no)
 	fill_list(&raw->local, &raw->local_count, random_prefix, ip6);
 	fill_list(&raw->remote, &raw->remote_count, random_prefix, ip6);
 	random_fields(raw, ip6);
+	if (ip6 && !strcmp(raw->protocol, "47") && name_no % 2) {
+		free(raw->protocol);
+		raw->protocol = strdup("opaque");
+	}
 }
 
 static void free_list(char **list, unsigned int n)
