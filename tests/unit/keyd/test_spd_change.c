@@ -343,7 +343,7 @@ static void test_gaps_are_made_again(void)
 static struct spd *list_of_nets(uint32_t n)
 {
 	struct raw_policy raws[64] = { 0 };
-	char names[64][8], nets[64][24], *lists[64];
+	char names[64][16], nets[64][40], *lists[64];
 
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(names[i], sizeof(names[i]), "n%u", i);
