@@ -56,8 +56,8 @@ static const char *policy_by_id(const struct config *c, uint32_t id)
 	return "";
 }
 
-void acquires_note(struct acquires *a, const struct config *c, const struct xesp_keymsg_acquire *m,
-		   uint64_t now_ns)
+const struct acquire *acquires_note(struct acquires *a, const struct config *c,
+				    const struct xesp_keymsg_acquire *m, uint64_t now_ns)
 {
 	const struct tunnel *t = c ? tunnel_by_id(c, m->tunnel) : NULL;
 	char text[PFP_TEXT_MAX];
@@ -65,12 +65,12 @@ void acquires_note(struct acquires *a, const struct config *c, const struct xesp
 	uint64_t suppressed;
 
 	if (!t || t->pfp != m->values.mask)
-		return;
+		return NULL;
 	a->total++;
 	e = take_entry(a, t->name, &m->values);
 	e->last_ns = now_ns;
 	if (e->asked++)
-		return;
+		return e;
 	e->first_ns = now_ns;
 	e->proto = m->values.mask & XESP_PFP_PROTO ? m->values.proto : t->pfp_proto;
 	memcpy(e->tunnel, t->name, sizeof(e->tunnel));
@@ -79,6 +79,7 @@ void acquires_note(struct acquires *a, const struct config *c, const struct xesp
 		log_info("acquire: tunnel '%s', policy '%s': a packet wants an SA of its own: %s (%" PRIu64
 			 " such messages left out)",
 			 e->tunnel, e->policy, pfp_print(&e->values, e->proto, text), suppressed);
+	return e;
 }
 
 static bool has_sa(const struct config *c, const struct acquire *e)
@@ -98,14 +99,21 @@ static void add_value(void *ctx, const char *key, const char *value)
 	json_object_object_add(ctx, key, json_object_new_string(value));
 }
 
-static struct json_object *entry_json(const struct acquire *e, uint64_t now_ns)
+void acquire_show(const struct acquire *e, struct json_object *o)
 {
-	struct json_object *o = json_object_new_object(), *values = json_object_new_object();
+	struct json_object *values = json_object_new_object();
 
 	json_object_object_add(o, "tunnel", json_object_new_string(e->tunnel));
 	json_object_object_add(o, "policy", json_object_new_string(e->policy));
 	pfp_each(&e->values, e->proto, add_value, values);
 	json_object_object_add(o, "selector", values);
+}
+
+static struct json_object *entry_json(const struct acquire *e, uint64_t now_ns)
+{
+	struct json_object *o = json_object_new_object();
+
+	acquire_show(e, o);
 	json_object_object_add(o, "asked", json_object_new_uint64(e->asked));
 	json_object_object_add(o, "first_s",
 			       json_object_new_uint64((now_ns - e->first_ns) / 1000000000u));

@@ -35,9 +35,13 @@ struct acquires {
 	struct log_limit log;
 };
 
-/* What xespd said; the message was checked for its length alone. Of another configuration: ignored. */
-void acquires_note(struct acquires *a, const struct config *c, const struct xesp_keymsg_acquire *m,
-		   uint64_t now_ns);
+/* What xespd said; the message was checked for its length alone. NULL: it is of another
+ * configuration. */
+const struct acquire *acquires_note(struct acquires *a, const struct config *c,
+				    const struct xesp_keymsg_acquire *m, uint64_t now_ns);
+
+/* What it is about: tunnel, policy and selector into `o`. */
+void acquire_show(const struct acquire *e, struct json_object *o);
 
 /* Those that still stand, for `status`: docs/control.md has the fields. */
 struct json_object *acquires_json(struct acquires *a, const struct config *c, uint64_t now_ns);

@@ -156,8 +156,10 @@ static void on_acquire(void *ctx, const struct xesp_keymsg_acquire *m)
 {
 	struct change *c = ctx;
 	struct daemon *d = daemon_of(c);
+	const struct acquire *a = acquires_note(&d->acquires, c->now, m, maps_now_ns());
 
-	acquires_note(&d->acquires, c->now, m, maps_now_ns());
+	if (a)
+		events_acquire(d->events, a);
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *arg)

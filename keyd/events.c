@@ -39,7 +39,7 @@ struct events {
 static const char *const names[] = {
 	"sa-up",	   "sa-refused", "sa-deleted", "soft-expiry", "hard-expiry",
 	"exhaustion-near", "peer-moved", "peer-dead",  "peer-alive",  "drops",
-	"worker-up",	   "worker-gone", "changed",
+	"worker-up",	   "worker-gone", "changed",     "acquire",
 };
 
 static bool anybody(const struct events *e)
@@ -119,6 +119,17 @@ void events_peer_alive(struct events *e, const struct tunnel *t, bool alive)
 	o = new_event(alive ? "peer-alive" : "peer-dead");
 	put(o, "tunnel", t->name);
 	put(o, "peer", natt_print_peer(t, text));
+	rpc_server_publish(e->d->control, o);
+}
+
+void events_acquire(struct events *e, const struct acquire *a)
+{
+	struct json_object *o;
+
+	if (!anybody(e))
+		return;
+	o = new_event("acquire");
+	acquire_show(a, o);
 	rpc_server_publish(e->d->control, o);
 }
 

@@ -30,6 +30,9 @@ void events_sa(struct events *e, enum change_event what, const struct sad *sad,
 void events_peer_moved(struct events *e, const struct tunnel *t, const char *from, const char *to);
 void events_peer_alive(struct events *e, const struct tunnel *t, bool alive);
 /* "worker-up", "worker-gone" */
+/* A packet wants an SA of its own values. */
+struct acquire;
+void events_acquire(struct events *e, const struct acquire *a);
 void events_worker(struct events *e, bool up);
 /* "changed": another generation is in force, by "reload", "set" or "xfrm" */
 void events_changed(struct events *e, const char *by, const struct change_result *r);

@@ -98,6 +98,9 @@ for gw in gw1 gw2; do
 done
 say "each host's packets under its own SPI, both ways"
 
+start events.log gw1 "$XESP_BUILD/xesp" --run "$TMP/gw1-run" --json events
+pause 0.3
+
 # A third flow of the same policy: nothing on the wire; counted, and asked for.
 capture wire w1
 run hostA ping -q -c 4 -i 0.05 -W 0.2 -I 10.1.0.2 10.2.0.3 >/dev/null && die "answered without an SA"
@@ -114,6 +117,9 @@ until_ok 5 asked_is by-host '[{"local":"10.1.0.2","remote":"10.2.0.3"}]'
 until_ok 5 asked_is by-port '[{"protocol":"tcp","remote_port":"7000"}]'
 xesp gw1 status | grep -q 'asks for an SA of its own: local 10.1.0.2, remote 10.2.0.3' ||
 	die "xesp status does not show it: $(xesp gw1 status)"
+announced() { grep '"event": *"acquire"' "$TMP/events.log" | jq -c .selector | grep -qF "$1"; }
+until_ok 5 announced '{"local":"10.1.0.2","remote":"10.2.0.3"}'
+until_ok 5 announced '{"protocol":"tcp","remote_port":"7000"}'
 say "a flow without an SA is dropped, counted and asked for"
 
 # Its SA comes, without disturbing the others.
