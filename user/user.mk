@@ -16,7 +16,7 @@ XESPD_LIBS   := $(LIBXESP_LIBS) -lxdp -lnl-route-3 -lnl-3
 
 # The engine on libipsec-mb: built where its header is, loaded by xespd where it fits (crypto/choice.h).
 ENGINE_OBJECTS := $(if $(wildcard /usr/include/intel-ipsec-mb.h),$(B)/xesp-ipsecmb.so)
-IPSECMB_OBJS := $(patsubst %.c,$(B)/%.pic.o,$(wildcard user/crypto/ipsecmb/*.c))
+IPSECMB_OBJS := $(patsubst %.c,$(B)/%.pic.o,$(wildcard user/crypto/ipsecmb/*.c) user/libxesp/arena.c)
 $(IPSECMB_OBJS): $(B)/%.pic.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)

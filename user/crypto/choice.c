@@ -99,6 +99,13 @@ static void chosen_decrypt(struct engine_job *jobs, size_t n)
 	}
 }
 
+/* Of two engines one has it, see engine.h. */
+static void chosen_fetch(const struct engine_key *key)
+{
+	if (choice.ipsecmb->fetch)
+		choice.ipsecmb->fetch(key);
+}
+
 static const struct engine engine_chosen = {
 	.name = "auto",
 	.version = "",
@@ -106,6 +113,7 @@ static const struct engine engine_chosen = {
 	.key_close = chosen_key_close,
 	.encrypt = chosen_encrypt,
 	.decrypt = chosen_decrypt,
+	.fetch = chosen_fetch,
 };
 
 const struct engine *choice_engine(void)

@@ -74,6 +74,11 @@ struct engine {
 	 * is compared before anything is decrypted. */
 	void (*encrypt)(struct engine_job *jobs, size_t n);
 	void (*decrypt)(struct engine_job *jobs, size_t n);
+	/*
+	 * Packet path, NULL: none. Asks for the memory that a packet will want of the key, without reading any of
+	 * it; so it does no harm with another engine's key.
+	 */
+	void (*fetch)(const struct engine_key *key);
 };
 
 extern const struct engine engine_openssl;

@@ -354,13 +354,18 @@ static __attribute__((noinline)) enum xesp_drop judge(struct esp_worker *w, cons
 /* Many SAs, and so many flows: the lines that remember them are on their way before they are read. */
 static void fetch_flows(const struct esp_worker *w, const struct batch *b)
 {
+	const struct flow *at[BATCH_MAX];
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct pkt *p = &b->pkt[i];
 		struct flow_key k;
 
 		if (!stage_skips(p) && key_of_packet(&k, p->l3, &w->x[i].inner))
-			__builtin_prefetch(flow_at(w->admit, &k));
+			at[n++] = flow_at(w->admit, &k);
 	}
+	for (uint32_t i = 0; i < n; i++)
+		fetch_line(at[i]);
 }
 
 void admit_batch(struct esp_worker *w, struct batch *b)

@@ -33,6 +33,8 @@ void balance(struct esp_worker *w, struct batch *b)
 	const struct group *g = NULL;
 	uint32_t id = 0;
 
+	if (!groups_any(w->groups))
+		return;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 

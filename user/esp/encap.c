@@ -22,6 +22,7 @@
 #include "esp/wire.h"
 #include "libxesp/addr.h"
 #include "sad/lease.h"
+#include "sad/fetch.h"
 #include "sad/lifetime.h"
 #include "sad/sa.h"
 #include "sad/tunnel.h"
@@ -46,7 +47,6 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 	uint32_t id = 0;
 
 	w->has_ah = false;
-	w->runs = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 
@@ -55,7 +55,6 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 			continue;
 		if (p->id != id) {
 			id = p->id;
-			w->runs++;
 			t = sad_tunnel(w->sad, id);
 			sa = stage_outbound(w, t, id);
 			if (sa)
@@ -409,6 +408,9 @@ static void look_up(struct esp_worker *w, struct batch *b)
 {
 	stage_begin(w);
 	balance(w, b);
+	stage_find_runs(w, b);
+	if (w->runs > STAGE_RUNS_MANY)
+		fetch_outbound(w->sad, w->worker, w->run_id, w->runs);
 	find_sas(w, b);
 }
 

@@ -65,32 +65,34 @@ static bool outer_df(const struct pkt *p, const struct tunnel *t, const struct i
 	return in->df;
 }
 
+/*
+ * Its words are put together in registers: the checksum of what was just written by bytes would wait for
+ * each of them to reach the cache.
+ */
 static void write_ip4(const struct pkt *p, const struct tunnel *t, const struct inner *in)
 {
 	uint8_t *h = p->l3;
-	uint32_t sum = t->sum;
-	uint16_t check;
+	const uint16_t tos = (uint16_t)(t->header[0] << 8 | outer_tos(t, in->tos));
+	const uint16_t len = (uint16_t)p->len;
+	uint16_t id = 0, fragment = 0, ttl = (uint16_t)(t->header[8] << 8 | t->header[9]), check;
+	uint32_t sum = t->sum; /* in memory order: version, TTL, protocol, addresses */
 
-	memcpy(h, t->header, IP4_HDR);
-	if (!h[8]) {
-		const uint8_t word[2] = { inner_ttl(p, in), 0 };
-
-		h[8] = word[0];
-		sum += wire_raw16(word);
+	if (!t->header[8]) {
+		ttl |= (uint16_t)(inner_ttl(p, in) << 8);
+		sum += htobe16((uint16_t)(ttl & 0xff00));
 	}
-	h[1] = outer_tos(t, in->tos);
-	wire_put16(h + 2, (uint16_t)p->len);
 	if (outer_df(p, t, in))
-		wire_put16(h + 6, IP4_DF); /* ID 0: RFC 6864 section 4.1 */
+		fragment = IP4_DF; /* ID 0: RFC 6864 section 4.1 */
 	else
 		/* The one thing that differs per packet; for 0 the kernel would choose one a piece. */
-		wire_put16(h + 4, (uint16_t)p->seq ? (uint16_t)p->seq : 1);
-	/* h[0] is in the template's sum already, beside a TOS of 0. */
-	h[0] = 0;
-	check = (uint16_t)~wire_fold(sum + wire_raw16(h) + wire_raw16(h + 2) +
-				     wire_raw16(h + 4) + wire_raw16(h + 6));
-	h[0] = t->header[0];
+		id = (uint16_t)p->seq ? (uint16_t)p->seq : 1;
+	sum += htobe16(tos & 0xff) + (uint32_t)htobe16(len) + htobe16(id) + htobe16(fragment);
+	check = (uint16_t)~wire_fold(sum);
+	wire_put32(h, (uint32_t)tos << 16 | len);
+	wire_put32(h + 4, (uint32_t)id << 16 | fragment);
+	wire_put16(h + 8, ttl);
 	memcpy(h + 10, &check, sizeof(check));
+	memcpy(h + 12, t->header + 12, IP4_HDR - 12);
 }
 
 static void write_ip6(const struct pkt *p, const struct tunnel *t, const struct inner *in)

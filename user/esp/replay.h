@@ -14,6 +14,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "sad/fetch.h"
+#include "sad/sa.h"
 #include "xesp/drop.h"
 
 struct sa;
@@ -42,5 +44,12 @@ enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost);
 
 /* Is the number higher than any accepted before? Between sa_lock() and sa_unlock(). */
 bool replay_is_newest(const struct sa *sa, uint64_t seq);
+
+/* Asks for the word of a number whose low half this is. */
+static inline void replay_fetch(const struct sa *sa, uint32_t seq_lo)
+{
+	if (sa->in.window)
+		fetch_line(&sa->in.words[(seq_lo / 64) & sa->in.mask]);
+}
 
 #endif /* XESP_REPLAY_H */

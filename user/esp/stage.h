@@ -17,6 +17,7 @@
 #include "esp/pkt.h"
 #include "esp/size.h"
 #include "esp/transport.h"
+#include "sad/fetch.h"
 
 struct groups;
 struct acquire_desk;
@@ -32,6 +33,7 @@ struct uniques;
 
 /* With more runs than this the batch's SAs are fetched ahead, and what hangs on them. */
 #define STAGE_RUNS_MANY 4u
+_Static_assert(BATCH_MAX <= FETCH_MAX, "a run for each packet");
 
 #define ESP_NEXT_IP4 4
 #define ESP_NEXT_IP6 41
@@ -72,7 +74,8 @@ struct esp_worker {
 	uint64_t now_ns; /* CLOCK_BOOTTIME, of this batch */
 	uint32_t worker;
 	uint32_t jobs_n;
-	uint32_t runs;         /* of packets of one SA in this batch */
+	uint32_t runs;         /* of packets of one id in this batch */
+	uint32_t run_id[BATCH_MAX];
 	const struct esp_stage *behind; /* from esp_prepare() to esp_finish(): what is left to do */
 	bool beside;   /* of esp_worker_open_beside(): admit is the first one's */
 	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
@@ -104,6 +107,20 @@ struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, ui
 
 /* Good packets of the batch into their SAs' counters, once per run; returns how many there are. */
 uint32_t stage_count_good(const struct esp_worker *w, const struct batch *b);
+
+/* Counts the runs of packets of one id; with many of them w->run_id has their ids. */
+static inline void stage_find_runs(struct esp_worker *w, const struct batch *b)
+{
+	uint32_t n = 0, id = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->pkt[i].id == id)
+			continue;
+		id = b->pkt[i].id;
+		w->run_id[n++] = id;
+	}
+	w->runs = n;
+}
 
 /* Before the first stage of a batch: w->now_ns. */
 void stage_begin(struct esp_worker *w);

@@ -79,7 +79,12 @@ static void put(struct groups *gs, uint32_t id, struct group *g)
 {
 	struct group *old = gs->slot[id].group;
 
+	/* Up before it can be found, down after. */
+	if (g && !old)
+		__atomic_store_n(&gs->n, gs->n + 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&gs->slot[id].group, g, __ATOMIC_SEQ_CST);
+	if (old && !g)
+		__atomic_store_n(&gs->n, gs->n - 1, __ATOMIC_SEQ_CST);
 	if (old)
 		epoch_retire(gs->epoch, &old->retire, free_group);
 }

@@ -34,6 +34,7 @@ struct group {
 struct groups {
 	struct epoch *epoch;
 	uint32_t max; /* ids are below it */
+	uint32_t n;   /* atomic: how many there are */
 	struct group_slot *slot;
 };
 
@@ -44,6 +45,13 @@ void groups_fini(struct groups *gs);
 
 /* Workers. NULL: the id is no group's. */
 const struct group *groups_find(const struct groups *gs, uint32_t id);
+
+/* Workers. Most machines have none, and no slot is looked at then. */
+static inline bool groups_any(const struct groups *gs)
+{
+	/* As groups_find(): one that is just being added is not there yet. */
+	return __atomic_load_n(&gs->n, __ATOMIC_SEQ_CST);
+}
 
 /* The k-th choice for a flow: k = 0 is the bucket's, others follow when that one has no SA. */
 static inline uint32_t group_pick(const struct group *g, uint32_t hash, uint32_t k)

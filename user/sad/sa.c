@@ -11,6 +11,7 @@
 
 #include "crypto/engine.h"
 #include "crypto/transform.h"
+#include "libxesp/arena.h"
 #include "libxesp/secret.h"
 #include "sad/lifetime.h"
 #include "sad/sa.h"
@@ -116,7 +117,8 @@ static int set_outbound(struct sa *sa, const struct sa_source *from,
 	return 0;
 }
 
-static int open_keys(struct sa *sa, const struct xesp_keymsg_sa *m, struct fault *f)
+static int open_keys(struct sa *sa, const struct engine *engine, const struct xesp_keymsg_sa *m,
+		     struct fault *f)
 {
 	struct engine_key_spec spec = {
 		.alg = m->alg,
@@ -130,24 +132,16 @@ static int open_keys(struct sa *sa, const struct xesp_keymsg_sa *m, struct fault
 
 	for (uint32_t i = 0; i < sa->cold.workers_n; i++) {
 		spec.worker = i;
-		sa->key[i] = sa->cold.engine->key_open(&spec, f);
+		sa->key[i] = engine->key_open(&spec, f);
 		if (!sa->key[i])
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static struct sa *alloc_sa(uint32_t workers_n)
+size_t sa_size(uint32_t workers_n)
 {
-	size_t size = sizeof(struct sa) + workers_n * sizeof(struct engine_key *);
-	size_t align = _Alignof(struct sa);
-	struct sa *sa;
-
-	size = (size + align - 1) / align * align;
-	sa = aligned_alloc(align, size);
-	if (sa)
-		memset(sa, 0, size);
-	return sa;
+	return sizeof(struct sa) + workers_n * sizeof(struct engine_key *);
 }
 
 int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
@@ -163,7 +157,7 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	if (err)
 		return err;
 
-	sa = alloc_sa(from->workers_n);
+	sa = arena_take(&from->home->arena);
 	if (!sa)
 		return fault_set(f, -ENOMEM, "out of memory");
 	sa->state = from->state;
@@ -177,13 +171,13 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->unique = m->values.mask;
 	sa->values = m->values;
 	memcpy(sa->salt, m->salt, sizeof(sa->salt));
-	sa->cold.engine = from->engine;
+	sa->cold.home = from->home;
 	sa->cold.workers_n = from->workers_n;
 
 	err = m->dir == XESP_DIR_IN ? set_window(sa, from, m, f) : set_outbound(sa, from, m, f);
 	lifetime_set(sa, m);
 	if (!err && !m->over)
-		err = open_keys(sa, m, f);
+		err = open_keys(sa, from->home->engine, m, f);
 	if (err) {
 		sa_close(sa);
 		return err;
@@ -197,9 +191,8 @@ void sa_close(struct sa *sa)
 	if (!sa)
 		return;
 	for (uint32_t i = 0; i < sa->cold.workers_n; i++)
-		sa->cold.engine->key_close(sa->key[i]);
-	secret_wipe(sa, sizeof(*sa));
-	free(sa);
+		sa->cold.home->engine->key_close(sa->key[i]);
+	arena_put(&sa->cold.home->arena, sa); /* wipes it */
 }
 
 void sa_lock(struct sa_shared *sh)

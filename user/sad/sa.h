@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "libxesp/arena.h"
 #include "sad/epoch.h"
 #include "xesp/keymsg.h"
 
@@ -63,10 +64,16 @@ struct sa_limits {
 	uint64_t packets, bytes, until_ns;
 };
 
+/* Where all SAs of a SAD lie, and whose keys they have. Main thread. */
+struct sa_home {
+	struct arena arena; /* of objects of sa_size(workers_n) */
+	const struct engine *engine;
+};
+
 /* Cold: main thread only. */
 struct sa_cold {
 	struct epoch_item retire;
-	const struct engine *engine;
+	struct sa_home *home;
 	uint32_t workers_n;
 	uint32_t named_in; /* number of the last synchronisation that named it */
 };
@@ -128,8 +135,9 @@ struct sa_source {
 	uint64_t *replay; /* [replay_words] */
 	uint32_t replay_words;
 	uint32_t workers_n;
-	const struct engine *engine;
+	struct sa_home *home;
 };
+size_t sa_size(uint32_t workers_n);
 int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
 	    struct fault *f);
 /* Wipes. NULL is allowed. */

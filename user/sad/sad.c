@@ -21,38 +21,12 @@
 #include "sad/resync.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
+#include "sad/table.h"
 #include "sad/tunnel.h"
 #include "sad/unique.h"
 #include "xesp/fault.h"
 
 #pragma GCC poison strcpy strcat gets memcmp
-
-struct tunnel_slot {
-	struct tunnel *tunnel;       /* published */
-	uint32_t path_mtu;           /* main thread; outlives a replaced tunnel */
-	bool moved;                  /* main thread: keyd does not know yet where the peer is */
-};
-
-struct sad {
-	struct sad_state st;
-	uint32_t keys_n; /* contexts of each key: the workers', the slow path's, the helpers' */
-	const struct engine *engine;
-	struct sa **sa;            /* [max_sas], published */
-	struct sa_shared **shared; /* [max_sas], kept until the end */
-	struct tunnel_slot *tunnel; /* [tunnels_max] */
-	uint32_t tunnels_max;
-	struct groups groups;
-	struct uniques uniques;
-	struct epoch epoch;
-	struct lease_desk desk;
-	struct peer_desk peers;
-	struct resync_desk resync;
-	struct acquire_desk acquires;
-	/* main thread */
-	uint32_t count;
-	uint32_t sync; /* number of the synchronisation that runs or ran last */
-	bool syncing;
-};
 
 /* ---- workers. The loads are in total order with epoch_idle(), and acquire what they find. */
 
@@ -139,7 +113,7 @@ static void free_sa(struct epoch_item *item)
 
 static void free_tunnel(struct epoch_item *item)
 {
-	free((char *)item - offsetof(struct tunnel, retire));
+	tunnel_close((struct tunnel *)((char *)item - offsetof(struct tunnel, retire)));
 }
 
 static void put_sa(struct sad *s, uint32_t id, struct sa *sa)
@@ -148,7 +122,7 @@ static void put_sa(struct sad *s, uint32_t id, struct sa *sa)
 
 	__atomic_store_n(&s->sa[id], sa, __ATOMIC_SEQ_CST);
 	if (old)
-		s->shared[id]->retired_at = epoch_retire(&s->epoch, &old->cold.retire, free_sa);
+		s->shared[id].retired_at = epoch_retire(&s->epoch, &old->cold.retire, free_sa);
 	s->count = s->count + (sa != NULL) - (old != NULL);
 }
 
@@ -159,6 +133,15 @@ static void put_tunnel(struct sad *s, uint32_t id, struct tunnel *t)
 	__atomic_store_n(&s->tunnel[id].tunnel, t, __ATOMIC_SEQ_CST);
 	if (old)
 		epoch_retire(&s->epoch, &old->retire, free_tunnel);
+}
+
+static struct sa_shared *alloc_shared(uint32_t n)
+{
+	struct sa_shared *sh = aligned_alloc(_Alignof(struct sa_shared), n * sizeof(*sh));
+
+	if (sh)
+		memset(sh, 0, n * sizeof(*sh));
+	return sh;
 }
 
 int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
@@ -173,9 +156,10 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	s->st = *st;
 	s->keys_n = workers_n;
 	s->engine = e;
+	s->home = (struct sa_home){ .arena = ARENA_OF(sa_size(workers_n)), .engine = e };
 	s->tunnels_max = st->max_sas; /* as many as map xesp_tunnels has entries */
 	s->sa = calloc(st->max_sas, sizeof(*s->sa));
-	s->shared = calloc(st->max_sas, sizeof(*s->shared));
+	s->shared = alloc_shared(st->max_sas);
 	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
 	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1) ||
 	    groups_init(&s->groups, &s->epoch, s->tunnels_max) ||
@@ -200,6 +184,8 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 void sad_set_helpers(struct sad *s, uint32_t helpers_n)
 {
 	s->keys_n += helpers_n;
+	/* No SA lies there yet: those to come have room for so many keys. */
+	s->home.arena = (struct arena)ARENA_OF(sa_size(s->keys_n));
 }
 
 void sad_close(struct sad *s)
@@ -208,12 +194,10 @@ void sad_close(struct sad *s)
 		return;
 	for (uint32_t i = 0; s->sa && i < s->st.max_sas; i++)
 		sa_close(s->sa[i]);
-	for (uint32_t i = 0; s->shared && i < s->st.max_sas; i++)
-		free(s->shared[i]);
-	for (uint32_t i = 0; s->tunnel && i < s->tunnels_max; i++) {
-		free(s->tunnel[i].tunnel);
-	}
+	for (uint32_t i = 0; s->tunnel && i < s->tunnels_max; i++)
+		tunnel_close(s->tunnel[i].tunnel);
 	epoch_fini(&s->epoch);
+	arena_fini(&s->home.arena);
 	groups_fini(&s->groups);
 	uniques_fini(&s->uniques);
 	lease_desk_close(&s->desk);
@@ -328,26 +312,13 @@ int sad_tunnel_down(struct sad *s, uint32_t id, bool down, struct fault *f)
 	return groups_tunnel_down(&s->groups, id, down, f);
 }
 
-static struct sa_shared *get_shared(struct sad *s, uint32_t id)
-{
-	struct sa_shared *sh = s->shared[id];
-
-	if (sh)
-		return sh;
-	sh = aligned_alloc(_Alignof(struct sa_shared), sizeof(*sh));
-	if (sh)
-		*sh = (struct sa_shared){ 0 };
-	s->shared[id] = sh;
-	return sh;
-}
-
 /*
  * The id was another SA's in this process. A worker that still holds that one would take numbers
  * of the new key for packets under the old: repeated nonces. So the new one waits for it.
  */
 static int give_id_away(struct sad *s, uint32_t id, struct fault *f)
 {
-	struct sa_shared *sh = s->shared[id];
+	struct sa_shared *sh = &s->shared[id];
 
 	put_sa(s, id, NULL);
 	lease_forget(&s->desk, id);
@@ -404,7 +375,7 @@ int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 		.replay = s->st.replay,
 		.replay_words = s->st.replay_words,
 		.workers_n = s->keys_n,
-		.engine = s->engine,
+		.home = &s->home,
 	};
 	struct sa_shared *sh;
 	struct sa *sa = NULL;
@@ -416,9 +387,7 @@ int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 	if (err)
 		return err;
 	from.state = &s->st.sa[m->id];
-	sh = get_shared(s, m->id);
-	if (!sh)
-		return fault_set(f, -ENOMEM, "out of memory");
+	sh = &s->shared[m->id];
 	err = sa_open(&sa, &from, m, f);
 	if (!err && sh->fingerprint != from.state->fingerprint)
 		err = give_id_away(s, m->id, f);

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "libxesp/addr.h"
+#include "libxesp/arena.h"
 #include "sad/tunnel.h"
 #include "xesp/fault.h"
 
@@ -169,6 +170,14 @@ static uint16_t sum_originals(const struct xesp_keymsg_tunnel *m)
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
+/* All tunnels of the process; main thread. */
+static struct arena arena = ARENA_OF(sizeof(struct tunnel));
+
+void tunnel_close(struct tunnel *t)
+{
+	arena_put(&arena, t);
+}
+
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f)
 {
 	struct tunnel *t;
@@ -179,7 +188,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		err = check_marks(m, f);
 	if (err)
 		return err;
-	t = aligned_alloc(_Alignof(struct tunnel), sizeof(*t));
+	t = arena_take(&arena);
 	if (!t)
 		return fault_set(f, -ENOMEM, "out of memory");
 	*t = (struct tunnel){
@@ -202,7 +211,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 	if (m->flow_label == XESP_FLOW_LABEL_FLOW &&
 	    getrandom(&t->label_secret, sizeof(t->label_secret), 0) < 0) {
 		err = fault_set(f, -errno, "no random numbers: %s", strerror(errno));
-		free(t);
+		tunnel_close(t);
 		return err;
 	}
 	if (addr_is_ip4(&m->local))

@@ -75,6 +75,7 @@ bool tunnel_same_place(const struct xesp_keymsg_tunnel *a, const struct xesp_key
 
 /* Main thread. Every value of the message is checked; -EINVAL with a sentence, -ENOMEM. */
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f);
+void tunnel_close(struct tunnel *t); /* NULL is allowed */
 /* path_mtu 0: not known. The smaller of it and the configured one holds. */
 void tunnel_set_path_mtu(struct tunnel *t, uint32_t path_mtu);
 

@@ -2,6 +2,7 @@
 /* mb_key.c - see mb_key.h. */
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "crypto/ipsecmb/mb_key.h"
+#include "libxesp/arena.h"
 #include "xesp/fault.h"
 #include "xesp/steer.h"
 
@@ -18,6 +20,8 @@
 #define BLOCK_MAX 128
 
 static IMB_MGR *mgrs[MGRS];
+static struct arena arenas[MGRS][KINDS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of arenas */
 
 void mb_say(struct fault *f, const char *fmt, ...)
 {
@@ -68,6 +72,8 @@ void mb_mgr_close_all(void)
 		if (mgrs[i])
 			free_mb_mgr(mgrs[i]);
 		mgrs[i] = NULL;
+		for (int k = 0; k < KINDS; k++)
+			arena_fini(&arenas[i][k]);
 	}
 }
 
@@ -118,21 +124,21 @@ static void open_gcm(struct mb_key *k, const uint8_t *key)
 	switch (k->key_len) {
 	case 16:
 		IMB_AES128_GCM_PRE(m, key, &g->data);
-		g->run = out ? m->gcm128_enc : m->gcm128_dec;
+		k->run = out ? m->gcm128_enc : m->gcm128_dec;
 		g->init = m->gmac128_init;
 		g->update = m->gmac128_update;
 		g->finalize = m->gmac128_finalize;
 		return;
 	case 24:
 		IMB_AES192_GCM_PRE(m, key, &g->data);
-		g->run = out ? m->gcm192_enc : m->gcm192_dec;
+		k->run = out ? m->gcm192_enc : m->gcm192_dec;
 		g->init = m->gmac192_init;
 		g->update = m->gmac192_update;
 		g->finalize = m->gmac192_finalize;
 		return;
 	default:
 		IMB_AES256_GCM_PRE(m, key, &g->data);
-		g->run = out ? m->gcm256_enc : m->gcm256_dec;
+		k->run = out ? m->gcm256_enc : m->gcm256_dec;
 		g->init = m->gmac256_init;
 		g->update = m->gmac256_update;
 		g->finalize = m->gmac256_finalize;
@@ -220,8 +226,22 @@ void mb_key_close(struct engine_key *key)
 
 	if (!k)
 		return;
-	OPENSSL_cleanse(k, size_of(k->kind));
-	free(k);
+	pthread_mutex_lock(&lock);
+	arena_put(&arenas[k->worker][k->kind], k); /* wipes it */
+	pthread_mutex_unlock(&lock);
+}
+
+/* Each worker's side by side, for it alone reads them. */
+static struct mb_key *take_key(uint32_t worker, enum kind kind)
+{
+	struct arena *a = &arenas[worker][kind];
+	struct mb_key *k;
+
+	pthread_mutex_lock(&lock);
+	a->size = size_of(kind);
+	k = arena_take(a);
+	pthread_mutex_unlock(&lock);
+	return k;
 }
 
 struct engine_key *mb_key_open(const struct engine_key_spec *spec, struct fault *f)
@@ -238,17 +258,17 @@ struct engine_key *mb_key_open(const struct engine_key_spec *spec, struct fault 
 	m = mb_mgr(spec->worker, NULL, f);
 	if (!m)
 		return NULL;
-	k = aligned_alloc(64, size_of(kind));
+	k = take_key(spec->worker, kind);
 	if (!k) {
 		mb_say(f, "out of memory");
 		return NULL;
 	}
-	memset(k, 0, size_of(kind));
+	k->worker = (uint16_t)spec->worker;
 	k->base.engine = &engine_ipsecmb;
 	k->dir = spec->dir;
 	k->mgr = m;
 	k->kind = kind;
-	k->key_len = (uint32_t)(spec->alg ? spec->key_len : spec->auth_key_len);
+	k->key_len = (uint16_t)(spec->alg ? spec->key_len : spec->auth_key_len);
 	k->class = (uint32_t)spec->alg << 16 | (uint32_t)spec->auth << 8 | k->key_len;
 	switch (kind) {
 	case KIND_GCM:

@@ -18,16 +18,16 @@
 
 /* Down to KIND_CHACHA by direct calls, one job each; the others by multi-buffer calls. */
 enum kind { KIND_GCM, KIND_GMAC, KIND_CHACHA, KIND_CCM, KIND_HMAC, KIND_CIPHER };
+#define KINDS (KIND_CIPHER + 1)
 
 typedef void (*gcm_fn)(const struct gcm_key_data *, struct gcm_context_data *, uint8_t *, const uint8_t *,
 		       uint64_t, const uint8_t *, const uint8_t *, uint64_t, uint8_t *, uint64_t);
 
 struct gcm {
-	gcm_fn run;
+	struct gcm_key_data data;
 	aes_gmac_init_t init;
 	aes_gmac_update_t update;
 	aes_gmac_finalize_t finalize;
-	struct gcm_key_data data __attribute__((aligned(64)));
 };
 
 struct blocks {
@@ -43,9 +43,10 @@ struct mb_key {
 	enum xesp_dir dir;
 	IMB_MGR *mgr;
 	enum kind kind;
-	uint32_t key_len;
+	uint16_t key_len, worker;
 	/* Of equal keys' jobs one call of the library takes many. */
 	uint32_t class;
+	gcm_fn run; /* of AES-GCM */
 	union {
 		struct gcm gcm;
 		struct blocks blocks;
@@ -58,6 +59,11 @@ extern const struct engine engine_ipsecmb;
 static inline const struct mb_key *mb_key_of(const struct engine_job *j)
 {
 	return (const struct mb_key *)j->key;
+}
+
+static inline const struct mb_key *mb_key_at(const struct engine_key *key)
+{
+	return (const struct mb_key *)key;
 }
 
 static inline bool mb_key_is_direct(const struct mb_key *k)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arena.c - see arena.h. Under AddressSanitizer objects come from the heap, one by one, so that it sees what is used
+ * after it was given back.
+ */
+#include <openssl/crypto.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "libxesp/arena.h"
+
+#define LINE 64u
+#define FIRST_BYTES ((size_t)64 << 10) /* enough for most machines */
+#define HUGE_BYTES ((size_t)2 << 20)
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HEAP 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEAP 1
+#endif
+#endif
+
+/* At the beginning of each block. */
+struct arena_block {
+	struct arena_block *next;
+	size_t len;
+};
+
+static void *map_plain(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* On a boundary that a huge page may begin at; whether it is one is the kernel's matter. */
+static void *map_huge(void)
+{
+	char *p = map_plain(2 * HUGE_BYTES), *at;
+
+	if (!p)
+		return NULL;
+	at = (char *)(((uintptr_t)p + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
+	if (at > p)
+		munmap(p, (size_t)(at - p));
+	munmap(at + HUGE_BYTES, (size_t)(p + HUGE_BYTES - at));
+	madvise(at, HUGE_BYTES, MADV_HUGEPAGE);
+	return at;
+}
+
+static bool add_block(struct arena *a)
+{
+	const size_t len = a->blocks ? HUGE_BYTES : FIRST_BYTES;
+	struct arena_block *b = a->blocks ? map_huge() : map_plain(len);
+
+	if (!b)
+		return false;
+	madvise(b, len, MADV_DONTDUMP);
+	*b = (struct arena_block){ .next = a->blocks, .len = len };
+	a->blocks = b;
+	a->at = (char *)b + LINE;
+	a->end = (char *)b + len;
+	return true;
+}
+
+static void *take(struct arena *a)
+{
+	void *p = a->free;
+
+	if (p) {
+		memcpy(&a->free, p, sizeof(a->free));
+		memset(p, 0, sizeof(a->free));
+		return p;
+	}
+	if ((size_t)(a->end - a->at) < a->size && !add_block(a))
+		return NULL;
+	p = a->at;
+	a->at += a->size;
+	return p;
+}
+
+void *arena_take(struct arena *a)
+{
+#ifdef HEAP
+	void *p = aligned_alloc(LINE, a->size);
+
+	(void)take;
+	return p ? memset(p, 0, a->size) : NULL;
+#else
+	return take(a);
+#endif
+}
+
+void arena_put(struct arena *a, void *object)
+{
+	if (!object)
+		return;
+	OPENSSL_cleanse(object, a->size);
+#ifdef HEAP
+	free(object);
+#else
+	memcpy(object, &a->free, sizeof(a->free));
+	a->free = object;
+#endif
+}
+
+void arena_fini(struct arena *a)
+{
+	for (struct arena_block *b = a->blocks, *next; b; b = next) {
+		next = b->next;
+		munmap(b, b->len);
+	}
+	*a = (struct arena){ .size = a->size };
+}

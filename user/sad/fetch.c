@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* fetch.c - see fetch.h. */
+#include <stddef.h>
+
+#include "crypto/engine.h"
+#include "sad/fetch.h"
+#include "sad/table.h"
+#include "sad/tunnel.h"
+
+/* What packets change of the state is here, and what they count behind it. */
+#define STATE_HOT offsetof(struct xesp_sa_state, seq_next)
+#define STATE_HOT_END (offsetof(struct xesp_sa_state, last_used_ns) + 7)
+
+/* Level 1: all that is found by the SA's id alone. */
+static void fetch_by_id(const struct sad *s, uint32_t id)
+{
+	const char *state;
+
+	if (id >= s->st.max_sas)
+		return;
+	state = (const char *)&s->st.sa[id];
+	__builtin_prefetch(&s->sa[id]);
+	fetch_line(state + STATE_HOT);
+	fetch_line(state + STATE_HOT_END);
+	fetch_line(&s->shared[id]);
+}
+
+/* Level 2: the SA itself, and which key. NULL: there is none. */
+static const struct sa *fetch_sa(const struct sad *s, uint32_t worker, uint32_t id)
+{
+	/* As sad_find(). */
+	const struct sa *sa = id < s->st.max_sas ? __atomic_load_n(&s->sa[id], __ATOMIC_SEQ_CST) : NULL;
+
+	if (sa) {
+		__builtin_prefetch(sa);
+		__builtin_prefetch(&sa->key[worker]);
+	}
+	return sa;
+}
+
+/* Level 3 */
+static void fetch_key(const struct sad *s, uint32_t worker, const struct sa *sa)
+{
+	if (sa->key[worker] && s->engine->fetch)
+		s->engine->fetch(sa->key[worker]);
+}
+
+static void fetch_tunnel_slot(const struct sad *s, uint32_t id)
+{
+	if (id < s->tunnels_max)
+		__builtin_prefetch(&s->tunnel[id]);
+}
+
+static const struct tunnel *fetch_tunnel(const struct sad *s, uint32_t id)
+{
+	/* As sad_tunnel(). */
+	const struct tunnel *t = id < s->tunnels_max ?
+				 __atomic_load_n(&s->tunnel[id].tunnel, __ATOMIC_SEQ_CST) : NULL;
+
+	if (t)
+		__builtin_prefetch(t);
+	return t;
+}
+
+void fetch_inbound(const struct sad *s, uint32_t worker, const uint32_t *id, uint32_t n)
+{
+	const struct sa *sa[FETCH_MAX];
+
+	for (uint32_t i = 0; i < n; i++)
+		fetch_by_id(s, id[i]);
+	for (uint32_t i = 0; i < n; i++)
+		sa[i] = fetch_sa(s, worker, id[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!sa[i])
+			continue;
+		fetch_tunnel_slot(s, sa[i]->tunnel);
+		fetch_key(s, worker, sa[i]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (sa[i])
+			fetch_tunnel(s, sa[i]->tunnel);
+}
+
+void fetch_outbound(const struct sad *s, uint32_t worker, const uint32_t *id, uint32_t n)
+{
+	const struct tunnel *t[FETCH_MAX];
+	const struct sa *sa[FETCH_MAX];
+
+	for (uint32_t i = 0; i < n; i++)
+		fetch_tunnel_slot(s, id[i]);
+	for (uint32_t i = 0; i < n; i++)
+		t[i] = fetch_tunnel(s, id[i]);
+	for (uint32_t i = 0; i < n; i++)
+		if (t[i])
+			fetch_by_id(s, t[i]->sa_out);
+	for (uint32_t i = 0; i < n; i++)
+		sa[i] = t[i] ? fetch_sa(s, worker, t[i]->sa_out) : NULL;
+	for (uint32_t i = 0; i < n; i++)
+		if (sa[i])
+			fetch_key(s, worker, sa[i]);
+}
