@@ -174,7 +174,7 @@ static void query_of_key(struct spd_query *q, const struct flow_key *k)
 }
 
 /* Its bucket: sums of products, whose upper bits all words have a part in. */
-static struct flow *flow_at(const struct admit *a, const struct flow_key *k)
+static inline struct flow *flow_at(const struct admit *a, const struct flow_key *k)
 {
 	const uint64_t rest = k->local[0] + (k->remote[0] << 31 | k->remote[0] >> 33);
 	const uint64_t h = k->local[1] * 0x9e3779b97f4a7c15ull +
@@ -184,7 +184,7 @@ static struct flow *flow_at(const struct admit *a, const struct flow_key *k)
 	return &a->flow[(h >> a->shift) * WAYS];
 }
 
-static bool is_flow(const struct flow *f, const struct flow_key *k, uint32_t generation)
+static inline bool is_flow(const struct flow *f, const struct flow_key *k, uint32_t generation)
 {
 	return !((f->key.local[0] ^ k->local[0]) | (f->key.local[1] ^ k->local[1]) |
 		 (f->key.remote[0] ^ k->remote[0]) | (f->key.remote[1] ^ k->remote[1]) |
@@ -275,7 +275,7 @@ static __attribute__((noinline)) uint32_t find_anew(struct esp_worker *w, struct
 }
 
 /* Answers of `generation`, which is in force now: what was committed since is seen. */
-static uint32_t find_by_flow(struct esp_worker *w, const struct flow_key *k, uint32_t generation)
+static inline uint32_t find_by_flow(struct esp_worker *w, const struct flow_key *k, uint32_t generation)
 {
 	struct flow *f = flow_at(w->admit, k);
 
@@ -286,18 +286,22 @@ static uint32_t find_by_flow(struct esp_worker *w, const struct flow_key *k, uin
 	return find_anew(w, f, k);
 }
 
-/* May what the policies of `found`, a tunnel or a group, let in come by this tunnel? */
-static bool is_of_tunnel(const struct esp_worker *w, uint32_t found, uint32_t tunnel)
+static __attribute__((noinline)) bool is_member(const struct esp_worker *w, uint32_t found, uint32_t tunnel)
 {
-	const struct group *g;
+	const struct group *g = groups_find(w->groups, found);
 
-	if (!found || found == tunnel)
-		return found;
-	g = groups_find(w->groups, found);
 	for (uint32_t i = 0; g && i < g->n; i++)
 		if (g->member[i] == tunnel)
 			return true;
 	return false;
+}
+
+/* May what the policies of `found`, a tunnel or a group, let in come by this tunnel? */
+static inline bool is_of_tunnel(const struct esp_worker *w, uint32_t found, uint32_t tunnel)
+{
+	if (__builtin_expect(found && found == tunnel, 1))
+		return true;
+	return found && is_member(w, found, tunnel);
 }
 
 static bool admit_key(struct esp_worker *w, const struct selector_key *k, uint32_t tunnel)

@@ -77,52 +77,63 @@ static enum xesp_drop find_text(const struct pkt *p, struct stage_pkt *x)
 	return XESP_DROP_NONE;
 }
 
+/* Cuts *len to where UDP ends. */
+static bool cut_udp(struct outer *o, const struct pkt *p)
+{
+	struct outer cut = *o; /* likewise: only its address leaves */
+
+	if (!natt_parse_udp(&cut, p))
+		return false;
+	o->len = cut.len;
+	return true;
+}
+
 /*
  * The SA was found by XDP, a moment ago and in maps: that it is this packet's is looked at here,
  * RFC 4301 section 4.1. A packet that is not is not counted in the SA.
  */
+static inline enum xesp_drop check_one(const struct esp_worker *w, struct pkt *p, struct stage_pkt *x,
+				       bool *not_its)
+{
+	const struct tunnel *t = x->tunnel;
+	const struct sa *sa = p->sa;
+	const bool ah = sa->proto == IPPROTO_AH;
+	struct outer o;
+	uint32_t spi;
+
+	*not_its = true;
+	if (!outer_parse(&o, p) || (p->udp && !cut_udp(&o, p)))
+		return XESP_DROP_MALFORMED_IP;
+	p->len = o.len; /* Ethernet may have padded it */
+	x->outer_tos = o.tos;
+	if (o.len - p->l4_off < (ah ? AH_FIXED_LEN : ESP_HDR_LEN))
+		return ah ? XESP_DROP_BAD_AH : XESP_DROP_ESP_SHORT;
+	memcpy(&spi, p->l3 + p->l4_off + (ah ? AH_SEQ_AT - 4 : 0), sizeof(spi));
+	if (spi != sa->spi || !outer_is_for(&o, t))
+		return XESP_DROP_NO_SA;
+	*not_its = false;
+	if (lifetime_is_over(sa, w->now_ns))
+		return XESP_DROP_LIFETIME;
+	if (!natt_is_accepted(p, t))
+		return XESP_DROP_ENCAP_MISMATCH;
+	return ah ? ah_check(p, x) : find_text(p, x);
+}
+
 static void check_outer(struct esp_worker *w, struct batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
-		struct stage_pkt *x = &w->x[i];
 		struct pkt *p = &b->pkt[i];
 		enum xesp_drop why;
-		struct outer o;
-		uint32_t spi;
+		bool not_its;
 
 		if (stage_skips(p))
 			continue;
-		if (!outer_parse(&o, p) || (p->udp && !natt_parse_udp(&o, p))) {
+		why = check_one(w, p, &w->x[i], &not_its);
+		if (__builtin_expect(why == XESP_DROP_NONE, 1))
+			continue;
+		if (not_its)
 			p->sa = NULL;
-			stage_drop(w, p, XESP_DROP_MALFORMED_IP);
-			continue;
-		}
-		p->len = o.len; /* Ethernet may have padded it */
-		if (o.len - p->l4_off < (p->sa->proto == IPPROTO_AH ? AH_FIXED_LEN : ESP_HDR_LEN)) {
-			const bool ah = p->sa->proto == IPPROTO_AH;
-
-			p->sa = NULL;
-			stage_drop(w, p, ah ? XESP_DROP_BAD_AH : XESP_DROP_ESP_SHORT);
-			continue;
-		}
-		memcpy(&spi, p->l3 + p->l4_off + seq_at(p->sa) - 4, sizeof(spi));
-		if (spi != p->sa->spi || !outer_is_for(&o, x->tunnel)) {
-			p->sa = NULL;
-			stage_drop(w, p, XESP_DROP_NO_SA);
-			continue;
-		}
-		if (lifetime_is_over(p->sa, w->now_ns)) {
-			stage_drop(w, p, XESP_DROP_LIFETIME);
-			continue;
-		}
-		if (!natt_is_accepted(p, x->tunnel)) {
-			stage_drop(w, p, XESP_DROP_ENCAP_MISMATCH);
-			continue;
-		}
-		x->outer_tos = o.tos;
-		why = p->sa->proto == IPPROTO_AH ? ah_check(p, x) : find_text(p, x);
-		if (why != XESP_DROP_NONE)
-			stage_drop(w, p, why);
+		stage_drop(w, p, why);
 	}
 }
 
@@ -153,11 +164,17 @@ static void check_replay(struct esp_worker *w, struct batch *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 		enum xesp_drop why;
+		uint32_t seq_lo;
 
 		if (stage_skips(p))
 			continue;
-		p->seq = replay_infer(p->sa, wire_get32(p->l3 + p->l4_off + seq_at(p->sa)));
-		why = replay_check(p->sa, p->seq);
+		seq_lo = wire_get32(p->l3 + p->l4_off + seq_at(p->sa));
+		if (replay_is_ahead(p->sa, seq_lo, &p->seq)) {
+			why = XESP_DROP_NONE;
+		} else {
+			p->seq = replay_infer(p->sa, seq_lo);
+			why = replay_check(p->sa, p->seq);
+		}
 		if (why == XESP_DROP_REPLAY_OLD)
 			replay_count_old(p->sa, p->seq);
 		if (why != XESP_DROP_NONE)
@@ -221,7 +238,7 @@ static uint32_t commit_run(struct esp_worker *w, struct batch *b, uint32_t i)
 			break;
 		if (p->udp && replay_is_newest(sa, p->seq))
 			newest = p;
-		why = replay_commit(sa, p->seq, &lost);
+		why = replay_commit_next(sa, p->seq) ? XESP_DROP_NONE : replay_commit(sa, p->seq, &lost);
 		if (why == XESP_DROP_NONE && sa->life != SA_LIFE_UNLIMITED &&
 		    !may_still_take(sa, w->x[i].text_len))
 			why = XESP_DROP_LIFETIME;
@@ -254,6 +271,12 @@ static bool padding_is_right(const uint8_t *trailer, uint32_t pad_len)
 {
 	uint8_t wrong = 0;
 
+	/* As much as AEAD algorithms make, in one word: there are four bytes before the trailer always. */
+	if (pad_len < 4) {
+		const uint32_t unused = 32 - 8 * pad_len, word = wire_get32(trailer - 4);
+
+		return !(((uint64_t)(word ^ (0x01020304u >> (unused & 31))) << unused) & UINT32_MAX);
+	}
 	for (uint32_t i = 0; i < pad_len; i++)
 		wrong |= (uint8_t)(trailer[(int)i - (int)pad_len] ^ (i + 1));
 	return !wrong;

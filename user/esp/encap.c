@@ -172,10 +172,10 @@ static bool cut_later(struct esp_worker *w, struct pkt *p, const struct stage_pk
 	if (x->g.transport)
 		may_cut = x->inner.version == 6 || !x->inner.df;
 	if (may_cut && total <= UINT16_MAX) {
-		p->mtu = mtu;
+		p->mtu = (uint16_t)mtu;
 		return true;
 	}
-	p->mtu = inner_mtu(x, mtu);
+	p->mtu = (uint16_t)inner_mtu(x, mtu);
 	p->fragment = !x->g.transport && !x->inner.df;
 	if (p->fragment)
 		p->drop = XESP_DROP_TOO_BIG; /* not lost: see esp.h */

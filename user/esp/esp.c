@@ -137,9 +137,12 @@ static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t no
 {
 	if (!sa || !packets)
 		return;
-	__atomic_fetch_add(&sa->state->packets, packets, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&sa->state->bytes, bytes, __ATOMIC_RELAXED);
+	/* All who count here hold the lock: one locked instruction, where two sums would be two. */
+	sa_lock(sa->shared);
+	stage_add_own(&sa->state->packets, packets);
+	stage_add_own(&sa->state->bytes, bytes);
 	__atomic_store_n(&sa->state->last_used_ns, now, __ATOMIC_RELAXED);
+	sa_unlock(sa->shared);
 }
 
 uint32_t stage_count_good(const struct esp_worker *w, const struct batch *b)

@@ -55,10 +55,15 @@ static inline uint16_t inner_sum_ip4(const uint8_t *ip)
 /* Nearly all packets have no options: here, without a call. */
 static inline bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t room)
 {
+	struct inner other; /* so that *in may stay in registers */
 	uint16_t len;
 
-	if (room < INNER_IP4_HDR || ip[0] != INNER_IP4_NO_OPTIONS)
-		return inner_parse_other(in, ip, room);
+	if (room < INNER_IP4_HDR || ip[0] != INNER_IP4_NO_OPTIONS) {
+		if (!inner_parse_other(&other, ip, room))
+			return false;
+		*in = other;
+		return true;
+	}
 	len = wire_get16(ip + 2);
 	if (len < INNER_IP4_HDR || len > room || inner_sum_ip4(ip) != 0xffff)
 		return false;

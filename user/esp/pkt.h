@@ -27,18 +27,20 @@ struct pkt {
 	struct sa *sa;  /* set by esp_*; NULL when none was found */
 	uint64_t seq;   /* 64 bits also without ESN */
 	uint32_t policy; /* policy id of outbound packets, else 0 */
-	uint32_t mtu;   /* with XESP_DROP_TOO_BIG: what to tell the sender, inner bytes; after encap: cut
+	uint16_t mtu;   /* with XESP_DROP_TOO_BIG: what to tell the sender, inner bytes; after encap: cut
 			 * what goes out to this, 0: it fits */
-	enum xesp_drop drop;
 	uint16_t l4_off; /* bytes from l3 to the ESP or AH header, before decap and after encap */
+	enum xesp_drop drop;
 	uint16_t inner_len; /* inner IP bytes, for the counters */
-	bool udp;           /* before decap and after encap: ESP is in UDP, whose header stands before it */
-	bool fragment;      /* with XESP_DROP_TOO_BIG: DF is clear, so the slow path fragments it */
-	bool dummy;         /* before encap: no packet but a payload, see esp/dummy.h */
-	bool probe;         /* before encap: may be larger than the tunnel's MTU; DF is set outside */
-	bool local;         /* before encap: the kernel made or forwarded it, so its TTL counts already:
+	bool udp : 1;           /* before decap and after encap: ESP is in UDP, whose header stands before it */
+	bool fragment : 1;      /* with XESP_DROP_TOO_BIG: DF is clear, so the slow path fragments it */
+	bool dummy : 1;         /* before encap: no packet but a payload, see esp/dummy.h */
+	bool probe : 1;         /* before encap: may be larger than the tunnel's MTU; DF is set outside */
+	bool local : 1;         /* before encap: the kernel made or forwarded it, so its TTL counts already:
 			     * no decrement. Packets from a ring are forwarded by us: false */
-};
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct pkt) == 64, "one cache line");
 
 struct batch {
 	uint32_t n;

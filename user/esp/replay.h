@@ -18,6 +18,9 @@
 #include "sad/sa.h"
 #include "xesp/drop.h"
 
+#define REPLAY_NEAR (1u << 20)
+#define REPLAY_FAR_FROM_EDGE (1u << 31)
+
 struct sa;
 
 /*
@@ -44,6 +47,37 @@ enum xesp_drop replay_commit(const struct sa *sa, uint64_t seq, uint64_t *lost);
 
 /* Is the number higher than any accepted before? Between sa_lock() and sa_unlock(). */
 bool replay_is_newest(const struct sa *sa, uint64_t seq);
+
+/*
+ * What nearly all numbers are: a little ahead of the highest, with no edge of 2^32 near. Then *seq is it, and
+ * neither replay_infer() nor replay_check() has more to say.
+ */
+static inline bool replay_is_ahead(const struct sa *sa, uint32_t seq_lo, uint64_t *seq)
+{
+	const uint64_t top = __atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED);
+	const uint32_t top_lo = (uint32_t)top;
+
+	if (seq_lo - top_lo - 1 >= REPLAY_NEAR || top_lo >= REPLAY_FAR_FROM_EDGE)
+		return false;
+	*seq = sa->esn ? (top >> 32) << 32 | seq_lo : seq_lo;
+	return true;
+}
+
+/*
+ * The next number, with a bit in the same word as the one before: nothing moves. As replay_commit() does it,
+ * the top first. False: nothing was done.
+ */
+static inline bool replay_commit_next(const struct sa *sa, uint64_t seq)
+{
+	uint64_t *word = &sa->in.words[(seq / 64) & sa->in.mask];
+
+	if (seq != __atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED) + 1 || !(seq % 64) ||
+	    !sa->in.window || !sa->shared->first)
+		return false;
+	__atomic_store_n(&sa->state->replay_top, seq, __ATOMIC_RELEASE);
+	__atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) | 1ull << (seq % 64), __ATOMIC_RELEASE);
+	return true;
+}
 
 /* Asks for the word of a number whose low half this is. */
 static inline void replay_fetch(const struct sa *sa, uint32_t seq_lo)

@@ -195,20 +195,14 @@ void sa_close(struct sa *sa)
 	arena_put(&sa->cold.home->arena, sa); /* wipes it */
 }
 
-void sa_lock(struct sa_shared *sh)
+void sa_wait(struct sa_shared *sh)
 {
 	uint32_t spins = 0;
 
-	/* Acquire, with the release in sa_unlock(). */
-	while (__atomic_exchange_n(&sh->lock, 1, __ATOMIC_ACQUIRE)) {
+	do {
 		while (__atomic_load_n(&sh->lock, __ATOMIC_RELAXED)) {
 			if (++spins % SPINS == 0)
 				sched_yield();
 		}
-	}
-}
-
-void sa_unlock(struct sa_shared *sh)
-{
-	__atomic_store_n(&sh->lock, 0, __ATOMIC_RELEASE);
+	} while (__atomic_exchange_n(&sh->lock, 1, __ATOMIC_ACQUIRE));
 }

@@ -123,8 +123,19 @@ struct acquire_desk *sad_acquires(struct sad *s);
  * A spin lock: held for the few writes of a run's commit, and wanted by two threads only while
  * they serve one SA. A holder that lost its CPU is waited for by giving up ours.
  */
-void sa_lock(struct sa_shared *sh);
-void sa_unlock(struct sa_shared *sh);
+void sa_wait(struct sa_shared *sh);
+
+static inline void sa_lock(struct sa_shared *sh)
+{
+	/* Acquire, with the release in sa_unlock(). */
+	if (__builtin_expect(__atomic_exchange_n(&sh->lock, 1, __ATOMIC_ACQUIRE), 0))
+		sa_wait(sh);
+}
+
+static inline void sa_unlock(struct sa_shared *sh)
+{
+	__atomic_store_n(&sh->lock, 0, __ATOMIC_RELEASE);
+}
 
 /*
  * Checks the message against the state's identity and builds the object; the caller publishes it.

@@ -101,7 +101,7 @@ void out_in_clear(struct slow *s, struct pkt *p)
 	}
 	if (inner_parse(&in, p->l3, p->len) && transport_find_place(&place, p->l3, &in) &&
 	    fib_lookup(s->o.fib, s->o.worker, &dst, FIB_OURS, &hop) == FIB_SEND) {
-		p->mtu = hop.mtu;
+		p->mtu = (uint16_t)hop.mtu; /* of what p->len is above */
 		p->l4_off = place.len;
 	}
 	out_to_wire(s, p);

@@ -291,7 +291,7 @@ static struct pkt pkt_of(const struct queue_item *i)
 			     .len = i->len,
 			     .id = i->id,
 			     .policy = i->policy,
-			     .mtu = i->mtu,
+			     .mtu = (uint16_t)i->mtu,
 			     .fragment = i->fragment };
 }
 

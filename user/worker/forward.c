@@ -119,7 +119,7 @@ static struct forward_out route_clear(struct forward *fw, struct pkt *p)
 	if (p->len > fw->hop.mtu) {
 		if (is_ip4(p->l3) && !(p->l3[IP4_FRAG] & IP4_DF))
 			return to_tun;
-		p->mtu = fw->hop.mtu;
+		p->mtu = (uint16_t)fw->hop.mtu; /* p->len is above it */
 		return drop(fw, p, XESP_DROP_TOO_BIG);
 	}
 	/* RFC 4301 section 5.1.2.1: decapsulation decrements when the packet is forwarded. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* intake.c - see intake.h. */
-#include <arpa/inet.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <string.h>
 
+#include "esp/wire.h"
 #include "port/umem.h"
 #include "worker/intake.h"
 
@@ -12,26 +12,23 @@
 #define UDP_HDR_LEN 8
 
 /* Length by the IP header itself; 0: it contradicts the `room` bytes there are. */
-static uint32_t ip_len(const uint8_t *l3, uint32_t room)
+static inline uint32_t ip_len(const uint8_t *l3, uint32_t room)
 {
-	struct ip6_hdr ip6;
-	struct ip ip4;
-	uint32_t len;
+	uint32_t len, hdr_len;
 
-	if (room < sizeof(ip4))
+	if (room < sizeof(struct ip))
 		return 0;
 	switch (l3[0] >> 4) {
 	case 4:
-		memcpy(&ip4, l3, sizeof(ip4));
-		len = ntohs(ip4.ip_len);
-		if (ip4.ip_hl * 4u < sizeof(ip4) || len < ip4.ip_hl * 4u)
+		len = wire_get16(l3 + 2);
+		hdr_len = (l3[0] & 0xfu) * 4;
+		if (hdr_len < sizeof(struct ip) || len < hdr_len)
 			return 0;
 		break;
 	case 6:
-		if (room < sizeof(ip6))
+		if (room < sizeof(struct ip6_hdr))
 			return 0;
-		memcpy(&ip6, l3, sizeof(ip6));
-		len = (uint32_t)sizeof(ip6) + ntohs(ip6.ip6_plen);
+		len = (uint32_t)sizeof(struct ip6_hdr) + wire_get16(l3 + 4);
 		break;
 	default:
 		return 0;
@@ -49,7 +46,7 @@ static unsigned int refuse(struct pkt *p, enum xesp_drop why)
 unsigned int intake_frame(struct pkt *p, uint8_t *frame, uint32_t len, uint32_t size)
 {
 	uint8_t *chunk = (uint8_t *)((uintptr_t)frame & ~(uintptr_t)(UMEM_CHUNK - 1));
-	struct xesp_meta meta = { 0 };
+	struct xesp_meta meta;
 	uint32_t room = (uint32_t)(frame - chunk);
 
 	*p = (struct pkt){
