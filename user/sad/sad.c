@@ -183,8 +183,10 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 
 void sad_set_helpers(struct sad *s, uint32_t helpers_n)
 {
-	s->keys_n += helpers_n;
 	/* No SA lies there yet: those to come have room for so many keys. */
+	if (s->count)
+		abort();
+	s->keys_n += helpers_n;
 	s->home.arena = (struct arena)ARENA_OF(sa_size(s->keys_n));
 }
 
