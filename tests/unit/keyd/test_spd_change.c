@@ -316,7 +316,7 @@ static void test_one_of_many_changes_one(void)
 /* Always between the same two: a gap is used up time and again, and few have to move. */
 static void test_gaps_are_made_again(void)
 {
-	enum { MANY = 3000, ALWAYS = 1000 };
+	enum { MANY = 1200, ALWAYS = 400 };
 	uint64_t moved = 0;
 	struct crowd c;
 	struct spd_world w;
