@@ -69,11 +69,12 @@ static inline bool replay_is_ahead(const struct sa *sa, uint32_t seq_lo, uint64_
  */
 static inline bool replay_commit_next(const struct sa *sa, uint64_t seq)
 {
-	uint64_t *word = &sa->in.words[(seq / 64) & sa->in.mask];
+	uint64_t *word;
 
 	if (seq != __atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED) + 1 || !(seq % 64) ||
 	    !sa->in.window || !sa->shared->first)
 		return false;
+	word = &sa->in.words[(seq / 64) & sa->in.mask];
 	__atomic_store_n(&sa->state->replay_top, seq, __ATOMIC_RELEASE);
 	__atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) | 1ull << (seq % 64), __ATOMIC_RELEASE);
 	return true;
