@@ -36,10 +36,15 @@
 #define XESP_WORKERS_MAX 65 /* one per queue, and the slow path (the last) */
 #define XESP_NAME_MAX 32    /* with the terminating zero */
 
-/* Bytes of the largest IP packet that an attached interface may carry; and of the largest one that
- * a socket takes which hands over no frame in several buffers: kernels before 6.6, some drivers. */
+/*
+ * Bytes of the largest IP packet that an attached interface may carry; of the largest one that a zero-copy
+ * socket takes whose driver hands over no frame in several buffers; and of the largest one that comes in one
+ * buffer where the kernel copies it (before 6.6 it hands over no other): there a page also holds the kernel's
+ * struct skb_shared_info of 320 bytes, and veth, for one, cuts what is larger.
+ */
 #define XESP_MTU_MAX 9216
 #define XESP_MTU_ONE_BUFFER (4096 - 256 - 14 - 8) /* chunk, headroom, Ethernet, two VLAN tags */
+#define XESP_MTU_ONE_PAGE (XESP_MTU_ONE_BUFFER - 320)
 
 /* IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2): one key serves both. */
 struct xesp_addr {

@@ -19,7 +19,7 @@ xesp attach >/dev/null 2>&1 && die "attach without interfaces was accepted"
 
 run gw1 ip link set out0 mtu 9217
 run wire ip link set w1 mtu 9217
-refused "MTU 9217 on the second interface" "out0: .*MTU of 9217 .*at most (9216|3818 under this kernel)" attach --inner in0 --outer out0
+refused "MTU 9217 on the second interface" "out0: .*MTU of 9217 .*at most (9216|3498 under this kernel)" attach --inner in0 --outer out0
 run gw1 ip link set out0 mtu 1500
 run wire ip link set w1 mtu 1500
 

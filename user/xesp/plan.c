@@ -68,7 +68,7 @@ static int check_af_xdp(uint32_t *mtu_max, struct fault *f)
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0) {
-		*mtu_max = takes_several_buffers(fd) ? XESP_MTU_MAX : XESP_MTU_ONE_BUFFER;
+		*mtu_max = takes_several_buffers(fd) ? XESP_MTU_MAX : XESP_MTU_ONE_PAGE;
 		close(fd);
 		return 0;
 	}
