@@ -284,17 +284,16 @@ static int put_found(struct spd_edit *e, const struct raw_policy *raw, uint32_t 
 static int put_new(struct spd_edit *e, const struct raw_policy *raw, const struct policy *p,
 		   const uint8_t digest[SPD_DIGEST_LEN], const char *path, struct problems *ps)
 {
-	uint32_t to;
+	uint32_t to = e->spd->n;
 	int err;
 
 	if (raw->before || raw->after) {
 		err = find_place(e, raw, INDEX_NONE, path, &to, ps);
 		if (err)
 			return err;
-		err = put_in(e, to, p, 0, digest);
-	} else {
-		err = put_last(e, p, digest);
 	}
+	/* Behind the last the index stays, so it must hear of it wherever the place came from. */
+	err = to == e->spd->n ? put_last(e, p, digest) : put_in(e, to, p, 0, digest);
 	return err ? problems_add(ps, path, "out of memory") : 0;
 }
 
