@@ -64,7 +64,7 @@ static int open_spd(struct spd_memory *m, uint32_t pairs)
 	m->conf = calloc(1, sizeof(*m->conf));
 	m->head = calloc(2, sizeof(*m->head));
 	m->tuples = calloc(2 * XESP_DIR_MAX * XESP_TUPLES_MAX, sizeof(*m->tuples));
-	m->slots = map(m->slots_n, sizeof(*m->slots));
+	m->slots = map(XESP_SPD_ROOM(m->slots_n), sizeof(*m->slots));
 	m->entries = map(m->entries_n, sizeof(*m->entries));
 	m->rules = map(m->rules_n, sizeof(*m->rules));
 	return m->conf && m->head && m->tuples && m->slots && m->entries && m->rules ? 0 : -ENOMEM;
@@ -75,9 +75,18 @@ static void close_spd(struct spd_memory *m)
 	free(m->conf);
 	free(m->head);
 	free(m->tuples);
-	unmap(m->slots, m->slots_n, sizeof(*m->slots));
+	unmap(m->slots, XESP_SPD_ROOM(m->slots_n), sizeof(*m->slots));
 	unmap(m->entries, m->entries_n, sizeof(*m->entries));
 	unmap(m->rules, m->rules_n, sizeof(*m->rules));
+}
+
+/* The filter behind the slots says that there is something with this hash. */
+static void set_home(struct spd_memory *m, uint64_t h)
+{
+	const uint32_t home = (uint32_t)h & (m->slots_n - 1);
+	spd_word *words = (spd_word *)&m->slots[m->slots_n];
+
+	words[home / 64] |= 1ull << (home & 63);
 }
 
 static void add_policy(struct spd_memory *m, uint32_t pair)
@@ -98,7 +107,9 @@ static void add_policy(struct spd_memory *m, uint32_t pair)
 	m->rules[n].val[0] = (struct xesp_spd_val){ .rank = n, .policy = n, .tunnel = ends_in(pair),
 						    .action = XESP_ACTION_PROTECT };
 	memcpy(w, &e->key, sizeof(w));
+	set_home(m, spd_hash_addrs(w));
 	h = spd_hash(w);
+	set_home(m, h);
 	for (at = (uint32_t)h; m->slots[at & (m->slots_n - 1)].entry; at++)
 		;
 	m->slots[at & (m->slots_n - 1)] = (struct xesp_spd_slot){ .tag = (uint32_t)(h >> 32), .entry = n };
