@@ -232,10 +232,12 @@ static void *run(void *arg)
 	snprintf(name, sizeof(name), w->esp ? "xespd-w%u" : "xespd-h%u", w->o.index);
 	pthread_setname_np(pthread_self(), name);
 	set_idle(w, false);
-	while (!w->stopping) {
+	for (;;) {
 		bool unsent;
 
 		follow_instruction(w);
+		if (w->stopping) /* at once, not after one more sleep */
+			break;
 		if (w->esp) {
 			uint32_t n = round_serve(&w->round);
 
