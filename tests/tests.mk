@@ -74,7 +74,7 @@ include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
 
 # What `make test` runs once the ground is there: gcc and clang, sanitised, threads under the thread sanitizer, fuzz targets from their
-# corpus, BPF, namespaces, peers.
+# corpus, BPF, namespaces, peers. As many at a time as there are CPUs, for most of them wait more than they work; the longest first.
 JOBS := $(shell nproc)
 test-run:
 	@$(MAKE) -j$(JOBS) programs $(B)/tests/bpf-tests bench-programs
@@ -82,8 +82,8 @@ test-run:
 	@$(MAKE) -j$(JOBS) CONFIG=asan build/asan/tests/unit-user build/asan/tests/unit-keyd
 	@$(MAKE) -j$(JOBS) CONFIG=tsan build/tsan/tests/unit-threads
 	@$(MAKE) -j$(JOBS) CONFIG=fuzz fuzz-build
-	@XESP_BUILD=$(B) tests/run build/asan/tests/unit-user build/asan/tests/unit-keyd \
-		build/tsan/tests/unit-threads tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(NETNS_TESTS) $(PEER_TESTS) \
+	@XESP_BUILD=$(B) tests/run -j $(JOBS) build/asan/tests/unit-user build/asan/tests/unit-keyd \
+		build/tsan/tests/unit-threads tests/fuzz/test_corpus.sh $(B)/tests/bpf-tests $(PEER_TESTS) $(NETNS_TESTS) \
 		tests/bench/test_every_bench_runs.sh
 
 .PHONY: unit bpf-test netns test-run
