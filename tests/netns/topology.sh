@@ -17,7 +17,7 @@ set -o errexit -o errtrace -o nounset -o pipefail
 
 NS="xesp-$$"
 readonly NS
-readonly NAMESPACES=(hostA gw1 wire gw2 hostB)
+readonly NAMESPACES=(hostA gw1 wire gw2 hostB "${MORE_NAMESPACES[@]}") # a test may want one more
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
 readonly PYTHON=/usr/bin/python3

@@ -9,6 +9,7 @@
 
 #include "esp/admit.h"
 #include "esp/esp.h"
+#include "esp/onward.h"
 #include "esp/populate.h"
 #include "esp/stage.h"
 #include "libxesp/secret.h"
@@ -23,8 +24,10 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
 	memset(w, 0, sizeof(*w));
-	if (admit_open(&w->admit, sad_mapped(sad)->max_sas) || populate_open(&w->populate)) {
+	if (admit_open(&w->admit, sad_mapped(sad)->max_sas) || onward_open(&w->onward) ||
+	    populate_open(&w->populate)) {
 		admit_close(w->admit);
+		onward_close(w->onward);
 		free(w);
 		return fault_set(f, -ENOMEM, "out of memory");
 	}
@@ -66,6 +69,7 @@ void esp_worker_close(struct esp_worker *w)
 	if (!w->beside) {
 		sad_idle(w->sad, w->worker, true);
 		admit_close(w->admit);
+		onward_close(w->onward);
 		populate_close(w->populate);
 	}
 	free(w);

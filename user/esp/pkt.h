@@ -36,6 +36,7 @@ struct pkt {
 	bool fragment : 1;      /* with XESP_DROP_TOO_BIG: DF is clear, so the slow path fragments it */
 	bool dummy : 1;         /* before encap: no packet but a payload, see esp/dummy.h */
 	bool probe : 1;         /* before encap: may be larger than the tunnel's MTU; DF is set outside */
+	bool onward : 1;        /* before encap: it came out of another tunnel, see esp/onward.h */
 	bool local : 1;         /* before encap: the kernel made or forwarded it, so its TTL counts already:
 			     * no decrement. Packets from a ring are forwarded by us: false */
 } __attribute__((aligned(64)));

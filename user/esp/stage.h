@@ -24,6 +24,7 @@ struct acquire_desk;
 struct admit;
 struct esp_stage;
 struct lease_desk;
+struct onward;
 struct populate;
 struct sa;
 struct sad;
@@ -67,6 +68,7 @@ struct esp_worker {
 	struct lease_desk *desk;
 	const struct groups *groups;
 	struct admit *admit;
+	struct onward *onward;
 	const struct uniques *uniques;
 	struct acquire_desk *acquires;
 	struct populate *populate;
@@ -77,7 +79,7 @@ struct esp_worker {
 	uint32_t runs;         /* of packets of one id in this batch */
 	uint32_t run_id[BATCH_MAX];
 	const struct esp_stage *behind; /* from esp_prepare() to esp_finish(): what is left to do */
-	bool beside;   /* of esp_worker_open_beside(): admit is the first one's */
+	bool beside;   /* of esp_worker_open_beside(): admit, onward and populate are the first one's */
 	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */
 	struct engine_job job[BATCH_MAX];  /* without gaps */

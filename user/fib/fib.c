@@ -168,13 +168,15 @@ static enum fib_verdict resolve(struct fib_worker *w, const struct view *v, stru
 
 	c->generation = 0;
 	c->neigh = 0;
+	c->hop.role = 0;
 	if (!classify(&c->dst, p, &verdict)) {
 		r = route_table_lookup(p->routes, &c->dst, c->from == FIB_OURS);
 		if (r && r->kind == ROUTE_FORWARD) {
 			h = &p->hops[route_table_pick(p->routes, r, &c->dst)];
+			c->hop.role = h->role;
 			if (h->ready)
 				return resolve_neigh(w, v, h, c);
-			verdict = FIB_SLOW;
+			verdict = h->tunnels ? FIB_TUNNELS : FIB_SLOW;
 		} else if (!r || r->kind == ROUTE_NONE) {
 			verdict = FIB_NO_ROUTE;
 		} else {
@@ -225,8 +227,10 @@ enum fib_verdict fib_lookup(struct fib *f, uint32_t worker, const struct xesp_ad
 		c = look_up(w, v, set, dst, from);
 	if (c->neigh)
 		neigh_table_use(v->neighs->table, c->neigh - 1);
-	if (c->verdict == FIB_SEND)
+	if (__builtin_expect(c->verdict == FIB_SEND, 1))
 		*hop = c->hop;
+	else if (c->verdict == FIB_SLOW)
+		hop->role = c->hop.role;
 	return (enum fib_verdict)c->verdict;
 }
 
@@ -437,7 +441,18 @@ void fib_want(struct fib *f, const struct xesp_addr *dst)
 
 /* ---- main thread: the rest of the door */
 
-int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fault)
+static int publish_ports(struct fib *f)
+{
+	return publish(f, snapshot_make_paths(&f->model, &f->ports, f->seed), same_neighs(f));
+}
+
+int fib_tunnels_set(struct fib *f, uint32_t ifindex, struct fault *fault)
+{
+	f->ports.tunnels = ifindex;
+	return publish_ports(f) ? fault_set(fault, -ENOMEM, "out of memory for the routes") : 0;
+}
+
+int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, uint8_t role, struct fault *fault)
 {
 	if (!ifindex || port >= XESP_PORTS_MAX || port < -1)
 		return fault_set(fault, -EINVAL,
@@ -447,9 +462,11 @@ int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fa
 		if (f->ports.ifindex[i] == ifindex)
 			f->ports.ifindex[i] = 0;
 	}
-	if (port >= 0)
+	if (port >= 0) {
 		f->ports.ifindex[port] = ifindex;
-	if (publish(f, snapshot_make_paths(&f->model, &f->ports, f->seed), same_neighs(f)))
+		f->ports.role[port] = role;
+	}
+	if (publish_ports(f))
 		return fault_set(fault, -ENOMEM, "out of memory for the routes of port %d", port);
 	return 0;
 }

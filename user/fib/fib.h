@@ -38,6 +38,7 @@ enum fib_from {
 enum fib_verdict {
 	FIB_SEND,    /* the next hop is known: write l2 before the packet, send on port */
 	FIB_SLOW,    /* the kernel knows better: no neighbour yet, or not an attached interface */
+	FIB_TUNNELS, /* the route leads into xesp0: policy says where to */
 	FIB_LOCAL,   /* an address of this machine, multicast or broadcast: through xesp0 */
 	FIB_NO_ROUTE /* none, or unreachable, blackhole, prohibit */
 };
@@ -45,6 +46,7 @@ enum fib_verdict {
 struct fib_hop {
 	uint32_t port;          /* struct xesp_iface.port */
 	uint32_t mtu;           /* of the route or its interface, IP bytes */
+	uint8_t role;           /* XESP_ROLE_* of the port the route leads to; 0: to no attached one, or not known */
 	uint8_t l2_len;         /* 14, 18 or 22 */
 	uint8_t l2[FIB_L2_MAX]; /* destination, source, tags, EtherType (of the packet's family) */
 };
@@ -56,14 +58,17 @@ struct fib_hop {
 int fib_open(struct fib **out, struct event_base *base, uint32_t workers_n, struct fault *f);
 void fib_close(struct fib *f);
 
-/* Main thread: interface `ifindex` is attached as `port`; port -1: no longer. */
-int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, struct fault *fault);
+/* Main thread: interface `ifindex` is attached as `port`, in this role (XESP_ROLE_*); port -1: no longer. */
+int fib_port_set(struct fib *f, uint32_t ifindex, int32_t port, uint8_t role, struct fault *fault);
+
+/* Main thread: interface `ifindex` is xesp0. -ENOMEM */
+int fib_tunnels_set(struct fib *f, uint32_t ifindex, struct fault *fault);
 
 /*
  * Any worker, packet path. Answers for the address alone (source and marks are not looked at; with
- * policy rules the answer is FIB_SLOW). *hop is written with FIB_SEND only.
- * A route through xesp0 is FIB_SLOW too, also for a packet that has just been decapsulated: that
- * is hub and spoke. The kernel routes it back into xesp0, where the SPD has its say, and each turn
+ * policy rules the answer is FIB_SLOW). With FIB_SEND *hop is whole, with FIB_SLOW its role alone is
+ * good, else it is left as it was.
+ * FIB_TUNNELS for a packet that has just been decapsulated is hub and spoke: esp/onward.h. Each turn
  * costs it one of its TTL, so nothing goes round for ever.
  * IPv6 link-local destinations are the kernel's (their link is not in the address).
  * A FIB_SLOW for want of a neighbour, and a neighbour that has gone stale, are noted, and the main

@@ -38,9 +38,11 @@ int link_list_add(struct link_list *l, const struct link *k); /* -ENOMEM */
 void link_list_sort(struct link_list *l);
 const struct link *link_list_find(const struct link_list *l, uint32_t ifindex); /* NULL: none */
 
-/* The interfaces that XDP is attached to: port -> ifindex, 0 for none. */
+/* The interfaces that XDP is attached to: port -> ifindex, 0 for none; and their roles, XESP_ROLE_*. */
 struct link_ports {
 	uint32_t ifindex[XESP_PORTS_MAX];
+	uint8_t role[XESP_PORTS_MAX];
+	uint32_t tunnels; /* ifindex of xesp0, 0 not known */
 };
 
 /* What a packet to an interface gets in front of it, without the destination address. */

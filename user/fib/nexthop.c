@@ -13,7 +13,10 @@ void nexthop_init(struct nexthop *h, const struct route_target *t, const struct 
 	memset(h, 0, sizeof(*h));
 	h->gateway = t->gateway;
 	h->ifindex = t->ifindex;
+	h->tunnels = t->ifindex && t->ifindex == ports->tunnels;
 	h->ready = !t->slow && link_resolve(links, ports, t->ifindex, &h->out);
+	if (h->ready)
+		h->role = ports->role[h->out.port];
 	if (h->ready && t->mtu && t->mtu < h->out.mtu)
 		h->out.mtu = t->mtu;
 }
@@ -34,6 +37,7 @@ void nexthop_finish(const struct nexthop *h, const struct xesp_addr *dst, const 
 
 	hop->port = h->out.port;
 	hop->mtu = h->out.mtu;
+	hop->role = h->role;
 	hop->l2_len = h->out.l2_len;
 	memcpy(hop->l2, h->out.l2, sizeof(hop->l2));
 	memcpy(hop->l2, mac, ETH_ALEN);

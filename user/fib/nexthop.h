@@ -18,6 +18,8 @@ struct nexthop {
 	struct xesp_addr gateway; /* all zero: the destination itself */
 	uint32_t ifindex;
 	bool ready;          /* false: the kernel must send it */
+	bool tunnels;        /* into xesp0; not ready then */
+	uint8_t role;        /* XESP_ROLE_* of the port; 0 unless ready */
 	struct link_out out; /* mtu: of the route or the link, the smaller */
 };
 

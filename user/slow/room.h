@@ -58,6 +58,7 @@ struct slow {
 	struct log_limit complain;
 	struct batch batch;  /* of the handler that runs */
 	struct batch pieces; /* of one packet of it that is fragmented */
+	struct batch onward; /* of what came in: out of one tunnel, into another */
 	uint8_t *buf;        /* [BATCH][BUF_BYTES], for batch */
 	uint8_t *piece_buf;  /* [BATCH][SLOT_BYTES], for pieces */
 	uint8_t *cut_buf;    /* [PACKET_MAX], for one piece of what goes out */

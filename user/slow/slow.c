@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <bpf/bpf.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "esp/esp.h"
+#include "esp/onward.h"
 #include "fib/fib.h"
 #include "libxesp/addr.h"
 #include "libxesp/pins.h"
@@ -229,6 +231,37 @@ static void on_tun(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- raw in */
 
+/* As worker/forward.c has it for what came in by a ring. */
+static void go_on(struct slow *s, struct pkt *p)
+{
+	struct xesp_addr dst;
+	struct fib_hop hop;
+	enum fib_verdict verdict;
+	enum xesp_drop why;
+
+	if (p->l3[0] >> 4 == 4)
+		addr_from_ip4(&dst, p->l3 + 16);
+	else
+		addr_from_ip6(&dst, p->l3 + 24);
+	verdict = fib_lookup(s->o.fib, s->o.worker, &dst, FIB_FORWARDED, &hop);
+	if (verdict != FIB_TUNNELS &&
+	    ((verdict != FIB_SEND && verdict != FIB_SLOW) || !(hop.role & XESP_ROLE_OUTER))) {
+		out_to_tun(s, p);
+		return;
+	}
+	switch (onward_to(s->o.esp, p, verdict == FIB_TUNNELS, hop.role, &why)) {
+	case ONWARD_PROTECT:
+		s->onward.pkt[s->onward.n++] = *p;
+		break;
+	case ONWARD_DROP:
+		out_drop(s, p, why);
+		break;
+	case ONWARD_CLEAR:
+	default:
+		out_to_tun(s, p);
+	}
+}
+
 static void read_esp(struct slow *s, int fd, struct esp_in *in, uint32_t *lost)
 {
 	struct batch *b = &s->batch;
@@ -252,10 +285,13 @@ static void read_esp(struct slow *s, int fd, struct esp_in *in, uint32_t *lost)
 	out_count(&out_stats(s)->drops[XESP_DROP_SLOW_PATH_FULL], esp_in_lost(in, lost));
 	if (b->n)
 		esp_decap(s->o.esp, b);
+	s->onward.n = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		if (!b->pkt[i].drop)
-			out_to_tun(s, &b->pkt[i]);
+			go_on(s, &b->pkt[i]);
 	}
+	if (s->onward.n)
+		encap_and_send(s, &s->onward, cut_and_send);
 	slow_let_sas_go(s);
 }
 
@@ -443,7 +479,7 @@ static int open_devices(struct slow *s, struct fault *f)
 		return err;
 	/* Last: from here on the kernel routes packets to us. */
 	s->tun = tun_open(s->o.tun_name, f);
-	return s->tun < 0 ? s->tun : 0;
+	return s->tun < 0 ? s->tun : fib_tunnels_set(s->o.fib, if_nametoindex(s->o.tun_name), f);
 }
 
 static int follow_all(struct slow *s, struct event_base *base, struct fault *f)

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* spd.c - see spd.h. */
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "esp/inner.h"
-#include "libxesp/addr.h"
 #include "libxesp/pins.h"
 #include "libxesp/spd_memory.h"
-#include "sad/selector.h"
 #include "slow/spd.h"
 #include "xesp/fault.h"
 
@@ -42,42 +38,6 @@ void spd_close(struct spd *s)
 	if (s)
 		spd_memory_unmap(&s->memory);
 	free(s);
-}
-
-/* ICMP's type and code are the same from both ends. */
-static void set_ports(struct spd_key *k, const struct selector_key *inbound)
-{
-	bool sides = k->proto != IPPROTO_ICMP && k->proto != IPPROTO_ICMPV6 &&
-		     k->proto != IPPROTO_MH;
-
-	k->local_port = htons(sides ? inbound->remote_port : inbound->local_port);
-	k->remote_port = htons(sides ? inbound->local_port : inbound->remote_port);
-}
-
-enum xesp_drop spd_key(struct spd_key *k, const uint8_t *ip, uint32_t len)
-{
-	struct selector_key
-		inbound; /* sees the packet from the other end: its remote is our local */
-	struct inner in;
-
-	if (!inner_parse(&in, ip, len) || !inner_selector_key(&inbound, ip, &in))
-		return XESP_DROP_MALFORMED_IP;
-	*k = (struct spd_key){
-		.proto = inbound.proto,
-		.family = in.version,
-		.fields = inbound.fields,
-		.first = inbound.first,
-		.frag_id = inbound.frag_id,
-	};
-	set_ports(k, &inbound);
-	if (in.version == 4) {
-		addr_from_ip4(&k->local, ip + 12);
-		addr_from_ip4(&k->remote, ip + 16);
-	} else {
-		addr_from_ip6(&k->local, ip + 8);
-		addr_from_ip6(&k->remote, ip + 24);
-	}
-	return XESP_DROP_NONE;
 }
 
 /* ---- fragments: as in bpf/spd_match.h, in the same map */
@@ -126,19 +86,12 @@ static enum xesp_drop recall_fragment(const struct spd *s, const struct spd_key 
 
 enum xesp_drop spd_find(struct spd *s, const struct spd_key *k, struct xesp_spd_val *found)
 {
-	const struct spd_query q = {
-		.local = k->local,
-		.remote = k->remote,
-		.local_port = k->local_port,
-		.remote_port = k->remote_port,
-		.proto = k->proto,
-		.family = k->family,
-		.fields = k->fields,
-		.dir = XESP_DIR_OUT,
-	};
+	struct spd_query q;
 	uint32_t generation;
-	enum xesp_drop why = spd_memory_find(&s->memory, &q, found, &generation);
+	enum xesp_drop why;
 
+	spd_key_query(&q, k);
+	why = spd_memory_find(&s->memory, &q, found, &generation);
 	if (why)
 		return why;
 	if (k->first && s->memory.head[generation & 1].fragments & 1 << XESP_DIR_OUT)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "esp/spd_key.h"
 #include "xesp/steer.h"
 
 struct fault;
@@ -18,19 +19,6 @@ struct spd;
 
 int spd_open(struct spd **out, const struct pins *pins, struct fault *f); /* -ENOMEM, -errno */
 void spd_close(struct spd *s);
-
-/* What a policy looks at in an outbound packet: local is its source. */
-struct spd_key { /* ICMP: type and code in place of ports, see xesp/steer.h */
-	struct xesp_addr local, remote;
-	__be16 local_port, remote_port;
-	uint8_t proto, family;
-	uint8_t fields; /* enum xesp_fields */
-	bool first;     /* the first of several fragments */
-	__be32 frag_id;
-};
-
-/* XESP_DROP_MALFORMED_IP: no IP packet of len bytes. */
-enum xesp_drop spd_key(struct spd_key *k, const uint8_t *ip, uint32_t len);
 
 /*
  * The first policy that matches; its id is 0 when none does and the action is the default.

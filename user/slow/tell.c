@@ -31,15 +31,27 @@ static bool may_go_in_clear(struct slow *s, const struct xesp_addr *sender)
 	return false; /* detached just now */
 }
 
-/* Through the tunnel that policy names for it, when it names one. */
+/*
+ * The tunnel that policy names for it; or, since none need be there for this machine's own packets, that of the answers to
+ * what it quotes: RFC 4301 section 6.2.
+ */
+static bool find_tunnel(struct slow *s, const uint8_t *ip, uint32_t len, struct xesp_spd_val *found)
+{
+	struct spd_key key;
+
+	if (!spd_key(&key, ip, len) && !spd_find(s->spd, &key, found) &&
+	    found->action == XESP_ACTION_PROTECT)
+		return true;
+	return spd_key_of_quote(&key, ip, len) && !spd_find(s->spd, &key, found) &&
+	       found->action == XESP_ACTION_PROTECT;
+}
+
 static void tell_through_tunnel(struct slow *s, uint8_t *buf, uint32_t len)
 {
 	struct batch *b = &s->pieces;
 	struct xesp_spd_val found;
-	struct spd_key key;
 
-	if (spd_key(&key, buf + HEADROOM, len) || spd_find(s->spd, &key, &found) ||
-	    found.action != XESP_ACTION_PROTECT)
+	if (!find_tunnel(s, buf + HEADROOM, len, &found))
 		return;
 	b->n = 1;
 	b->pkt[0] = (struct pkt){ .l3 = buf + HEADROOM,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "esp/esp.h"
+#include "esp/onward.h"
 #include "libxesp/addr.h"
 #include "port/umem.h"
 #include "worker/forward.h"
@@ -95,20 +96,37 @@ static bool kernel_knows_better(const uint8_t *l3)
 	       (l3[IP6_DST] == 0xfe && (l3[IP6_DST + 1] & 0xc0) == 0x80);
 }
 
+/* Where the SPD has a say, since the route leads into xesp0 or to an outer port. True: *out is its verdict. */
+static bool policy_decides(struct forward *fw, struct pkt *p, struct forward_out *out)
+{
+	enum xesp_drop why;
+
+	switch (onward_to(fw->esp, p, fw->verdict == FIB_TUNNELS, fw->hop.role, &why)) {
+	case ONWARD_PROTECT:
+		*out = (struct forward_out){ .to = FORWARD_ENCAP };
+		return true;
+	case ONWARD_DROP:
+		*out = drop(fw, p, why);
+		return true;
+	case ONWARD_CLEAR:
+	default:
+		return false;
+	}
+}
+
 static struct forward_out route_clear(struct forward *fw, struct pkt *p)
 {
 	const struct forward_out to_tun = { .to = FORWARD_TUN };
+	const enum fib_verdict verdict = look_up(fw, p, FIB_FORWARDED);
+	struct forward_out out;
 
-	switch (look_up(fw, p, FIB_FORWARDED)) {
-	case FIB_SEND:
-		break;
-	case FIB_NO_ROUTE:
+	if (verdict == FIB_NO_ROUTE)
 		return drop(fw, p, XESP_DROP_NO_ROUTE);
-	case FIB_SLOW:
-	case FIB_LOCAL:
-	default:
+	if (__builtin_expect(verdict == FIB_TUNNELS || (verdict != FIB_LOCAL && fw->hop.role & XESP_ROLE_OUTER), 0) &&
+	    policy_decides(fw, p, &out))
+		return out;
+	if (verdict != FIB_SEND)
 		return to_tun;
-	}
 	/*
 	 * Cleartext towards the ciphertext side is rare, and a matter for the machine's firewall
 	 * and address translation: the kernel takes it there, or not.

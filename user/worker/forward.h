@@ -24,6 +24,7 @@ enum forward_to {
 	FORWARD_TUN,    /* cleartext that the kernel routes */
 	FORWARD_WIRE,   /* ESP that the kernel sends */
 	FORWARD_TUNNEL, /* cleartext that the slow path cuts to size and encapsulates */
+	FORWARD_ENCAP,  /* cleartext out of one tunnel that goes into another: esp_encap() next */
 };
 
 struct forward_out {

@@ -132,10 +132,14 @@ static void hand_over(struct round *r, struct pkt *p, enum forward_to to)
 		taken = slow_to_tunnel(r->o.slow, p);
 		break;
 	case FORWARD_TELL:
+		/* Without a policy it is told through the tunnel it came by, or not at all. */
+		if (p->onward)
+			p->policy = 0;
 		slow_tell_sender(r->o.slow, p);
 		return;
 	case FORWARD_FREE:
 	case FORWARD_PORT:
+	case FORWARD_ENCAP:
 		return;
 	}
 	if (taken)
@@ -159,7 +163,10 @@ static void list_packet(struct round *r, struct tx_list *tx, struct pkt *p, uint
 		tx->pkt[tx->n++] = p;
 }
 
-/* Lays the packets of a batch out by the port they leave through; returns these ports as bits. */
+/*
+ * Lays the packets of a batch out by the port they leave through; returns these ports as bits. Those that go
+ * into another tunnel are put aside in r->onward.
+ */
 static uint64_t lay_out(struct round *r, struct batch *b)
 {
 	uint64_t ports = 0;
@@ -168,6 +175,10 @@ static uint64_t lay_out(struct round *r, struct batch *b)
 		const struct forward_out *out = &r->forward.out[i];
 		struct pkt *p = &b->pkt[i];
 
+		if (__builtin_expect(out->to == FORWARD_ENCAP, 0)) {
+			r->onward.pkt[r->onward.n++] = *p;
+			continue;
+		}
 		if (out->to != FORWARD_PORT) {
 			hand_over(r, p, (enum forward_to)out->to);
 			free_frame(r, p);
@@ -208,6 +219,14 @@ static void send_lists(struct round *r, uint64_t ports)
 	}
 }
 
+/* ESP for a batch of cleartext, and the ways out for what it makes. */
+static uint64_t encapsulate(struct round *r, struct batch *b)
+{
+	esp_encap(r->o.esp, b);
+	forward_esp(&r->forward, b);
+	return lay_out(r, b);
+}
+
 /* Run to completion: one batch from one port, to its end. */
 static uint32_t serve_alone(struct round *r, struct port *p)
 {
@@ -222,15 +241,16 @@ static uint32_t serve_alone(struct round *r, struct port *p)
 	r->encap.n = 0;
 	r->decap.n = 0;
 	split(r, p, desc, n, by_dir);
-	if (r->encap.n) {
-		esp_encap(r->o.esp, &r->encap);
-		forward_esp(&r->forward, &r->encap);
-		ports |= lay_out(r, &r->encap);
-	}
+	if (r->encap.n)
+		ports |= encapsulate(r, &r->encap);
 	if (r->decap.n) {
 		esp_decap(r->o.esp, &r->decap);
 		forward_clear(&r->forward, &r->decap);
 		ports |= lay_out(r, &r->decap);
+	}
+	if (__builtin_expect(r->onward.n, 0)) {
+		ports |= encapsulate(r, &r->onward);
+		r->onward.n = 0;
 	}
 	send_lists(r, ports);
 	ring_fill(p);
@@ -238,6 +258,16 @@ static uint32_t serve_alone(struct round *r, struct port *p)
 }
 
 /* ---- over many cores: dispatch.h */
+
+/* Its place in the lane is free, and behind all that came before: the order of each flow stays. */
+static void submit_onward(struct round *r, struct chunk *c)
+{
+	c->dir = XESP_DIR_OUT;
+	c->batch.n = r->onward.n;
+	memcpy(c->batch.pkt, r->onward.pkt, r->onward.n * sizeof(c->batch.pkt[0]));
+	r->onward.n = 0;
+	dispatch_submit(&r->dispatch, c);
+}
 
 /* Chunks that are done, in order, to their end. */
 static bool finish_chunks(struct round *r)
@@ -251,7 +281,10 @@ static bool finish_chunks(struct round *r)
 		else
 			forward_clear(&r->forward, &c->batch);
 		send_lists(r, lay_out(r, &c->batch));
-		dispatch_put(&r->dispatch, c);
+		if (__builtin_expect(r->onward.n, 0))
+			submit_onward(r, c);
+		else
+			dispatch_put(&r->dispatch, c);
 		any = true;
 	}
 	return any;

@@ -47,6 +47,7 @@ struct round {
 	struct load load;
 	struct dispatch dispatch;
 	struct batch encap, decap;
+	struct batch onward; /* of a batch that was decapsulated: what goes into another tunnel */
 	struct tx_list *tx[XESP_PORTS_MAX];
 };
 

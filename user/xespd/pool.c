@@ -219,7 +219,7 @@ static int serve_iface(struct pool *p, struct iface *i, struct fault *f)
 
 	for (uint32_t q = 0; q < i->queues_n; q++)
 		worker_adopt(p->workers[q], i->queue[q]);
-	err = fib_port_set(p->rooms.fib, i->at.ifindex, (int32_t)i->at.port, f);
+	err = fib_port_set(p->rooms.fib, i->at.ifindex, (int32_t)i->at.port, (uint8_t)i->at.role, f);
 	for (uint32_t q = 0; q < i->queues_n && !err; q++)
 		err = port_serve(i->queue[q], f);
 	return err;
@@ -240,7 +240,7 @@ static void close_iface(struct pool *p, uint32_t number)
 	for (uint32_t q = 0; q < i->queues_n; q++)
 		port_unserve(i->queue[q]);
 	if (p->started) {
-		fib_port_set(p->rooms.fib, i->at.ifindex, -1, NULL);
+		fib_port_set(p->rooms.fib, i->at.ifindex, -1, 0, NULL);
 		for (uint32_t q = 0; q < i->queues_n; q++)
 			retired += worker_release(p->workers[q], i->queue[q]);
 	}

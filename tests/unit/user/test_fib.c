@@ -45,15 +45,25 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "failed: %s\n", what);
+	wrong++;
+}
+
 static const char *print_hop(enum fib_verdict v, const struct fib_hop *hop, char *buf, size_t size)
 {
-	static const char *const names[] = { "send", "slow", "local", "none" };
+	static const char *const names[] = { "send", "slow", "tunnels", "local", "none" };
+	static const char *const roles[] = { "", " by inner", " by outer", " by both" };
 	int used;
 
 	if (v != FIB_SEND) {
-		snprintf(buf, size, "%s", names[v]);
+		snprintf(buf, size, "%s%s", names[v], v == FIB_SLOW ? roles[hop->role] : "");
 		return buf;
 	}
+	must(hop->role == (hop->port == 5 ? XESP_ROLE_OUTER : XESP_ROLE_INNER), "the port's role");
 	used = snprintf(buf, size, "port %u mtu %u ", hop->port, hop->mtu);
 	for (int i = 0; i < hop->l2_len; i++)
 		used += snprintf(buf + used, size - (size_t)used, "%02x", hop->l2[i]);
@@ -95,14 +105,6 @@ static void expect(const char *after, const char *dst, const char *want)
 		fprintf(stderr, "after '%s': %s -> %s, expected %s\n", after, dst, got, want);
 		wrong++;
 	}
-}
-
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "failed: %s\n", what);
-	wrong++;
 }
 
 #define IN      "port 3 mtu 1500 "
@@ -155,15 +157,19 @@ static const struct row rows[] = {
 	{ NULL, "::", "none" },
 	{ NULL, "2001:db8:ffff::1", "none" },
 	{ NULL, "198.51.100.2", "slow" },
-	{ NULL, "192.0.2.2", "slow" },
+	{ NULL, "192.0.2.2", "slow by outer" },
+	/* xesp0: tuns0 plays it */
+	{ "ip route add 203.0.113.0/24 dev tuns0", "203.0.113.1", "tunnels" },
+	{ "ip route replace 203.0.113.0/24 via 198.51.100.2", "203.0.113.1", "slow" },
+	{ "ip route del 203.0.113.0/24", "203.0.113.1", "none" },
 	/* neighbours */
-	{ "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud permanent", "192.0.2.2",
+	{ "ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud permanent", "192.0.2.2",
 	  OUT GW SRC_OUT "0800" },
 	{ "ip neigh change 192.0.2.2 lladdr 02:00:00:00:00:bb dev out0 nud permanent", "192.0.2.2",
 	  OUT GW2 SRC_OUT "0800" },
 	{ "ip neigh change 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud stale", "192.0.2.2",
 	  OUT GW SRC_OUT "0800" },
-	{ "ip neigh change 192.0.2.2 dev out0 nud failed", "192.0.2.2", "slow" },
+	{ "ip neigh change 192.0.2.2 dev out0 nud failed", "192.0.2.2", "slow by outer" },
 	{ "ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:aa dev out0 nud permanent", "192.0.2.2",
 	  OUT GW SRC_OUT "0800" },
 	{ "ip neigh add 198.51.100.2 lladdr 02:00:00:00:00:cc dev far0 nud permanent",
@@ -287,8 +293,8 @@ static bool set_up(pid_t peer)
 		"ip link add in0 address 02:00:00:00:00:01 type veth peer name p0 address"
 		" 02:00:00:00:00:02 netns %d &&"
 		"ip link add out0 address 02:00:00:00:00:11 type veth peer name out1 &&"
-		"ip link add far0 type veth peer name far1 &&"
-		"for i in in0 out0 out1 far0 far1; do ip link set $i up || exit 1; done &&"
+		"ip link add far0 type veth peer name far1 && ip link add tuns0 type veth peer name tuns1 &&"
+		"for i in in0 out0 out1 far0 far1 tuns0 tuns1; do ip link set $i up || exit 1; done &&"
 		"ip addr add 10.9.0.1/24 dev in0 && ip addr add 2001:db8:9::1/64 dev in0 nodad &&"
 		"ip addr add 192.0.2.1/24 dev out0 && ip addr add 198.51.100.1/24 dev far0 &&"
 		"nsenter --net=/proc/%d/ns/net sh -ec '"
@@ -302,8 +308,9 @@ static bool open_fib(void)
 	struct fault f = { "" };
 
 	base = event_base_new();
-	if (fib_open(&fib, base, WORKERS, &f) || fib_port_set(fib, if_nametoindex("in0"), 3, &f) ||
-	    fib_port_set(fib, if_nametoindex("out0"), 5, &f)) {
+	if (fib_open(&fib, base, WORKERS, &f) || fib_port_set(fib, if_nametoindex("in0"), 3, XESP_ROLE_INNER, &f) ||
+	    fib_port_set(fib, if_nametoindex("out0"), 5, XESP_ROLE_OUTER, &f) ||
+	    fib_tunnels_set(fib, if_nametoindex("tuns0"), &f)) {
 		fprintf(stderr, "fib: %s\n", f.text);
 		return false;
 	}
@@ -443,7 +450,7 @@ static void threads(void)
 	for (int i = 0; i < 2; i++)
 		must(!pthread_create(&l[i].thread, NULL, look, &l[i]), "pthread_create");
 	for (int32_t n = 0; now_ms() < until; n++) {
-		must(!fib_port_set(fib, in0, n % 3 ? 3 + n % 2 : -1, NULL), "fib_port_set");
+		must(!fib_port_set(fib, in0, n % 3 ? 3 + n % 2 : -1, XESP_ROLE_INNER, NULL), "fib_port_set");
 		if (n % 16 == 0)
 			turn();
 	}
@@ -453,7 +460,7 @@ static void threads(void)
 		must(!l[i].strange, "only answers that were true");
 		must(l[i].sent > 1000 && l[i].lookups > l[i].sent, "both answers were seen");
 	}
-	must(!fib_port_set(fib, in0, 3, NULL), "fib_port_set");
+	must(!fib_port_set(fib, in0, 3, XESP_ROLE_INNER, NULL), "fib_port_set");
 	expect("threads", "10.9.0.2", IN PEER SRC_IN "0800");
 }
 

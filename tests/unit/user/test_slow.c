@@ -537,7 +537,7 @@ static int sender_outside(void)
 		return 1;
 	ifindex = if_nametoindex("out0");
 	addr_parse(&sender, "203.0.113.7", NULL);
-	must(!fib_port_set(fib, ifindex, 7, NULL), "fib_port_set");
+	must(!fib_port_set(fib, ifindex, 7, XESP_ROLE_OUTER, NULL), "fib_port_set");
 	while (!(fib_port_of(fib, &sender, &port) && port == 7) && now_ms() < until) {
 		struct timeval tv = { .tv_usec = 2000 };
 
