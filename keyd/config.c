@@ -225,6 +225,7 @@ const struct index *config_tunnel_names(struct config *c)
 		return &c->tunnel_names;
 	index_fini(&c->tunnel_names);
 	index_init(&c->tunnel_names, XESP_NAME_MAX);
+	index_expect(&c->tunnel_names, c->sad.tunnels_n);
 	for (uint32_t i = 0; i < c->sad.tunnels_n && !err; i++)
 		err = index_add(&c->tunnel_names, c->sad.tunnels[i].name, i, &found);
 	return err ? NULL : &c->tunnel_names;

@@ -44,6 +44,7 @@ static int index_sas(struct edit_sad *s)
 
 	index_fini(&s->sa_names);
 	index_init(&s->sa_names, XESP_NAME_MAX);
+	index_expect(&s->sa_names, sad->sas_n + s->more_sas);
 	for (uint32_t i = 0; i < sad->sas_n && !err; i++)
 		err = index_add(&s->sa_names, sad->sas[i].name, i, &found);
 	return err;
@@ -102,8 +103,9 @@ int edit_sad_begin(struct edit_sad *s, struct edit *e, struct config *c, struct 
 	uint32_t found;
 	int err;
 
-	*s = (struct edit_sad){ .e = e, .c = c };
+	*s = (struct edit_sad){ .e = e, .c = c, .more_sas = more_sas };
 	index_init(&s->names, XESP_NAME_MAX);
+	index_expect(&s->names, c->sad.tunnels_n + more);
 	index_init(&s->sa_names, XESP_NAME_MAX);
 	s->origin = calloc(c->sad.sas_n + more_sas + 1, sizeof(*s->origin));
 	s->tunnel_done = calloc(c->sad.tunnels_n + more + 1, 1);
@@ -469,7 +471,7 @@ static int check_sas(struct edit_sad *s, struct problems *ps)
 
 	if (!spots.spis)
 		return problems_add(ps, "sas", "out of memory");
-	sad_spots_init(&spots);
+	sad_spots_init(&spots, sad->sas_n);
 	for (uint32_t i = 0; i < sad->tunnels_n; i++)
 		sad->tunnels[i].sa_out = SAD_NONE;
 	for (int newcomers = 0; newcomers < 2; newcomers++) {

@@ -21,6 +21,7 @@ struct edit_sad {
 	struct config *c;
 	struct index names;    /* of tunnels and groups */
 	struct index sa_names;
+	uint32_t more_sas;     /* at most so many come */
 	uint32_t *origin;      /* [SAs] 0: was there; else where in `add`, then `set`, from 1 */
 	uint8_t *tunnel_done;  /* [tunnels] this transaction has put it there */
 	uint8_t *tunnel_moved; /* [tunnels] other ends or mode than before, one of them transport */

@@ -73,6 +73,7 @@ static int assign_by_name(const struct maps *m, struct slots *s, const struct na
 	int err;
 
 	index_init(&by_name, XESP_NAME_MAX);
+	index_expect(&by_name, a->n);
 	err = given ? index_slots(m, s, &by_name) : -ENOMEM;
 	if (err)
 		fault_set(f, err, "out of memory");
@@ -143,13 +144,14 @@ static bool is_unused(const struct xesp_sa_state *st)
 	return !st->fingerprint && !st->in_use && !st->name[0];
 }
 
-static int open_plan(struct sa_plan *p, const struct maps *m)
+static int open_plan(struct sa_plan *p, const struct maps *m, uint32_t sas_n)
 {
 	uint32_t found;
 	int err = 0;
 
 	*p = (struct sa_plan){ .m = m };
 	index_init(&p->by_identity, sizeof(struct identity));
+	index_expect(&p->by_identity, sas_n);
 	p->identities = calloc(m->max_sas, sizeof(*p->identities));
 	p->given = calloc(m->max_sas, 1);
 	p->words = calloc(m->replay_words + 1u, 1);
@@ -320,7 +322,7 @@ static int take_new(struct sa_plan *p, struct sa *sa, struct fault *f)
 static int assign_sas(const struct maps *m, struct sad *sad, struct fault *f)
 {
 	struct sa_plan p;
-	int err = open_plan(&p, m);
+	int err = open_plan(&p, m, sad->sas_n);
 
 	if (err)
 		fault_set(f, err, "out of memory");

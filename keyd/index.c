@@ -27,15 +27,24 @@ void index_fini(struct index *ix)
 	ix->used_n = 0;
 }
 
-/* FNV-1a with a last mix: the keys come from the administrator, not from the network. */
+/*
+ * A word at a time, as FNV-1a takes bytes, with a mix so that the upper bits come down too: the keys come from
+ * the administrator, not from the network.
+ */
 static uint32_t hash_key(const void *key, size_t len)
 {
 	const uint8_t *b = key;
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = 0xcbf29ce484222325u, w;
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ b[i]) * 0x100000001b3u;
-	return (uint32_t)(h ^ (h >> 32));
+	for (; len >= sizeof(w); len -= sizeof(w), b += sizeof(w)) {
+		memcpy(&w, b, sizeof(w));
+		h = (h ^ w) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	for (; len; len--, b++)
+		h = (h ^ *b) * 0x100000001b3u;
+	h *= 0x9e3779b97f4a7c15u;
+	return (uint32_t)(h >> 32);
 }
 
 static struct index_slot *probe(const struct index *ix, const void *key, uint32_t hash)
@@ -48,11 +57,11 @@ static struct index_slot *probe(const struct index *ix, const void *key, uint32_
 	return &ix->slots[at];
 }
 
-static int grow(struct index *ix)
+static int resize(struct index *ix, size_t slots_n)
 {
 	struct index bigger = *ix;
 
-	bigger.slots_n = ix->slots_n ? ix->slots_n * 2 : FIRST_SLOTS;
+	bigger.slots_n = slots_n;
 	bigger.slots = calloc(bigger.slots_n, sizeof(*bigger.slots));
 	if (!bigger.slots)
 		return -ENOMEM;
@@ -65,6 +74,22 @@ static int grow(struct index *ix)
 	free(ix->slots);
 	*ix = bigger;
 	return 0;
+}
+
+static int grow(struct index *ix)
+{
+	return resize(ix, ix->slots_n ? ix->slots_n * 2 : FIRST_SLOTS);
+}
+
+void index_expect(struct index *ix, size_t n)
+{
+	size_t slots_n = FIRST_SLOTS;
+
+	while (slots_n < 2 * (n + 1))
+		slots_n *= 2;
+	/* Without the memory now it grows as it is filled, and says so then. */
+	if (slots_n > ix->slots_n)
+		resize(ix, slots_n);
 }
 
 int index_add(struct index *ix, const void *key, uint32_t value, uint32_t *found)

@@ -25,6 +25,9 @@ struct index {
 void index_init(struct index *ix, size_t key_len);
 void index_fini(struct index *ix);
 
+/* Room for `n` keys at once, for who knows how many will come. */
+void index_expect(struct index *ix, size_t n);
+
 /*
  * Remembers `value` (not INDEX_NONE) under `key`. *found gets the value that was there already,
  * which then stays, or INDEX_NONE. -ENOMEM

@@ -31,7 +31,14 @@ int problems_add(struct problems *ps, const char *path, const char *fmt, ...)
 
 void problems_below(char out[PROBLEMS_PATH_MAX], const char *path, const char *key)
 {
-	snprintf(out, PROBLEMS_PATH_MAX, "%s.%s", path, key);
+	const size_t path_len = strnlen(path, PROBLEMS_PATH_MAX - 2);
+	const size_t key_len = strnlen(key, PROBLEMS_PATH_MAX - 2 - path_len);
+
+	/* Cut off as snprintf() does it: ten times an SA, whether or not anything is wrong with it. */
+	memmove(out, path, path_len);
+	out[path_len] = '.';
+	memcpy(out + path_len + 1, key, key_len);
+	out[path_len + 1 + key_len] = '\0';
 }
 
 void problems_entry(char out[PROBLEMS_PATH_MAX], const char *path, uint32_t i)

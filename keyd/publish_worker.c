@@ -306,23 +306,40 @@ static int greet(struct publish_worker *w, const struct xesp_keymsg_hello *m, st
 	return 0;
 }
 
+/* Whether a message with this number waits for its answer: they are in order, some numbers are none's. */
+static bool waits_for(const struct fifo *q, uint32_t seq)
+{
+	const struct sent *s = fifo_first(q, sizeof(*s));
+
+	for (size_t i = 0; i < q->n; i++)
+		if (s[i].seq == seq)
+			return true;
+	return false;
+}
+
 static int take_ack(struct publish_worker *w, const struct xesp_keymsg_ack *m, struct fault *f)
 {
-	const struct sent *s = fifo_first(&w->sent, sizeof(*s));
 	char text[sizeof(m->text) + 1];
+	const struct sent *s;
 	struct sent answered;
 
-	/* In order, as they were sent: anything else is not the protocol. */
-	if (!s || s->seq != m->acked_seq)
+	if (!waits_for(&w->sent, m->acked_seq))
 		return fault_set(f, -EPROTO, "an answer to message %u, which waits for none",
 				 m->acked_seq);
-	answered = *s;
-	fifo_pop(&w->sent);
 	memcpy(text, m->text, sizeof(m->text));
 	text[sizeof(m->text)] = '\0';
 	for (char *c = text; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?'; /* it goes into logs and listings */
+	do {
+		s = fifo_first(&w->sent, sizeof(*s));
+		if (!s)
+			return 0; /* who was told hung up */
+		answered = *s;
+		fifo_pop(&w->sent);
+		if (answered.seq != m->acked_seq)
+			w->calls.acked(w->calls.ctx, answered.type, answered.id, 0, "");
+	} while (answered.seq != m->acked_seq);
 	w->calls.acked(w->calls.ctx, answered.type, answered.id, m->error > 0 ? -EPROTO : m->error,
 		       text);
 	return 0;

@@ -199,11 +199,14 @@ int sad_take_sa(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, con
 	return err;
 }
 
-void sad_spots_init(struct sad_spots *spots)
+void sad_spots_init(struct sad_spots *spots, uint32_t n)
 {
 	index_init(&spots->by_name, XESP_NAME_MAX);
 	index_init(&spots->by_spi, sizeof(struct sad_spi));
 	index_init(&spots->by_key, SAD_DIGEST_LEN);
+	index_expect(&spots->by_name, n);
+	index_expect(&spots->by_spi, n);
+	index_expect(&spots->by_key, n);
 }
 
 void sad_spots_fini(struct sad_spots *spots)
@@ -299,7 +302,7 @@ static int init_sas(struct sad *sad, const struct raw_config *raw, const char *d
 	char path[PROBLEMS_PATH_MAX];
 	int err = 0;
 
-	sad_spots_init(&spots);
+	sad_spots_init(&spots, raw->sas_count);
 	if (!spots.spis)
 		return problems_add(ps, "sas", "out of memory");
 	for (uint32_t i = 0; i < raw->sas_count; i++) {
@@ -338,6 +341,7 @@ int sad_init(struct sad *sad, const struct raw_config *raw, const char *dir, str
 	/* So that sad_fini() wipes the whole, however far we get. */
 	sad->sas_n = raw->sas_count;
 	index_init(&names, XESP_NAME_MAX);
+	index_expect(&names, raw->tunnels_count + raw->groups_count);
 	err = init_tunnels(sad, raw, &names, ps);
 	err |= group_init(sad, raw, &names, ps);
 	err |= init_sas(sad, raw, dir, &names, ps);

@@ -141,7 +141,8 @@ struct sad_spots {
 	struct index by_name, by_spi, by_key;
 };
 
-void sad_spots_init(struct sad_spots *spots);
+/* For some `n` SAs. */
+void sad_spots_init(struct sad_spots *spots, uint32_t n);
 void sad_spots_fini(struct sad_spots *spots);
 int sad_take_spots(const struct sad *sad, uint32_t sa, struct sad_spots *spots, const char *path,
 		   struct problems *ps);

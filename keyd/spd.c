@@ -164,6 +164,8 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 		return problems_add(ps, "policies", "out of memory");
 	index_init(&tunnels, XESP_NAME_MAX);
 	index_init(&names, XESP_NAME_MAX);
+	index_expect(&tunnels, sad->tunnels_n);
+	index_expect(&names, raw->policies_count);
 	for (uint32_t i = 0; i < sad->tunnels_n && !err; i++)
 		err = index_add(&tunnels, sad->tunnels[i].name, i, &found);
 	if (err)

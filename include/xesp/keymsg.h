@@ -10,7 +10,8 @@
  * On connect: xespd sends HELLO; keyd answers HELLO, then SYNC_BEGIN, all TUNNEL_SET and SA_ADD,
  * and SYNC_END: xespd deletes every SA and tunnel that was not named in between, so that no key
  * outlives keyd's deletion of it. Later changes come one by one. xespd answers SA_ADD, SA_DEL,
- * TUNNEL_SET, GROUP_SET and LEASE_GRANT with ACK. A message that is malformed ends the connection.
+ * TUNNEL_SET, GROUP_SET and LEASE_GRANT with ACK: one for each that is refused, and for those that are
+ * not one for as many as it finds at a time. A message that is malformed ends the connection.
  */
 #ifndef XESP_KEYMSG_H
 #define XESP_KEYMSG_H
@@ -18,7 +19,7 @@
 #include <linux/types.h>
 #include "xesp/steer.h"
 
-#define XESP_KEYMSG_VERSION 2
+#define XESP_KEYMSG_VERSION 3
 #define XESP_KEYMSG_MAX 16384 /* bytes of the largest message */
 
 enum xesp_keymsg_type {
@@ -249,6 +250,7 @@ struct xesp_keymsg_lease {
 	__u64 last;
 };
 
+/* Its error is that of the message named; what was sent before that, and has no answer yet, is accepted. */
 struct xesp_keymsg_ack {
 	struct xesp_keymsg h;
 	__u32 acked_seq; /* h.seq of the message answered */

@@ -168,11 +168,11 @@ class Bench:
 
     def run(self):
         for i in range(self.args.rounds):
+            time.sleep(11)  # until the ids of SAs that are gone may be given away
             if self.args.socket:
                 self.socket_round(i)
             else:
                 self.file_round(i)
-            time.sleep(11)  # until xespd's ids may be given away
         print("%-72s %10s %10s %10s" % ("", "min", "median", "max"))
         for (name, unit), values in self.figures.items():
             show(name, values, unit)

@@ -14,6 +14,7 @@
 #include "xespd/keyd_link.h"
 #include "xespd/natt.h"
 #include "xespd/pool.h"
+#include "xespd/tunnels.h"
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
 {
@@ -150,7 +151,7 @@ static int answer_rescan(void *ctx, struct json_object *params, struct json_obje
 	int err = pool_rescan(d->pool, &ports_n, f);
 
 	(void)params;
-	d->tunnels_changed = true;
+	tunnels_change(d->tunnels, TUNNELS_ALL);
 	if (err)
 		return err;
 	*result = json_object_new_object();

@@ -59,7 +59,7 @@ struct daemon {
 	struct natt *natt;
 	struct rpc_server *rpc;
 	uint32_t tun_mtu;
-	bool tunnels_changed;
+	struct tunnels *tunnels;
 };
 
 #endif /* XESP_DAEMON_H */

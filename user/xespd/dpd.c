@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "libxesp/addr.h"
+#include "sad/tunnel.h"
 #include "slow/slow.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -164,20 +165,18 @@ static void go_on(struct peer *p, const struct xesp_keymsg_tunnel *t)
 		set_timer(p);
 }
 
-void dpd_refresh(struct dpd *dpd)
+void dpd_refresh(struct dpd *dpd, uint32_t id)
 {
-	for (uint32_t id = 0; id < dpd->max; id++) {
-		struct peer *p = dpd->by_tunnel[id];
-		struct xesp_keymsg_tunnel t;
-		bool wanted = sad_tunnel_get(dpd->d->sad, id, &t) && t.dpd_ms;
+	const struct tunnel *t = sad_tunnel(dpd->d->sad, id);
+	struct peer *p = dpd->by_tunnel[id];
+	const bool wanted = t && t->as_told.dpd_ms;
 
-		if (wanted && p)
-			go_on(p, &t);
-		else if (wanted)
-			begin(dpd, &t);
-		else if (p)
-			end(p);
-	}
+	if (wanted && p)
+		go_on(p, &t->as_told);
+	else if (wanted)
+		begin(dpd, &t->as_told);
+	else if (p)
+		end(p);
 }
 
 int dpd_open(struct dpd **out, struct daemon *d, struct fault *f)

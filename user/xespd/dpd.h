@@ -20,8 +20,8 @@ struct json_object;
 int dpd_open(struct dpd **out, struct daemon *d, struct fault *f);
 void dpd_close(struct dpd *p);
 
-/* After tunnels were set or deleted: begins, goes on or ends with each. */
-void dpd_refresh(struct dpd *p);
+/* After a tunnel was set or deleted, id < sad_tunnels_max(): begins, goes on or ends with it. */
+void dpd_refresh(struct dpd *p, uint32_t id);
 
 /* [{tunnel, peer "up"/"down", rtt_us or null, sent, answered, since_s}] */
 struct json_object *dpd_json(const struct dpd *p);

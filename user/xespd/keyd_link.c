@@ -11,6 +11,7 @@
 
 #include "libxesp/secret.h"
 #include "sad/acquire.h"
+#include "sad/sa.h"
 #include "sad/sad.h"
 #include "xesp/fault.h"
 #include "xesp/keymsg.h"
@@ -38,6 +39,7 @@ struct keyd_link {
 	enum state state;
 	int fd;
 	uint32_t seq;
+	uint32_t accepted; /* number of the last message that was, and that keyd does not know of; 0 none */
 	uint32_t backoff_ms;
 	bool told; /* that keyd is away: once, not with every attempt */
 	struct event *readable, *writable, *timer, *lease, *acquire;
@@ -152,13 +154,24 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static void acknowledge(struct keyd_link *l, const struct xesp_keymsg *h, int err,
-			const struct fault *f)
+/* Accepted is what came before; keyd hears of it with the next refusal, or by tell_accepted(). */
+static void refuse(struct keyd_link *l, const struct xesp_keymsg *h, int err, const struct fault *f)
 {
 	struct xesp_keymsg_ack ack = { .acked_seq = h->seq, .error = err };
 
-	if (err)
-		snprintf(ack.text, sizeof(ack.text), "%.*s", (int)sizeof(ack.text) - 1, f->text);
+	snprintf(ack.text, sizeof(ack.text), "%.*s", (int)sizeof(ack.text) - 1, f->text);
+	l->accepted = 0;
+	send_message(l, &ack.h, XESP_KEYMSG_ACK, sizeof(ack));
+}
+
+/* One answer to many: of 100 000 SAs, each would cost both ends as much as the SA itself. */
+static void tell_accepted(struct keyd_link *l)
+{
+	struct xesp_keymsg_ack ack = { .acked_seq = l->accepted };
+
+	if (!l->accepted)
+		return;
+	l->accepted = 0;
 	send_message(l, &ack.h, XESP_KEYMSG_ACK, sizeof(ack));
 }
 
@@ -260,17 +273,40 @@ static int sync_end(struct keyd_link *l, struct fault *f)
 	log_info("keyd link: in step with xesp-keyd, %u SAs", sad_count(l->o.sad));
 	event_add(l->lease, NULL);
 	event_add(l->acquire, NULL);
+	tell_accepted(l);
 	/* Requests that were made while keyd was away. */
 	sad_lease_wanted(l->o.sad, ask_lease, l);
 	keyd_link_tell_peers(l);
-	l->o.changed(l->o.ctx);
+	l->o.changed(l->o.ctx, KEYD_LINK_ALL);
 	return 0;
+}
+
+/* What the message is about, as it stands before it is followed; 0: no tunnel that there is. */
+static uint32_t tunnel_of(const struct sad *sad, const struct xesp_keymsg *h)
+{
+	const struct xesp_keymsg_id *id = (const void *)h;
+	const struct sa *sa;
+
+	switch (h->type) {
+	case XESP_KEYMSG_TUNNEL_SET:
+		return ((const struct xesp_keymsg_tunnel *)(const void *)h)->id;
+	case XESP_KEYMSG_SA_ADD:
+		return ((const struct xesp_keymsg_sa *)(const void *)h)->tunnel;
+	case XESP_KEYMSG_TUNNEL_DEL:
+		return id->id;
+	case XESP_KEYMSG_SA_DEL:
+		sa = sad_find(sad, id->id);
+		return sa ? sa->tunnel : 0;
+	default:
+		return 0;
+	}
 }
 
 /* What the SAD refuses is keyd's to know, and no reason to hang up. */
 static void apply(struct keyd_link *l, const struct xesp_keymsg *h)
 {
 	const struct xesp_keymsg_id *id = (const void *)h;
+	const uint32_t tunnel = tunnel_of(l->o.sad, h);
 	struct sad *sad = l->o.sad;
 	struct fault f = { "" };
 	bool answer = true;
@@ -310,10 +346,12 @@ static void apply(struct keyd_link *l, const struct xesp_keymsg *h)
 	}
 	if (err)
 		log_warn("keyd link: %s refused: %s", messages[h->type].name, f.text);
-	if (answer)
-		acknowledge(l, h, err, &f);
+	if (answer && err)
+		refuse(l, h, err, &f);
+	else if (answer)
+		l->accepted = h->seq;
 	if (l->state == SYNCED && h->type != XESP_KEYMSG_LEASE_GRANT)
-		l->o.changed(l->o.ctx);
+		l->o.changed(l->o.ctx, tunnel);
 }
 
 static int take_message(struct keyd_link *l, size_t len, struct fault *f)
@@ -341,11 +379,8 @@ static int take_message(struct keyd_link *l, size_t len, struct fault *f)
 	return 0;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void receive_waiting(struct keyd_link *l, int fd)
 {
-	struct keyd_link *l = arg;
-
-	(void)what;
 	for (int i = 0; i < MESSAGES_AT_ONCE && l->fd == fd; i++) {
 		struct fault f = { "" };
 		/* MSG_TRUNC: the real length, so that a message too long is seen to be. */
@@ -369,6 +404,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			hang_up(l);
 		}
 	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct keyd_link *l = arg;
+
+	(void)what;
+	receive_waiting(l, fd);
+	tell_accepted(l);
 }
 
 /* ---- the socket */
@@ -397,6 +441,7 @@ static void hang_up(struct keyd_link *l)
 	event_del(l->acquire);
 	close(l->fd);
 	l->fd = -1;
+	l->accepted = 0;
 	l->state = AWAY;
 	while ((o = l->first)) {
 		l->first = o->next;

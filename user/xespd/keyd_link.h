@@ -21,10 +21,13 @@ struct fault;
 struct keyd_link;
 struct sad;
 
+#define KEYD_LINK_ALL UINT32_MAX
+
 struct keyd_link_opts {
 	const char *path; /* of keyd's socket; borrowed, as is all here */
 	struct sad *sad;
-	void (*changed)(void *ctx); /* tunnels or SAs are others than before */
+	/* This tunnel or an SA of it is another than before; 0: something else, KEYD_LINK_ALL: all may be */
+	void (*changed)(void *ctx, uint32_t tunnel);
 	void (*spread)(void *ctx, enum xesp_spread mode); /* NULL: nothing is to be spread */
 	void *ctx;
 };

@@ -286,14 +286,18 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	err = slow_open(&d->slow, d->base, &slow, f);
 	if (!err)
 		err = cover_open(&d->cover, d, f);
-	return err ? err : dpd_open(&d->dpd, d, f);
+	if (!err)
+		err = dpd_open(&d->dpd, d, f);
+	return err ? err : tunnels_open(&d->tunnels, d, f);
 }
 
-static void on_keyd_change(void *ctx)
+_Static_assert(KEYD_LINK_ALL == TUNNELS_ALL, "handed on");
+
+static void on_keyd_change(void *ctx, uint32_t tunnel)
 {
 	struct daemon *d = ctx;
 
-	d->tunnels_changed = true;
+	tunnels_change(d->tunnels, tunnel);
 }
 
 static void on_keyd_spread(void *ctx, enum xesp_spread mode)
@@ -373,6 +377,7 @@ static bool tear_down(struct daemon *d)
 	natt_close(d->natt);
 	keyd_link_close(d->link);
 	sound = pool_close(d->pool);
+	tunnels_close(d->tunnels);
 	dpd_close(d->dpd);
 	cover_close(d->cover);
 	slow_close(d->slow);
@@ -400,7 +405,6 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	pool_tick(d->pool);
-	tunnels_refresh(d);
 }
 
 /* Ten times a second: what must not wait for on_second(). */
@@ -418,8 +422,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	sad_reclaim(d->sad);
 	natt_tick(d->natt);
 	slow_tick(d->slow);
-	if (d->tunnels_changed)
-		tunnels_refresh(d);
+	tunnels_tick(d->tunnels);
 }
 
 static void on_end(evutil_socket_t signal, short what, void *arg)
@@ -443,7 +446,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *arg)
 		log_error("main: rescan: %s", f.text);
 	else
 		log_info("main: rescan: %u interfaces served", ports_n);
-	d->tunnels_changed = true;
+	tunnels_change(d->tunnels, TUNNELS_ALL);
 }
 
 static int run(struct daemon *d)

@@ -138,7 +138,7 @@ static void on_seen(evutil_socket_t fd, short what, void *arg)
 		return;
 	n->counts.moves += moved;
 	/* The next hop and the MTU of where they are now. */
-	tunnels_refresh(n->d);
+	tunnels_refresh(n->d->tunnels);
 	keyd_link_tell_peers(n->d->link);
 }
 

@@ -25,7 +25,7 @@ struct fixture {
 	struct config *config;
 	char path[64];
 	/* what the callbacks saw */
-	uint32_t wanted, acks, in_step, gone;
+	uint32_t wanted, acks, errors, in_step, gone;
 	int last_error;
 	uint32_t last_id;
 	char last_text[128];
@@ -50,6 +50,7 @@ static void acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 
 	(void)type;
 	x->acks++;
+	x->errors += error != 0;
 	x->last_error = error;
 	x->last_id = id;
 	snprintf(x->last_text, sizeof(x->last_text), "%s", text);
@@ -240,6 +241,39 @@ static void test_answers_and_leases(void)
 	CU_ASSERT_EQUAL(((const struct xesp_keymsg_id *)p.buf)->id, 12);
 	publish_worker_tunnel_del(x.w, 3);
 	CU_ASSERT_EQUAL(peer_receive(&p, x.base), XESP_KEYMSG_TUNNEL_DEL);
+	peer_close(&p);
+	finish(&x);
+}
+
+/* One answer accepts all before it; a refusal is that of one message. A number of none is no answer. */
+static void test_one_answer_for_many(void)
+{
+	struct fixture x;
+	struct peer p;
+	uint32_t seq;
+
+	setup(&x);
+	CU_ASSERT_FATAL(sync_up(&x, &p));
+	for (int i = 0; i < 5; i++)
+		publish_worker_sa_del(x.w, 20u + (uint32_t)i);
+	for (int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL_FATAL(peer_receive(&p, x.base), XESP_KEYMSG_SA_DEL);
+	seq = peer_header(&p)->seq;
+	CU_ASSERT(peer_ack(&p, seq - 2, 0, ""));
+	CU_ASSERT(peer_ack(&p, seq, -ENOENT, "no such SA"));
+	CU_ASSERT(publish_worker_drain(x.w, 1000));
+	CU_ASSERT_EQUAL(x.acks, 3 + 5);
+	CU_ASSERT_EQUAL(x.errors, 1);
+	CU_ASSERT_EQUAL(x.last_id, 24);
+	CU_ASSERT_EQUAL(x.last_error, -ENOENT);
+	/* TUNNEL_DEL has no answer, so that its number is not one to accept others by. */
+	publish_worker_sa_del(x.w, 30);
+	publish_worker_tunnel_del(x.w, 3);
+	CU_ASSERT_EQUAL(peer_receive(&p, x.base), XESP_KEYMSG_SA_DEL);
+	CU_ASSERT_EQUAL(peer_receive(&p, x.base), XESP_KEYMSG_TUNNEL_DEL);
+	CU_ASSERT(peer_ack(&p, peer_header(&p)->seq, 0, ""));
+	CU_ASSERT(peer_sees_end(&p, x.base));
+	CU_ASSERT_EQUAL(x.acks, 3 + 5);
 	peer_close(&p);
 	finish(&x);
 }
@@ -439,6 +473,7 @@ CU_TestInfo publish_worker_tests[] = {
 	{ "on connect a worker is told everything, in order", test_a_worker_is_told_everything },
 	{ "refused SAs are not told", test_refused_sas_are_not_told },
 	{ "answers and lease requests reach keyd", test_answers_and_leases },
+	{ "one answer for many messages", test_one_answer_for_many },
 	{ "malformed messages end the connection, the next one is served",
 	  test_malformed_messages_end_the_connection },
 	{ "an answer to another message ends the connection", test_an_answer_to_another_message },
