@@ -61,6 +61,7 @@ static struct json_object *config_json(const struct daemon *d)
 	add_problem(list, d->grants.problem);
 	if (d->xfrm) {
 		add_problem(list, xfrm_source_problem(d->xfrm));
+		add_problem(list, xfrm_source_no_esp(d->xfrm));
 		add_problem(list, xfrm_source_undecided(d->xfrm));
 		add_problem(list, xfrm_source_rival(d->xfrm));
 	}

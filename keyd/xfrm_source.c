@@ -38,7 +38,7 @@ struct xfrm_source {
 	struct grants_kernel kernel;
 	struct told *told;
 	uint32_t told_n;
-	struct fault problem, rival, undecided;
+	struct fault problem, rival, undecided, no_esp;
 	uint32_t rival_feeds;
 	struct log_limit complain;
 	struct xfrm_refused refused;
@@ -314,8 +314,27 @@ void xfrm_source_worker_came(struct xfrm_source *x)
 	xfrm_follow_again(x->follow);
 }
 
+/* Said once, and again when it had gone: a module may come later. */
+static void look_for_esp(struct xfrm_source *x)
+{
+	static const struct {
+		int family;
+		const char *module, *ip;
+	} of[] = { { AF_INET, "esp4", "IPv4" }, { AF_INET6, "esp6", "IPv6" } };
+	struct fault now = { "" };
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]) && !now.text[0]; i++)
+		if (xfrm_tell_esp(x->tell, of[i].family))
+			fault_set(&now, 0, "this kernel has no ESP for %s: no IKE daemon can install an SA of it here; load the module %s, then `xesp reload`",
+				  of[i].ip, of[i].module);
+	if (now.text[0] && strcmp(now.text, x->no_esp.text))
+		log_warn("xfrm: %s", now.text);
+	x->no_esp = now;
+}
+
 void xfrm_source_reload(struct xfrm_source *x, const struct config *file)
 {
+	look_for_esp(x);
 	x->o.file = file;
 	xfrm_follow_again(x->follow);
 }
@@ -341,6 +360,8 @@ int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o,
 		err = xfrm_follow_open(&x->follow, o->base, on_changed, x, f);
 	if (!err && event_add(x->feed, &tv))
 		err = fault_set(f, -ENOMEM, "out of memory");
+	if (!err)
+		look_for_esp(x);
 	return err;
 }
 
@@ -385,6 +406,11 @@ const char *xfrm_source_undecided(const struct xfrm_source *x)
 const char *xfrm_source_rival(const struct xfrm_source *x)
 {
 	return x->rival.text;
+}
+
+const char *xfrm_source_no_esp(const struct xfrm_source *x)
+{
+	return x->no_esp.text;
 }
 
 const char *xfrm_source_problem(const struct xfrm_source *x)

@@ -69,6 +69,8 @@ const struct xfrm_unserved_list *xfrm_source_unserved(const struct xfrm_source *
 const char *xfrm_source_undecided(const struct xfrm_source *x);
 /* "" or a sentence: the kernel sends under SAs that xesp serves, by what this machine itself sends. */
 const char *xfrm_source_rival(const struct xfrm_source *x);
+/* "" or a sentence: this kernel has no ESP, so no IKE daemon can install an SA. */
+const char *xfrm_source_no_esp(const struct xfrm_source *x);
 /* What went wrong last, "" nothing. */
 const char *xfrm_source_problem(const struct xfrm_source *x);
 

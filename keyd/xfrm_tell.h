@@ -57,4 +57,10 @@ int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const stru
 /* Soft: the IKE daemon is told to rekey. Hard: the kernel deletes the state, and tells it. */
 int xfrm_tell_expired(struct xfrm_tell *x, const struct xfrm_name *name, bool hard, struct fault *f);
 
+/*
+ * Has this kernel ESP? By a state that no kernel installs: one with ESP misses its cipher (-EINVAL), and loads a module
+ * for it where it has one. -EPROTONOSUPPORT: it has none. 0: it has, or it cannot be told. `family` is AF_INET or AF_INET6.
+ */
+int xfrm_tell_esp(struct xfrm_tell *x, int family);
+
 #endif /* XESP_KEYD_XFRM_TELL_H */
