@@ -64,6 +64,11 @@ const char *choice_name(void)
 	return engine_none.name;
 }
 
+const char *choice_version(void)
+{
+	return "";
+}
+
 const char *choice_remark(void)
 {
 	return "";

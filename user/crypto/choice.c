@@ -337,6 +337,11 @@ const char *choice_remark(void)
 	return choice.remark.text;
 }
 
+const char *choice_version(void)
+{
+	return choice.ipsecmb ? choice.ipsecmb->version : "";
+}
+
 void choice_each(void (*row)(void *ctx, const struct choice_row *r), void *ctx)
 {
 	for (unsigned int i = 0; transform_at(i); i++)

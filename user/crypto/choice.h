@@ -32,6 +32,8 @@ const struct engine *choice_engine(void);
 /* "openssl", "ipsec-mb", or both with a '+' between them; and the sentence why one is missing, or "". */
 const char *choice_name(void);
 const char *choice_remark(void);
+/* libipsec-mb's version and what it uses of the CPU, as "1.3.0, AVX2 and VAES"; "" where it is not used. */
+const char *choice_version(void);
 
 /* The engine of an algorithm with its key length, 0 where it has no encryption key; NULL: no such thing. */
 const struct engine *choice_of(unsigned int alg, unsigned int auth, size_t key_len);

@@ -277,8 +277,10 @@ static void print_xespd(struct json_object *o)
 	}
 	printf("xespd      running, pid %s, version %s; xesp-keyd %s\n", show_text(xespd, "pid"),
 	       show_text(xespd, "version"), connected_text(xespd, "keyd"));
-	printf("           engine %s, %s SAs, %s routes, %s neighbours, slow path %s (MTU %s)\n",
-	       show_text(xespd, "engine"), show_text(xespd, "sas"), show_text(fib, "routes"),
+	printf("           engine %s", show_text(xespd, "engine"));
+	if (json_object_object_get(xespd, "engine_version"))
+		printf(" (libipsec-mb %s)", show_text(xespd, "engine_version"));
+	printf(", %s SAs, %s routes, %s neighbours, slow path %s (MTU %s)\n", show_text(xespd, "sas"), show_text(fib, "routes"),
 	       show_text(fib, "neighbours"), show_text(tun, "name"), show_text(tun, "mtu"));
 	if (json_object_object_get(xespd, "engine_remark"))
 		printf("           %s\n", show_text(xespd, "engine_remark"));

@@ -121,6 +121,8 @@ static int answer_status(void *ctx, struct json_object *params, struct json_obje
 	add_text(o, "version", XESP_VERSION);
 	add_u64(o, "pid", (uint64_t)getpid());
 	add_text(o, "engine", choice_name());
+	if (choice_version()[0])
+		add_text(o, "engine_version", choice_version());
 	if (choice_remark()[0])
 		add_text(o, "engine_remark", choice_remark());
 	json_object_object_add(o, "algorithms", algorithms_json());

@@ -265,7 +265,8 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	if (err)
 		return err;
 	d->engine = choice_engine();
-	log_info("main: engine %s%s%s", choice_name(), choice_remark()[0] ? ": " : "", choice_remark());
+	log_info("main: engine %s%s%s%s%s%s", choice_name(), choice_version()[0] ? " (libipsec-mb " : "", choice_version(),
+		 choice_version()[0] ? ")" : "", choice_remark()[0] ? ": " : "", choice_remark());
 	err = pool_open(&d->pool, &pool, f);
 	if (err)
 		return err;

@@ -166,7 +166,7 @@ static const struct engine *open_module(struct fault *f)
 		return NULL;
 	}
 	snprintf(version, sizeof(version), "%s, %s%s", imb_get_version_str(), archs[arch],
-		 m->features & IMB_FEATURE_VAES ? " and VAES" : "");
+		 arch == IMB_ARCH_AVX512 && m->features & IMB_FEATURE_VAES ? " and VAES" : "");
 	return &engine_ipsecmb;
 }
 

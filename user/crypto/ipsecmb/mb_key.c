@@ -34,23 +34,73 @@ void mb_say(struct fault *f, const char *fmt, ...)
 	va_end(args);
 }
 
-static IMB_MGR *open_mgr(IMB_ARCH *arch, struct fault *f)
-{
-	IMB_MGR *m = alloc_mb_mgr(0);
+/*
+ * $XESP_IPSECMB_CPU: no more of the CPU than this, for who suspects some of its instructions, or has another CPU in mind.
+ */
+static const struct lesser_cpu {
+	const char *name;
+	IMB_ARCH arch;
+	uint64_t needs; /* of IMB_MGR.features */
+	void (*init)(IMB_MGR *m);
+} lesser_cpus[] = {
+	{ "sse", IMB_ARCH_SSE, IMB_FEATURE_SSE4_2 | IMB_FEATURE_AESNI, init_mb_mgr_sse },
+	{ "avx", IMB_ARCH_AVX, IMB_FEATURE_AVX | IMB_FEATURE_AESNI, init_mb_mgr_avx },
+	{ "avx2", IMB_ARCH_AVX2, IMB_FEATURE_AVX2 | IMB_FEATURE_AESNI, init_mb_mgr_avx2 },
+	{ "avx512", IMB_ARCH_AVX512, IMB_FEATURE_AVX512_SKX | IMB_FEATURE_AESNI, init_mb_mgr_avx512 },
+};
 
-	if (!m) {
-		mb_say(f, "engine ipsec-mb: no memory for its manager");
-		return NULL;
+/* NULL: all that the CPU has. False: there is no such name. */
+static bool find_lesser_cpu(const struct lesser_cpu **out, struct fault *f)
+{
+	const char *name = secure_getenv("XESP_IPSECMB_CPU");
+
+	*out = NULL;
+	if (!name || !name[0])
+		return true;
+	for (size_t i = 0; i < sizeof(lesser_cpus) / sizeof(lesser_cpus[0]); i++)
+		if (!strcmp(lesser_cpus[i].name, name))
+			*out = &lesser_cpus[i];
+	if (!*out)
+		mb_say(f, "engine ipsec-mb: XESP_IPSECMB_CPU is '%s': sse, avx, avx2 and avx512 are known", name);
+	return *out != NULL;
+}
+
+static bool init_mgr(IMB_MGR *m, const struct lesser_cpu *cpu, IMB_ARCH *arch, struct fault *f)
+{
+	if (!cpu) {
+		init_mb_mgr_auto(m, arch);
+	} else if ((m->features & cpu->needs) != cpu->needs) { /* the library would use it all the same */
+		mb_say(f, "engine ipsec-mb: XESP_IPSECMB_CPU is '%s', which this CPU does not have", cpu->name);
+		return false;
+	} else {
+		*arch = cpu->arch;
+		cpu->init(m);
 	}
-	init_mb_mgr_auto(m, arch);
 	if (imb_get_errno(m) || (m->features & IMB_FEATURE_SELF_TEST &&
 				 !(m->features & IMB_FEATURE_SELF_TEST_PASS))) {
 		mb_say(f, "engine ipsec-mb: the library's own self-test failed: %s",
 		    imb_get_strerror(imb_get_errno(m)));
-		free_mb_mgr(m);
+		return false;
+	}
+	return true;
+}
+
+static IMB_MGR *open_mgr(IMB_ARCH *arch, struct fault *f)
+{
+	const struct lesser_cpu *cpu;
+	IMB_MGR *m;
+
+	if (!find_lesser_cpu(&cpu, f))
+		return NULL;
+	m = alloc_mb_mgr(0);
+	if (!m) {
+		mb_say(f, "engine ipsec-mb: no memory for its manager");
 		return NULL;
 	}
-	return m;
+	if (init_mgr(m, cpu, arch, f))
+		return m;
+	free_mb_mgr(m);
+	return NULL;
 }
 
 IMB_MGR *mb_mgr(uint32_t worker, IMB_ARCH *arch, struct fault *f)
