@@ -21,7 +21,7 @@
 #define MAPS_SPD_ENTRIES (MAPS_SAS * 8) /* a policy takes several where ranges are cut */
 #define MAPS_SPD_SLOTS (MAPS_SPD_ENTRIES * 4) /* a power of two; a quarter full at most */
 #define MAPS_FRAGMENTS 16384
-#define MAPS_REPLAY_WORDS (1 << 20)
+#define MAPS_REPLAY_WORDS (1 << 19)
 #define MAPS_ADDRS 4096
 
 /* `xesp attach`: abi and sizes. keyd: generation, and nothing else. */

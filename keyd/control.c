@@ -267,7 +267,7 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	json_object_object_add(o, "last_used_s", age_json(&st->last_used_ns));
 	if (sa->dir == XESP_DIR_OUT)
 		json_object_object_add(o, "path", path_json(st));
-	json_object_object_add(o, "drops", drops_json(st->drops, 0));
+	json_object_object_add(o, "drops", drops_json_of(&st->drops));
 	lifetime_show(d->lifetime, sa, o);
 	return o;
 }

@@ -179,12 +179,12 @@ static void close_plan(struct sa_plan *p)
 	free(p->retired);
 }
 
-/* 64 * (words - 1) >= window: see xesp/steer.h. */
+/* 64 * words >= window: see xesp/steer.h. */
 static uint32_t words_for(uint32_t window)
 {
-	uint32_t words = 2;
+	uint32_t words = 1;
 
-	while (64 * (words - 1) < window)
+	while (64 * words < window)
 		words *= 2;
 	return words;
 }
@@ -295,7 +295,7 @@ static int take_known(struct sa_plan *p, struct sa *sa, uint32_t id, struct faul
 	if (sa->dir == XESP_DIR_IN && words_for(sa->window) > st->replay_words)
 		return fault_set(f, -EINVAL,
 				 "SA '%s': its replay window cannot grow beyond %u under the same key; give it a new key",
-				 sa->name, 64 * (st->replay_words - 1));
+				 sa->name, 64 * st->replay_words);
 	return 0;
 }
 

@@ -15,8 +15,4 @@ void replay_floor_raise(const struct maps *m, const struct sa *sa, uint64_t seq)
 	for (uint32_t i = 0; i < st->replay_words; i++)
 		__atomic_store_n(&ring[i], UINT64_MAX, __ATOMIC_RELAXED);
 	__atomic_store_n(&st->replay_top, seq, __ATOMIC_RELEASE);
-	/* The numbers above it in its own word are still to come. */
-	if (st->replay_words)
-		__atomic_store_n(&ring[seq / 64 & (st->replay_words - 1)], UINT64_MAX >> (63 - seq % 64),
-				 __ATOMIC_RELEASE);
 }

@@ -24,7 +24,6 @@
 
 #define SPI_MIN 256 /* RFC 4303 section 2.1: 1 to 255 are reserved, 0 is local */
 #define WINDOW_MIN 32
-#define WINDOW_DEFAULT 4096
 #define WINDOW_MAX 65536
 #define LEASE_DEFAULT_ESN (1ull << 26)
 #define LEASE_DEFAULT (1ull << 22)
@@ -151,7 +150,7 @@ static int take_sequence(struct sa *sa, const struct raw_sa *raw, const char *pa
 {
 	const struct number_range windows = { WINDOW_MIN, WINDOW_MAX, "32 to 65536; 0 turns anti-replay off" };
 	struct number_range leases = { 1, UINT32_MAX, NULL };
-	uint64_t window = WINDOW_DEFAULT, lease;
+	uint64_t window = XESP_WINDOW_DEFAULT, lease;
 	char where[PROBLEMS_PATH_MAX];
 
 	sa->esn = raw->esn != RAW_NO;

@@ -16,7 +16,7 @@
 #include "xesp/drop.h"
 
 /* Goes up by one with any change below; attach and the daemons refuse pins of another value. */
-#define XESP_STEER_ABI 2
+#define XESP_STEER_ABI 3
 
 #define XESP_PIN_DIR "/sys/fs/bpf/xesp"
 
@@ -343,7 +343,20 @@ enum xesp_expired { XESP_EXPIRED_NOT, XESP_EXPIRED_SOFT, XESP_EXPIRED_HARD };
  * How far behind the highest number a packet came: bucket 0 holds 1 behind, bucket k from 2^k to
  * 2^(k+1) - 1 behind; the last one everything beyond. What came in order is in no bucket.
  */
-#define XESP_LATE_BUCKETS 20
+#define XESP_LATE_BUCKETS 17
+
+/* Packets of a replay window, if nothing else is said: with it an SA takes less than 1 KiB, see sad/sa.h. */
+#define XESP_WINDOW_DEFAULT 2048
+
+/*
+ * Why packets of an SA were dropped, and how often. An SA has few of all reasons, so that they get their places in
+ * the order in which they first happen; n[0] counts those that find no place any more.
+ */
+#define XESP_SA_DROPS 13
+struct xesp_sa_drops {
+	__u8 why[16]; /* enum xesp_drop; [0] and those behind the last one are 0 */
+	__u64 n[XESP_SA_DROPS];
+};
 
 /*
  * Map xesp_sa_state, ARRAY (mmapable) by SA id: what must outlive xespd. keyd clears an element
@@ -360,10 +373,11 @@ struct xesp_sa_state {
 	__u8 esn;
 	__u8 proto;   /* IPPROTO_ESP or IPPROTO_AH */
 	__u32 replay_off;   /* inbound: first word of its window in xesp_replay */
-	__u32 replay_words; /* inbound: words, a power of two; the window is 64 * (words - 1) at most */
+	__u32 replay_words; /* inbound: words, a power of two; the window is 64 * words at most */
 	__u32 window;       /* inbound: packets, 0 no anti-replay */
 	__u32 pad1;
-	/* outbound: numbers seq_next .. lease_end may be used, RFC 4303 section 3.3.3 */
+	/* hot: a cache line, for elements begin at one. Outbound: numbers seq_next .. lease_end may be used,
+	 * RFC 4303 section 3.3.3 */
 	__u64 seq_next;
 	__u64 lease_end;
 	/* inbound: highest number accepted, RFC 4303 section 3.4.3 */
@@ -373,25 +387,26 @@ struct xesp_sa_state {
 	__u64 bytes;
 	__u64 lost;         /* inbound: numbers that left the window unseen */
 	__u64 last_used_ns; /* CLOCK_BOOTTIME */
-	__u64 drops[XESP_DROP_SLOTS];
+	/* lifetime, RFC 4301 section 4.4.2.1 */
+	__u32 expired;      /* enum xesp_expired: only ever goes up; by keyd and workers */
+	__u32 pad3;
+	/* cold from here on */
+	__u64 born_ns;      /* CLOCK_BOOTTIME, by keyd with the identity */
+	__u64 life_packets; /* authenticated in, numbered out: counted while the SA has a limit */
+	__u64 life_bytes;   /* that the cipher was applied to, padding included */
 	/* outbound, by xespd: RFC 4301 section 4.4.2.1, the observed path MTU and its age */
 	__u64 path_mtu_ns;   /* CLOCK_BOOTTIME when it was learned or confirmed; 0: not learned */
 	__u32 path_mtu;      /* outer bytes in force; 0 not known */
 	__u16 inner_mtu;     /* the largest inner packet that fits it */
 	__u8 path_mtu_from;  /* enum xesp_pmtu_from */
 	__u8 pad2;
-	/* lifetime, RFC 4301 section 4.4.2.1 */
-	__u64 born_ns;      /* CLOCK_BOOTTIME, by keyd with the identity */
-	__u64 life_packets; /* authenticated in, numbered out: counted while the SA has a limit */
-	__u64 life_bytes;   /* that the cipher was applied to, padding included */
-	__u32 expired;      /* enum xesp_expired: only ever goes up; by keyd and workers */
-	__u32 pad3;
-	/* inbound; counted when the ICV was good, but for what lies left of the window */
-	__u64 late[XESP_LATE_BUCKETS];
-	__u64 ecn_alarms;   /* outer ECN that should not be: RFC 6040 section 4.2 */
+	__u64 ecn_alarms;   /* inbound: outer ECN that should not be: RFC 6040 section 4.2 */
 	/* `source: xfrm`, by keyd: of packets and bytes, what the kernel was told; outlives keyd */
 	__u64 told_packets;
 	__u64 told_bytes;
+	struct xesp_sa_drops drops;
+	/* inbound; counted when the ICV was good, but for what lies left of the window */
+	__u64 late[XESP_LATE_BUCKETS];
 };
 
 enum xesp_pmtu_from {
@@ -455,8 +470,9 @@ _Static_assert(sizeof(struct xesp_natt) == 32, "layout");
 _Static_assert(sizeof(struct xesp_tunnel) == 72 + 32, "layout");
 _Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
 _Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
-_Static_assert(sizeof(struct xesp_sa_state) == 64 + 7 * 8 + XESP_DROP_SLOTS * 8 + 16 + 4 * 8 +
-		       XESP_LATE_BUCKETS * 8 + 8 + 2 * 8, "layout");
+_Static_assert(sizeof(struct xesp_sa_drops) == 120, "layout");
+_Static_assert(__builtin_offsetof(struct xesp_sa_state, seq_next) == 64, "the hot line");
+_Static_assert(sizeof(struct xesp_sa_state) == 7 * 64, "layout, and each begins a cache line");
 _Static_assert(sizeof(struct xesp_worker_stats) == 64 + XESP_DROP_SLOTS * 8, "layout");
 _Static_assert(sizeof(struct xesp_meta) == 16, "metadata must be a multiple of 4");
 

@@ -24,9 +24,7 @@
 #include "xesp/spd_search.h"
 
 #define SPI_FIRST 0x1000u
-#define WINDOW 4096u /* keyd's default */
-#define REPLAY_WORDS 128u
-#define WORKERS 2u /* the slow path's too, whose keys are made as xespd makes them */
+#define REPLAY_WORDS (ENDS_WINDOW / 64)
 #define GENERATION 1u
 #define TUPLE 1u
 
@@ -186,7 +184,7 @@ static int add_pair(struct ends *e, uint32_t pair, struct fault *f)
 	sa.id = sa.tunnel = t.id;
 	sa.dir = XESP_DIR_IN;
 	sa.lease_first = sa.lease_last = 0;
-	sa.window = WINDOW;
+	sa.window = ENDS_WINDOW;
 	identify(e, &sa);
 	if (!err)
 		err = sad_tunnel_set(e->sad, &t, f);
@@ -206,7 +204,7 @@ int ends_open(struct ends *e, uint32_t pairs, const struct engine *engine, struc
 	e->st.worker = calloc(XESP_WORKERS_MAX, sizeof(*e->st.worker));
 	if (!e->st.sa || !e->st.replay || !e->st.policy || !e->st.worker || make_spd(e))
 		return fault_set(f, -ENOMEM, "out of memory");
-	err = sad_open(&e->sad, &e->st, WORKERS, engine, f);
+	err = sad_open(&e->sad, &e->st, ENDS_WORKERS, engine, f);
 	for (uint32_t k = 0; !err && k < pairs; k++)
 		err = add_pair(e, k, f);
 	return err ? err : esp_worker_open(&e->w, e->sad, 0, f);

@@ -16,6 +16,9 @@ struct engine;
 struct esp_worker;
 struct fault;
 
+#define ENDS_WINDOW XESP_WINDOW_DEFAULT
+#define ENDS_WORKERS 2u    /* the slow path's too, whose keys are made as xespd makes them */
+
 struct ends {
 	uint32_t pairs;
 	struct sad_state st;

@@ -199,10 +199,7 @@ static void count_steps(enum xesp_dir dir)
 /* Without the engine's key schedules. */
 static uint32_t bytes_of_sa(const struct ends *e, bool inbound)
 {
-	const struct xesp_sa_state *st = &e->st.sa[inbound ? ends_in(0) : ends_out(0)];
-
-	return (uint32_t)(sizeof(struct sa) + sizeof(struct sa_shared) + sizeof(struct xesp_sa_state) +
-			  2 * sizeof(void *)) + st->replay_words * (uint32_t)sizeof(uint64_t);
+	return (uint32_t)sa_bytes(ENDS_WORKERS, inbound ? e->st.sa[ends_in(0)].replay_words : 0);
 }
 
 static double steps_beside(const struct figures *f, enum xesp_dir dir)
@@ -305,7 +302,7 @@ static void tell_end(void)
 
 	if (!c.o.json) {
 		printf("\nBytes of an SA outside the engine's key schedules: %u outbound, %u inbound with a window of "
-		       "4096 packets.\n", bytes_of_sa(&c.p.ends, false), bytes_of_sa(&c.p.ends, true));
+		       "%u packets.\n", bytes_of_sa(&c.p.ends, false), bytes_of_sa(&c.p.ends, true), ENDS_WINDOW);
 		return;
 	}
 	o = bench_about("pipeline");

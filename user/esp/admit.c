@@ -321,7 +321,7 @@ static bool admit_key(struct esp_worker *w, const struct selector_key *k, uint32
 /* By a policy of its tunnel; and by this very SA, if that is for some packets only. */
 static bool is_admitted(struct esp_worker *w, const struct sa *sa, const struct selector_key *k)
 {
-	return admit_key(w, k, sa->tunnel) && (!sa->unique || unique_admits(&sa->values, k));
+	return admit_key(w, k, sa->tunnel) && (!sa->unique || unique_admits(sa_values(sa), k));
 }
 
 /*

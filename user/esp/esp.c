@@ -12,6 +12,7 @@
 #include "esp/onward.h"
 #include "esp/populate.h"
 #include "esp/stage.h"
+#include "libxesp/drops.h"
 #include "libxesp/secret.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
@@ -112,7 +113,7 @@ void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 	stage_add_own(&w->stats->drops[why], 1);
 	/* Other workers may serve the same SA and policy; xespd's predecessor's counts go on. */
 	if (p->sa)
-		__atomic_fetch_add(&p->sa->state->drops[why], 1, __ATOMIC_RELAXED);
+		drops_count(&p->sa->state->drops, why);
 	if (p->policy && p->policy < w->st->max_policies)
 		__atomic_fetch_add(&w->st->policy[p->policy].by_reason[why], 1, __ATOMIC_RELAXED);
 }

@@ -93,7 +93,7 @@ static struct sa *find_live(const struct esp_worker *w, uint32_t tunnel,
 
 		/* An id may have gone to another SA since. */
 		if (!sa || sa->dir != XESP_DIR_OUT || sa->tunnel != tunnel ||
-		    !unique_same(&sa->values, v))
+		    !unique_same(sa_values(sa), v))
 			continue;
 		if (!lifetime_is_over(sa, w->now_ns) && !lease_is_spent(sa))
 			return sa;

@@ -70,53 +70,51 @@ enum xesp_drop replay_check(const struct sa *sa, uint64_t seq)
 	return seq > top ? XESP_DROP_NONE : check_below(sa, top, seq);
 }
 
-/* Numbers of a block that were not seen, from `first` on. */
-static uint64_t count_unseen(uint64_t block, uint64_t bits, uint64_t first)
+/* The bits of a block that stand for numbers from .. to, some of which are in it. */
+static uint64_t bits_of(uint64_t block, uint64_t from, uint64_t to)
 {
-	uint64_t unseen = ~bits, low = block * 64;
+	const uint64_t low = block * 64;
+	uint64_t bits = ~0ull;
 
-	if (first > low + 63)
-		return 0;
-	if (first > low)
-		unseen &= ~0ull << (first - low);
-	return (uint64_t)__builtin_popcountll(unseen);
+	if (from > low)
+		bits &= ~0ull << (from - low);
+	if (to < low + 63)
+		bits &= ~0ull >> (low + 63 - to);
+	return bits;
 }
 
-/* Numbers 64 * from .. 64 * to - 1, from `first` on: skipped by a jump over the whole ring. */
-static uint64_t count_skipped(uint64_t from, uint64_t to, uint64_t first)
+/* Numbers from .. to, all in the ring, that were not seen. */
+static uint64_t count_unseen(const struct sa *sa, uint64_t from, uint64_t to)
 {
-	uint64_t low = from * 64;
+	uint64_t n = 0;
 
-	if (from >= to)
-		return 0;
-	if (first > low)
-		low = first;
-	return to * 64 > low ? to * 64 - low : 0;
+	for (uint64_t b = from / 64; from <= to && b <= to / 64; b++)
+		n += (uint64_t)__builtin_popcountll(~load_word(sa, b) & bits_of(b, from, to));
+	return n;
 }
 
 /*
- * Moves the ring so that the block of `seq` is its last. The new top comes first: after it, words
- * not yet cleared hold old bits for new numbers and refuse them. Cleared first, they would hold
- * no bits for numbers that the old top still allows.
+ * Moves the ring so that `seq` is its last number. The new top comes first: after it, bits not yet cleared are old
+ * ones of new numbers and refuse them. Cleared first, they would be missing for numbers that the old top
+ * still allows.
  */
 static uint64_t move_ring(const struct sa *sa, uint64_t top, uint64_t seq)
 {
-	uint64_t words = (uint64_t)sa->in.mask + 1, old = top / 64, now = seq / 64;
-	uint64_t first = sa->shared->first, lost = 0, from = old + 1;
+	const uint64_t ring = ((uint64_t)sa->in.mask + 1) * 64, first = sa->shared->first;
+	const uint64_t left = seq >= ring ? seq - ring : 0; /* the last number that is out of it now */
+	uint64_t from = top >= ring ? top - ring + 1 : 0, lost;
 
 	__atomic_store_n(&sa->state->replay_top, seq, __ATOMIC_RELEASE);
-	if (now - old >= words) {
-		/* Every word changes hands; numbers in between were never in the ring. */
-		from = now - words + 1;
-		lost = count_skipped(old + 1, from, first);
-		for (uint64_t b = old + 1 > words ? old + 1 - words : 0; b <= old; b++)
-			lost += count_unseen(b, load_word(sa, b), first);
-	}
-	for (uint64_t b = from; b <= now; b++) {
-		if (now - old < words && b >= words)
-			lost += count_unseen(b - words, load_word(sa, b), first);
-		store_word(sa, b, 0);
-	}
+	if (from < first)
+		from = first;
+	lost = count_unseen(sa, from, left < top ? left : top);
+	/* Numbers in between were never in it. */
+	from = top + 1 > first ? top + 1 : first;
+	if (left >= from)
+		lost += left - from + 1;
+	from = top > left ? top + 1 : left + 1;
+	for (uint64_t b = from / 64; b <= seq / 64; b++)
+		store_word(sa, b, load_word(sa, b) & ~bits_of(b, from, seq));
 	return lost;
 }
 

@@ -3,7 +3,8 @@
  * replay.h - the anti-replay window of one inbound SA.
  *
  * RFC 4303 section 3.4.3 says what to refuse, RFC 6479 how to do it without shifting bits: a ring
- * of 64-bit words, one more than the window needs. The ring and the highest number lie in the
+ * of 64-bit words. Other than there, single bits are cleared as the window moves on, not words, so that the
+ * ring needs no word beside the window's own: 2048 packets are 256 bytes. The ring and the highest number lie in the
  * pinned maps, so a restarted xespd refuses what its predecessor accepted. Words are written in an
  * order in which a process killed at any instruction has refused too much, never too little.
  *
@@ -64,19 +65,24 @@ static inline bool replay_is_ahead(const struct sa *sa, uint32_t seq_lo, uint64_
 }
 
 /*
- * The next number, with a bit in the same word as the one before: nothing moves. As replay_commit() does it,
- * the top first. False: nothing was done.
+ * The next number: nothing moves but its own bit, which is that of the number that leaves. As replay_commit() does it,
+ * the top first. False: nothing was done, for that one was lost.
  */
 static inline bool replay_commit_next(const struct sa *sa, uint64_t seq)
 {
-	uint64_t *word;
+	const uint64_t ring = ((uint64_t)sa->in.mask + 1) * 64, first = sa->shared->first;
+	uint64_t *word, bits, bit;
 
-	if (seq != __atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED) + 1 || !(seq % 64) ||
-	    !sa->in.window || !sa->shared->first)
+	if (seq != __atomic_load_n(&sa->state->replay_top, __ATOMIC_RELAXED) + 1 || !sa->in.window || !first)
 		return false;
 	word = &sa->in.words[(seq / 64) & sa->in.mask];
+	bits = __atomic_load_n(word, __ATOMIC_RELAXED);
+	bit = 1ull << (seq % 64);
+	if (!(bits & bit) && seq >= ring && seq - ring >= first)
+		return false;
 	__atomic_store_n(&sa->state->replay_top, seq, __ATOMIC_RELEASE);
-	__atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) | 1ull << (seq % 64), __ATOMIC_RELEASE);
+	if (!(bits & bit))
+		__atomic_store_n(word, bits | bit, __ATOMIC_RELEASE);
 	return true;
 }
 

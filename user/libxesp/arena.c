@@ -30,32 +30,44 @@ struct arena_block {
 	size_t len;
 };
 
-static void *map_plain(size_t len)
+static void *map_pages(size_t len, int prot)
 {
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* On a boundary that a huge page may begin at; whether it is one is the kernel's matter. */
-static void *map_huge(void)
+void *arena_map_huge(size_t len)
 {
-	char *p = map_plain(2 * HUGE_BYTES), *at;
+	char *p, *at;
 
+	len = (len + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+	p = map_pages(len + HUGE_BYTES, PROT_NONE);
 	if (!p)
 		return NULL;
 	at = (char *)(((uintptr_t)p + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
 	if (at > p)
 		munmap(p, (size_t)(at - p));
-	munmap(at + HUGE_BYTES, (size_t)(p + HUGE_BYTES - at));
-	madvise(at, HUGE_BYTES, MADV_HUGEPAGE);
-	return at;
+	if (at < p + HUGE_BYTES)
+		munmap(at + len, (size_t)(p + HUGE_BYTES - at));
+	madvise(at, len, MADV_HUGEPAGE);
+	madvise(at, len, MADV_DONTDUMP);
+	if (!mprotect(at, len, PROT_READ | PROT_WRITE))
+		return at;
+	munmap(at, len);
+	return NULL;
+}
+
+void arena_unmap_huge(void *p, size_t len)
+{
+	if (p)
+		munmap(p, (len + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1));
 }
 
 static bool add_block(struct arena *a)
 {
 	const size_t len = a->blocks ? HUGE_BYTES : FIRST_BYTES;
-	struct arena_block *b = a->blocks ? map_huge() : map_plain(len);
+	struct arena_block *b = a->blocks ? arena_map_huge(len) : map_pages(len, PROT_READ | PROT_WRITE);
 
 	if (!b)
 		return false;

@@ -29,4 +29,12 @@ void arena_put(struct arena *a, void *object);
 /* All objects must have been given back. */
 void arena_fini(struct arena *a);
 
+/*
+ * Zeroed memory of its own that begins where a huge page may; whether it is of them is the kernel's matter. Left out of
+ * cores. Not readable before the kernel knows that it may be huge: a process that locks all its memory would have got it
+ * in small pages at once. NULL: out of memory.
+ */
+void *arena_map_huge(size_t len);
+void arena_unmap_huge(void *p, size_t len); /* NULL is allowed */
+
 #endif /* XESP_ARENA_H */

@@ -1,38 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fetch.c - see fetch.h. */
-#include <stddef.h>
-
 #include "crypto/engine.h"
 #include "sad/fetch.h"
 #include "sad/table.h"
 #include "sad/tunnel.h"
 
-/* What packets change of the state is here, and what they count behind it. */
-#define STATE_HOT offsetof(struct xesp_sa_state, seq_next)
-#define STATE_HOT_END (offsetof(struct xesp_sa_state, last_used_ns) + 7)
-
 /* Level 1: all that is found by the SA's id alone. */
 static void fetch_by_id(const struct sad *s, uint32_t id)
 {
-	const char *state;
-
 	if (id >= s->st.max_sas)
 		return;
-	state = (const char *)&s->st.sa[id];
-	__builtin_prefetch(&s->sa[id]);
-	fetch_line(state + STATE_HOT);
-	fetch_line(state + STATE_HOT_END);
-	fetch_line(&s->shared[id]);
+	__builtin_prefetch(&s->shared[id]);
+	fetch_line(&s->st.sa[id].seq_next);
 }
 
 /* Level 2: the SA itself, and which key. NULL: there is none. */
 static const struct sa *fetch_sa(const struct sad *s, uint32_t worker, uint32_t id)
 {
 	/* As sad_find(). */
-	const struct sa *sa = id < s->st.max_sas ? __atomic_load_n(&s->sa[id], __ATOMIC_SEQ_CST) : NULL;
+	const struct sa *sa = id < s->st.max_sas ? __atomic_load_n(&s->shared[id].sa, __ATOMIC_SEQ_CST) : NULL;
 
 	if (sa) {
-		__builtin_prefetch(sa);
+		__builtin_prefetch(&sa->state);
 		__builtin_prefetch(&sa->key[worker]);
 	}
 	return sa;

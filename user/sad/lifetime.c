@@ -16,7 +16,7 @@ void lifetime_set(struct sa *sa, const struct xesp_keymsg_sa *m)
 {
 	struct xesp_sa_state *st = sa->state;
 
-	sa->limits = (struct sa_limits){ .packets = m->hard_packets,
+	sa->cold.limits = (struct sa_limits){ .packets = m->hard_packets,
 					 .bytes = m->hard_bytes,
 					 .until_ns = m->hard_ns };
 	sa->life = m->hard_packets || m->hard_bytes || m->hard_ns ? SA_LIFE_LIMITED :
@@ -31,7 +31,7 @@ void lifetime_set(struct sa *sa, const struct xesp_keymsg_sa *m)
 
 bool lifetime_take(const struct sa *sa, uint32_t packets, uint64_t bytes)
 {
-	const struct sa_limits *l = &sa->limits;
+	const struct sa_limits *l = &sa->cold.limits;
 	struct xesp_sa_state *st = sa->state;
 	uint64_t p = __atomic_add_fetch(&st->life_packets, packets, __ATOMIC_RELAXED);
 	uint64_t b = __atomic_add_fetch(&st->life_bytes, bytes, __ATOMIC_RELAXED);
@@ -56,7 +56,7 @@ bool lifetime_look(const struct sa *sa, uint64_t now_ns)
 	if (sa->life == SA_LIFE_OVER ||
 	    __atomic_load_n(&sa->state->expired, __ATOMIC_RELAXED) == XESP_EXPIRED_HARD)
 		return true;
-	if (!sa->limits.until_ns || now_ns < sa->limits.until_ns)
+	if (!sa->cold.limits.until_ns || now_ns < sa->cold.limits.until_ns)
 		return false;
 	lifetime_end(sa);
 	return true;

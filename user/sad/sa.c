@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,7 +90,7 @@ static int set_window(struct sa *sa, const struct sa_source *from, const struct 
 		return fault_set(f, -EINVAL, "a replay window of %u packets; %u to %u are possible",
 				 m->window, WINDOW_MIN, WINDOW_MAX);
 	if (!words || words & (words - 1) || off > from->replay_words ||
-	    words > from->replay_words - off || m->window > 64 * (uint64_t)(words - 1))
+	    words > from->replay_words - off || m->window > 64 * (uint64_t)words)
 		return fault_set(f, -EINVAL, "%u words at %u do not hold a window of %u packets",
 				 words, off, m->window);
 	sa->in = (struct sa_in){ .words = from->replay + off, .mask = words - 1,
@@ -130,7 +131,7 @@ static int open_keys(struct sa *sa, const struct engine *engine, const struct xe
 		.auth_key_len = m->auth_key_len,
 	};
 
-	for (uint32_t i = 0; i < sa->cold.workers_n; i++) {
+	for (uint32_t i = 0; i < sa->cold.home->keys_n; i++) {
 		spec.worker = i;
 		sa->key[i] = engine->key_open(&spec, f);
 		if (!sa->key[i])
@@ -139,9 +140,16 @@ static int open_keys(struct sa *sa, const struct engine *engine, const struct xe
 	return 0;
 }
 
-size_t sa_size(uint32_t workers_n)
+size_t sa_size(uint32_t keys_n)
 {
-	return sizeof(struct sa) + workers_n * sizeof(struct engine_key *);
+	return offsetof(struct sa, key) + keys_n * sizeof(struct engine_key *) + sizeof(struct xesp_values);
+}
+
+size_t sa_bytes(uint32_t keys_n, uint32_t replay_words)
+{
+	const struct arena a = ARENA_OF(sa_size(keys_n));
+
+	return a.size + sizeof(struct sa_shared) + sizeof(struct xesp_sa_state) + replay_words * sizeof(uint64_t);
 }
 
 int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
@@ -169,10 +177,9 @@ int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_key
 	sa->esn = m->esn;
 	sa->proto = m->proto;
 	sa->unique = m->values.mask;
-	sa->values = m->values;
 	memcpy(sa->salt, m->salt, sizeof(sa->salt));
 	sa->cold.home = from->home;
-	sa->cold.workers_n = from->workers_n;
+	*sa_values(sa) = m->values;
 
 	err = m->dir == XESP_DIR_IN ? set_window(sa, from, m, f) : set_outbound(sa, from, m, f);
 	lifetime_set(sa, m);
@@ -190,7 +197,7 @@ void sa_close(struct sa *sa)
 {
 	if (!sa)
 		return;
-	for (uint32_t i = 0; i < sa->cold.workers_n; i++)
+	for (uint32_t i = 0; i < sa->cold.home->keys_n; i++)
 		sa->cold.home->engine->key_close(sa->key[i]);
 	arena_put(&sa->cold.home->arena, sa); /* wipes it */
 }

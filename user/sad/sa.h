@@ -35,12 +35,13 @@ struct sa_shared {
 	uint32_t pad;
 	uint64_t first;       /* inbound: first number this process accepted; 0 none. Under lock */
 	uint64_t ask_at;      /* outbound: ask for a lease when seq_next passes it: sad/lease.c */
+	struct sa *sa;        /* published: what sad_find() finds */
 	/* main thread only */
 	uint64_t fingerprint; /* of the latest key */
 	uint64_t retired_at;  /* epoch of the latest object taken away */
 	uint32_t failed;      /* inbound, ESN: packets in a row that did not authenticate: sad/resync.h */
 	uint32_t pad2;
-	uint64_t reserved[2];
+	uint64_t reserved;
 } __attribute__((aligned(64)));
 
 /* Hot, inbound: its window, RFC 6479. See esp/replay.h. */
@@ -66,20 +67,23 @@ struct sa_limits {
 
 /* Where all SAs of a SAD lie, and whose keys they have. Main thread. */
 struct sa_home {
-	struct arena arena; /* of objects of sa_size(workers_n) */
+	struct arena arena; /* of objects of sa_size(keys_n) */
 	const struct engine *engine;
+	uint32_t keys_n; /* contexts of each key: the workers', the slow path's, the helpers' */
 };
 
-/* Cold: main thread only. */
+/* Cold: but for `limits`, the main thread's only. */
 struct sa_cold {
 	struct epoch_item retire;
 	struct sa_home *home;
-	uint32_t workers_n;
 	uint32_t named_in; /* number of the last synchronisation that named it */
+	uint32_t pad;
+	struct sa_limits limits;
 };
 
 struct sa {
-	/* one cache line that every packet reads */
+	struct sa_cold cold;
+	/* one cache line that every packet reads, and of the next one its key */
 	struct xesp_sa_state *state;
 	struct sa_shared *shared;
 	const struct transform *transform;
@@ -95,18 +99,21 @@ struct sa {
 	uint8_t esn;
 	uint8_t life; /* enum sa_life */
 	uint8_t proto; /* IPPROTO_ESP or IPPROTO_AH */
-	uint8_t unique; /* its `values` are looked at: bits of enum xesp_pfp */
+	uint8_t unique; /* sa_values() are looked at: bits of enum xesp_pfp */
 	uint8_t pad[3];
-	struct sa_cold cold;
-	struct sa_limits limits;
-	struct xesp_values values; /* RFC 4301 section 4.4.2.2 */
-	struct engine_key *key[]; /* by worker */
+	struct engine_key *key[]; /* by worker; behind them sa_values() */
 } __attribute__((aligned(64)));
+
+/* Of a unique SA, RFC 4301 section 4.4.2.2. */
+static inline struct xesp_values *sa_values(const struct sa *sa)
+{
+	return (struct xesp_values *)(uintptr_t)&sa->key[sa->cold.home->keys_n];
+}
 
 _Static_assert(sizeof(struct sa_shared) == 64, "a cache line");
 _Static_assert(sizeof(struct sa_in) == 16 && sizeof(struct sa_out) == 16, "half of the hot line");
-_Static_assert(offsetof(struct sa, cold) == 64, "what packets read is one cache line");
-_Static_assert(sizeof(struct sa) + sizeof(struct sa_shared) <= 256, "memory per SA");
+_Static_assert(offsetof(struct sa, state) == 64 && offsetof(struct sa, key) == 128,
+	       "what packets read is one cache line, and the beginning of the next");
 
 /* Workers. NULL: no such SA. The pointer is good until the caller's sad_quiescent(). */
 struct sa *sad_find(const struct sad *s, uint32_t id);
@@ -145,10 +152,15 @@ struct sa_source {
 	struct xesp_sa_state *state;
 	uint64_t *replay; /* [replay_words] */
 	uint32_t replay_words;
-	uint32_t workers_n;
 	struct sa_home *home;
 };
-size_t sa_size(uint32_t workers_n);
+size_t sa_size(uint32_t keys_n);
+
+/*
+ * Bytes of an SA in memory, without the engine's key schedules: the object with so many keys, struct sa_shared, the
+ * element of the map, and `replay_words` of a window.
+ */
+size_t sa_bytes(uint32_t keys_n, uint32_t replay_words);
 int sa_open(struct sa **out, const struct sa_source *from, const struct xesp_keymsg_sa *m,
 	    struct fault *f);
 /* Wipes. NULL is allowed. */

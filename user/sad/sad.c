@@ -32,7 +32,7 @@
 
 struct sa *sad_find(const struct sad *s, uint32_t id)
 {
-	return id < s->st.max_sas ? __atomic_load_n(&s->sa[id], __ATOMIC_SEQ_CST) : NULL;
+	return id < s->st.max_sas ? __atomic_load_n(&s->shared[id].sa, __ATOMIC_SEQ_CST) : NULL;
 }
 
 const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id)
@@ -118,9 +118,9 @@ static void free_tunnel(struct epoch_item *item)
 
 static void put_sa(struct sad *s, uint32_t id, struct sa *sa)
 {
-	struct sa *old = s->sa[id];
+	struct sa *old = s->shared[id].sa;
 
-	__atomic_store_n(&s->sa[id], sa, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->shared[id].sa, sa, __ATOMIC_SEQ_CST);
 	if (old)
 		s->shared[id].retired_at = epoch_retire(&s->epoch, &old->cold.retire, free_sa);
 	s->count = s->count + (sa != NULL) - (old != NULL);
@@ -135,15 +135,6 @@ static void put_tunnel(struct sad *s, uint32_t id, struct tunnel *t)
 		epoch_retire(&s->epoch, &old->retire, free_tunnel);
 }
 
-static struct sa_shared *alloc_shared(uint32_t n)
-{
-	struct sa_shared *sh = aligned_alloc(_Alignof(struct sa_shared), n * sizeof(*sh));
-
-	if (sh)
-		memset(sh, 0, n * sizeof(*sh));
-	return sh;
-}
-
 int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	     const struct engine *e, struct fault *f)
 {
@@ -154,14 +145,12 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 		return fault_set(f, -ENOMEM, "out of memory");
 	s->desk.fd = s->peers.fd = s->resync.fd = s->acquires.fd = -1;
 	s->st = *st;
-	s->keys_n = workers_n;
 	s->engine = e;
-	s->home = (struct sa_home){ .arena = ARENA_OF(sa_size(workers_n)), .engine = e };
+	s->home = (struct sa_home){ .arena = ARENA_OF(sa_size(workers_n)), .engine = e, .keys_n = workers_n };
 	s->tunnels_max = st->max_sas; /* as many as map xesp_tunnels has entries */
-	s->sa = calloc(st->max_sas, sizeof(*s->sa));
-	s->shared = alloc_shared(st->max_sas);
+	s->shared = arena_map_huge(st->max_sas * sizeof(*s->shared));
 	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
-	if (!s->sa || !s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1) ||
+	if (!s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1) ||
 	    groups_init(&s->groups, &s->epoch, s->tunnels_max) ||
 	    uniques_init(&s->uniques, &s->epoch, st->max_sas))
 		err = fault_set(f, -ENOMEM, "out of memory");
@@ -186,16 +175,16 @@ void sad_set_helpers(struct sad *s, uint32_t helpers_n)
 	/* No SA lies there yet: those to come have room for so many keys. */
 	if (s->count)
 		abort();
-	s->keys_n += helpers_n;
-	s->home.arena = (struct arena)ARENA_OF(sa_size(s->keys_n));
+	s->home.keys_n += helpers_n;
+	s->home.arena = (struct arena)ARENA_OF(sa_size(s->home.keys_n));
 }
 
 void sad_close(struct sad *s)
 {
 	if (!s)
 		return;
-	for (uint32_t i = 0; s->sa && i < s->st.max_sas; i++)
-		sa_close(s->sa[i]);
+	for (uint32_t i = 0; s->shared && i < s->st.max_sas; i++)
+		sa_close(s->shared[i].sa);
 	for (uint32_t i = 0; s->tunnel && i < s->tunnels_max; i++)
 		tunnel_close(s->tunnel[i].tunnel);
 	epoch_fini(&s->epoch);
@@ -207,8 +196,7 @@ void sad_close(struct sad *s)
 	resync_close(&s->resync);
 	acquire_desk_close(&s->acquires);
 	free(s->tunnel);
-	free(s->shared);
-	free(s->sa);
+	arena_unmap_huge(s->shared, s->st.max_sas * sizeof(*s->shared));
 	free(s);
 }
 
@@ -224,7 +212,7 @@ void sad_sync_end(struct sad *s)
 		return;
 	s->syncing = false;
 	for (uint32_t i = 0; i < s->st.max_sas; i++) {
-		if (s->sa[i] && s->sa[i]->cold.named_in != s->sync)
+		if (s->shared[i].sa && s->shared[i].sa->cold.named_in != s->sync)
 			sad_del(s, i, NULL);
 	}
 	for (uint32_t i = 0; i < s->tunnels_max; i++) {
@@ -364,8 +352,8 @@ static int put_unique(struct sad *s, const struct xesp_keymsg_sa *m, struct sa *
 {
 	bool wanted = m->dir == XESP_DIR_OUT && m->values.mask;
 
-	if (!wanted || !s->sa[m->id] || s->sa[m->id]->tunnel != m->tunnel ||
-	    !unique_same(&s->sa[m->id]->values, &m->values))
+	if (!wanted || !s->shared[m->id].sa || s->shared[m->id].sa->tunnel != m->tunnel ||
+	    !unique_same(sa_values(s->shared[m->id].sa), &m->values))
 		uniques_drop(&s->uniques, m->id);
 	put_sa(s, m->id, sa);
 	return wanted ? uniques_put(&s->uniques, m->tunnel, &m->values, m->id) : 0;
@@ -376,7 +364,6 @@ int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f)
 	struct sa_source from = {
 		.replay = s->st.replay,
 		.replay_words = s->st.replay_words,
-		.workers_n = s->keys_n,
 		.home = &s->home,
 	};
 	struct sa_shared *sh;
@@ -420,7 +407,7 @@ int sad_del(struct sad *s, uint32_t id, struct fault *f)
 
 	if (err)
 		return err;
-	if (!s->sa[id])
+	if (!s->shared[id].sa)
 		return fault_set(f, -ENOENT, "no SA has the id %u", id);
 	uniques_drop(&s->uniques, id);
 	put_sa(s, id, NULL);
@@ -435,7 +422,7 @@ int sad_lease_grant(struct sad *s, const struct xesp_keymsg_lease *m, struct fau
 
 	if (err)
 		return err;
-	sa = s->sa[m->id];
+	sa = s->shared[m->id].sa;
 	if (!sa || sa->dir != XESP_DIR_OUT)
 		return fault_set(f, -ENOENT, "no outbound SA has the id %u", m->id);
 	err = lease_grant(&s->desk, sa, m->first, m->last, f);

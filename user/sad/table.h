@@ -2,7 +2,7 @@
 /*
  * table.h - the tables of the SAD, by id. Visible to sad.c, which writes them, and to fetch.c.
  *
- * What belongs to an SA's id (its slot, struct sa_shared, struct xesp_sa_state) is found by arithmetic alone,
+ * What belongs to an SA's id (struct sa_shared, struct xesp_sa_state) is found by arithmetic alone,
  * so that all of it can be asked for at once.
  */
 #ifndef XESP_SAD_TABLE_H
@@ -28,10 +28,8 @@ struct tunnel_slot {
 
 struct sad {
 	struct sad_state st;
-	uint32_t keys_n; /* contexts of each key: the workers', the slow path's, the helpers' */
 	const struct engine *engine;
 	struct sa_home home;
-	struct sa **sa;            /* [max_sas], published */
 	struct sa_shared *shared;  /* [max_sas] */
 	struct tunnel_slot *tunnel; /* [tunnels_max] */
 	uint32_t tunnels_max;

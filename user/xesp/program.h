@@ -17,7 +17,7 @@ struct fault;
 #define PROGRAM_SAS      16384u
 #define PROGRAM_POLICIES 16384u
 #define PROGRAM_REPLAY_WORDS \
-	64u /* for each SA id: the largest window, if half of them are inbound */
+	32u /* for each SA id: windows of 4096 packets, if half of them are inbound */
 #define PROGRAM_ENTRIES_MIN 16u
 #define PROGRAM_ENTRIES_MAX (1u << 20)
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "esp/ecn.h"
+#include "libxesp/drops.h"
 #include "tests/pair/pair.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -67,7 +68,7 @@ static void cells_of(int inner_version, bool outer6)
 		set_tos(before, dscp | cells[i].want);
 		CU_ASSERT_EQUAL(memcmp(before, pkt.l3, 100), 0);
 	}
-	CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_IN].drops[XESP_DROP_ECN_INVALID], 1);
+	CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_IN].drops, XESP_DROP_ECN_INVALID), 1);
 	pair_close(&p);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "crypto/engine.h"
+#include "libxesp/drops.h"
 #include "sad/sa.h"
 #include "esp/wire.h"
 #include "tests/pair/pair.h"
@@ -22,15 +23,16 @@ static const struct pair_opts defaults;
 
 static uint64_t in_drops(const struct pair *p, enum xesp_drop why)
 {
-	return p->st.sa[PAIR_SA_IN].drops[why];
+	return drops_of(&p->st.sa[PAIR_SA_IN].drops, why);
 }
 
 static uint64_t all_drops(const struct pair *p)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < XESP_DROP_SLOTS; i++)
-		sum += p->st.sa[PAIR_SA_IN].drops[i] + p->st.sa[PAIR_SA_OUT].drops[i];
+	for (int i = 1; i < XESP_DROP_SLOTS; i++)
+		sum += drops_of(&p->st.sa[PAIR_SA_IN].drops, (enum xesp_drop)i) +
+		       drops_of(&p->st.sa[PAIR_SA_OUT].drops, (enum xesp_drop)i);
 	return sum;
 }
 
@@ -181,7 +183,7 @@ static void truncations(bool outer6, const struct pair_cipher *cipher)
 	CU_ASSERT_EQUAL(in_drops(&p, XESP_DROP_ESP_SHORT), shorts);
 	CU_ASSERT_EQUAL(in_drops(&p, XESP_DROP_BAD_ICV), bad);
 	CU_ASSERT_TRUE(shorts && bad);
-	memset(p.st.sa[PAIR_SA_IN].drops, 0, sizeof(before.drops));
+	memset(&p.st.sa[PAIR_SA_IN].drops, 0, sizeof(before.drops));
 	CU_ASSERT_EQUAL(memcmp(&before, &p.st.sa[PAIR_SA_IN], sizeof(before)), 0);
 	CU_ASSERT_EQUAL(memcmp(ring, p.st.replay + 16, sizeof(ring)), 0);
 	pair_close(&p);
@@ -237,7 +239,7 @@ static void flips(bool outer6, bool esn, const struct pair_cipher *cipher)
 			fprintf(stderr, "bit %u: %d\n", bit, c.drop);
 		CU_ASSERT_EQUAL(c.drop, want);
 	}
-	memset(p.st.sa[PAIR_SA_IN].drops, 0, sizeof(before.drops));
+	memset(&p.st.sa[PAIR_SA_IN].drops, 0, sizeof(before.drops));
 	CU_ASSERT_EQUAL(memcmp(&before, &p.st.sa[PAIR_SA_IN], sizeof(before)), 0);
 	CU_ASSERT_EQUAL(pair_decap(&p, &pkt), XESP_DROP_NONE); /* and the good one is still taken */
 	pair_close(&p);
@@ -358,7 +360,7 @@ static void leases_end(void)
 			CU_ASSERT_EQUAL(b.pkt[i].drop, i < n ? XESP_DROP_NONE : want);
 			CU_ASSERT_TRUE(i >= n || b.pkt[i].seq == first + i);
 		}
-		CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_OUT].drops[want], 5 - n);
+		CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_OUT].drops, want), 5 - n);
 		CU_ASSERT_EQUAL(sad_lease_grant(p.sad, &m, NULL), 0);
 	}
 	/* Dropped for want of a number: untouched, TTL and all. */

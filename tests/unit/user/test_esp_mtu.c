@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libxesp/drops.h"
 #include "tests/pair/pair.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -48,7 +49,7 @@ static void mtu_rows(void)
 		CU_ASSERT_FALSE(pkt.fragment); /* DF is set */
 		CU_ASSERT_EQUAL(pkt.l3, f.bytes + PAIR_HEADROOM);
 		CU_ASSERT_EQUAL(memcmp(before, f.bytes, sizeof(before)), 0);
-		CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_OUT].drops[XESP_DROP_TOO_BIG], 1);
+		CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_OUT].drops, XESP_DROP_TOO_BIG), 1);
 		CU_ASSERT_EQUAL(p.st.policy[PAIR_POLICY].by_reason[XESP_DROP_TOO_BIG], 1);
 		CU_ASSERT_EQUAL(esp_worker_stats(p.w)->drops[XESP_DROP_TOO_BIG], 1);
 		CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_OUT].seq_next, 2); /* no number was spent */
@@ -108,7 +109,7 @@ static void too_big_without_df(void)
 	CU_ASSERT_TRUE(pkt.fragment);
 	CU_ASSERT_EQUAL(pkt.mtu, 1446);
 	/* The slow path sends it in pieces. */
-	CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_OUT].drops[XESP_DROP_TOO_BIG], 0);
+	CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_OUT].drops, XESP_DROP_TOO_BIG), 0);
 	CU_ASSERT_EQUAL(esp_worker_stats(p.w)->drops[XESP_DROP_TOO_BIG], 0);
 	pair_close(&p);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libxesp/drops.h"
 #include "tests/pair/pair.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -12,7 +13,7 @@ static const struct pair_opts defaults;
 
 static uint64_t in_drops(const struct pair *p, enum xesp_drop why)
 {
-	return p->st.sa[PAIR_SA_IN].drops[why];
+	return drops_of(&p->st.sa[PAIR_SA_IN].drops, why);
 }
 
 enum inside {

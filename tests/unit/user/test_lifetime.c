@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "esp/wire.h"
+#include "libxesp/drops.h"
 #include "sad/lifetime.h"
 #include "tests/pair/pair.h"
 #include "xesp/fault.h"
@@ -72,7 +73,7 @@ static void packets_out(void)
 		CU_ASSERT_EQUAL(state(&p, PAIR_SA_OUT)->packets, 100);
 		CU_ASSERT_EQUAL(state(&p, PAIR_SA_OUT)->life_packets, 100);
 		CU_ASSERT_EQUAL(state(&p, PAIR_SA_OUT)->expired, XESP_EXPIRED_HARD);
-		CU_ASSERT(state(&p, PAIR_SA_OUT)->drops[XESP_DROP_LIFETIME] >= 100);
+		CU_ASSERT(drops_of(&state(&p, PAIR_SA_OUT)->drops, XESP_DROP_LIFETIME) >= 100);
 		pair_close(&p);
 	}
 }
@@ -198,7 +199,7 @@ static void time_ends_both(void)
 	limit(&p, &p.in, 0, 0);
 	CU_ASSERT_EQUAL(send_batch(&p, 3, 60, XESP_DROP_NONE), 3);
 	CU_ASSERT_EQUAL(receive_batch(&p), 0);
-	CU_ASSERT_EQUAL(state(&p, PAIR_SA_IN)->drops[XESP_DROP_LIFETIME], 3);
+	CU_ASSERT_EQUAL(drops_of(&state(&p, PAIR_SA_IN)->drops, XESP_DROP_LIFETIME), 3);
 	p.out.hard_ns = boot_ns();
 	limit(&p, &p.out, 0, 0);
 	CU_ASSERT_EQUAL(send_batch(&p, 3, 60, XESP_DROP_LIFETIME), 0);
@@ -229,8 +230,8 @@ static void over_without_a_key(void)
 	CU_ASSERT_EQUAL(receive_batch(&p), 0);
 	CU_ASSERT_EQUAL(batch.pkt[1].drop, XESP_DROP_LIFETIME);
 	CU_ASSERT_EQUAL(send_batch(&p, 5, 60, XESP_DROP_LIFETIME), 0);
-	CU_ASSERT_EQUAL(state(&p, PAIR_SA_IN)->drops[XESP_DROP_LIFETIME], 2);
-	CU_ASSERT_EQUAL(state(&p, PAIR_SA_OUT)->drops[XESP_DROP_LIFETIME], 5);
+	CU_ASSERT_EQUAL(drops_of(&state(&p, PAIR_SA_IN)->drops, XESP_DROP_LIFETIME), 2);
+	CU_ASSERT_EQUAL(drops_of(&state(&p, PAIR_SA_OUT)->drops, XESP_DROP_LIFETIME), 5);
 	for (uint32_t i = 0; i < PAIR_WORKERS; i++) {
 		CU_ASSERT_PTR_NULL(sad_find(p.sad, PAIR_SA_OUT)->key[i]);
 		CU_ASSERT_PTR_NULL(sad_find(p.sad, PAIR_SA_IN)->key[i]);

@@ -10,6 +10,7 @@
 #include "esp/natt.h"
 #include "esp/wire.h"
 #include "libxesp/addr.h"
+#include "libxesp/drops.h"
 #include "sad/sad.h"
 #include "sad/tunnel.h"
 #include "slow/check.h"
@@ -159,7 +160,7 @@ static void accept_rows(void)
 		if (pair_decap(&p, &pkt) != accepted[i].drop)
 			fprintf(stderr, "natt: %s: %d\n", accepted[i].what, pkt.drop);
 		CU_ASSERT_EQUAL(pkt.drop, accepted[i].drop);
-		CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_IN].drops[XESP_DROP_ENCAP_MISMATCH],
+		CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_IN].drops, XESP_DROP_ENCAP_MISMATCH),
 				accepted[i].drop != XESP_DROP_NONE);
 		pair_close(&p);
 	}

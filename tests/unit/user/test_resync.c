@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libxesp/drops.h"
 #include "sad/resync.h"
 #include "sad/sa.h"
 #include "tests/pair/pair.h"
@@ -113,7 +114,7 @@ static void every_kind(void)
 			fail(RESYNC_AFTER);
 			CU_ASSERT_FALSE(resync(&r)); /* not yet */
 			fail(1);
-			drops = x.p.st.sa[PAIR_SA_IN].drops[XESP_DROP_BAD_ICV];
+			drops = drops_of(&x.p.st.sa[PAIR_SA_IN].drops, XESP_DROP_BAD_ICV);
 			CU_ASSERT_EQUAL(drops, RESYNC_AFTER + 1);
 			if (!resync(&r))
 				printf("  %s, %u\n", kinds[i].name, halves);
@@ -121,7 +122,7 @@ static void every_kind(void)
 			CU_ASSERT_EQUAL(r.now, far + RESYNC_AFTER);
 			CU_ASSERT_EQUAL(r.spi, PAIR_SPI);
 			CU_ASSERT_EQUAL(top(), far + RESYNC_AFTER);
-			CU_ASSERT_EQUAL(x.p.st.sa[PAIR_SA_IN].drops[XESP_DROP_BAD_ICV], drops);
+			CU_ASSERT_EQUAL(drops_of(&x.p.st.sa[PAIR_SA_IN].drops, XESP_DROP_BAD_ICV), drops);
 			CU_ASSERT_EQUAL(x.p.st.sa[PAIR_SA_IN].lost > (uint64_t)halves << 31, true);
 			for (int k = 0; k < 10; k++)
 				CU_ASSERT_EQUAL(send_one(), XESP_DROP_NONE);

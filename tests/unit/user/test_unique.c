@@ -13,6 +13,7 @@
 #include "esp/dummy.h"
 #include "esp/wire.h"
 #include "libxesp/addr.h"
+#include "libxesp/drops.h"
 #include "sad/acquire.h"
 #include "sad/epoch.h"
 #include "sad/sa.h"
@@ -538,7 +539,7 @@ static void inbound_only_its_own(void)
 		CU_ASSERT_EQUAL(pair_decap(&p, &pkt),
 				i ? XESP_DROP_SELECTOR_MISMATCH : XESP_DROP_NONE);
 	}
-	CU_ASSERT_EQUAL(p.st.sa[PAIR_SA_IN].drops[XESP_DROP_SELECTOR_MISMATCH], 5);
+	CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_IN].drops, XESP_DROP_SELECTOR_MISMATCH), 5);
 	pair_close(&p);
 }
 

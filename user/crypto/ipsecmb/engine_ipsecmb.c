@@ -24,7 +24,7 @@
 
 #define IV_FIXED 12
 #define FETCH_ROUND_KEYS 176 /* of AES-128, as nearly all keys are */
-#define FETCH_HASH_KEYS 129 /* of 8 blocks, wherever a line begins */
+#define FETCH_HASH_KEYS 80 /* of 5 blocks: 64 bytes and the lengths */
 
 static char version[64];
 
@@ -116,9 +116,21 @@ static void mb_decrypt(struct engine_job *jobs, size_t n)
 	run(jobs, n, XESP_DIR_IN);
 }
 
+/* Where in struct gcm_key_data the hash keys of short packets end: last of all with AVX-512 and VAES, else first. */
+static size_t hash_keys_end = sizeof(struct gcm_key_data);
+
+static size_t find_hash_keys(IMB_ARCH arch, uint64_t features)
+{
+	const struct gcm_key_data *d = NULL;
+
+	if (arch >= IMB_ARCH_AVX512 && features & IMB_FEATURE_VAES)
+		return sizeof(*d);
+	return offsetof(struct gcm_key_data, ghash_keys) + sizeof(d->expanded_keys) / 15 * 5;
+}
+
 /*
- * AES-GCM's: the round keys, and the hash keys of short packets, which stand last; the CPU finds the ones between
- * by itself while it works on longer packets.
+ * AES-GCM's: the round keys, and the hash keys of short packets; the CPU finds the others by itself while it
+ * works on longer packets.
  */
 static void mb_fetch(const struct engine_key *key)
 {
@@ -127,8 +139,9 @@ static void mb_fetch(const struct engine_key *key)
 	__builtin_prefetch(k);
 	for (size_t i = 0; i < FETCH_ROUND_KEYS; i += 64)
 		__builtin_prefetch(data + i);
+	/* Of the lowest powers of the hash key, which short packets need, the last one of as many lines. */
 	for (size_t i = 0; i < FETCH_HASH_KEYS; i += 64)
-		__builtin_prefetch(data + sizeof(struct gcm_key_data) - 1 - i);
+		__builtin_prefetch(data + hash_keys_end - 1 - i);
 }
 
 const struct engine engine_ipsecmb = {
@@ -165,6 +178,7 @@ static const struct engine *open_module(struct fault *f)
 		mb_say(f, "engine ipsec-mb: this CPU has no AES instructions");
 		return NULL;
 	}
+	hash_keys_end = find_hash_keys(arch, m->features);
 	snprintf(version, sizeof(version), "%s, %s%s", imb_get_version_str(), archs[arch],
 		 arch == IMB_ARCH_AVX512 && m->features & IMB_FEATURE_VAES ? " and VAES" : "");
 	return &engine_ipsecmb;
