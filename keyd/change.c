@@ -215,13 +215,17 @@ static int tell_new(struct plan *p, struct fault *f)
 {
 	struct publish_worker *w = p->c->worker;
 	struct sad *sad = &p->next->sad;
+	const struct sa *gone;
 
 	if (!has_worker(p) || !publish_worker_drain(w, ANSWER_MS))
 		return 0; /* it is told everything when it connects */
 	for (uint32_t i = 0; i < sad->tunnels_n; i++)
 		if (p->tunnels[i] == TOLD_NEW)
 			publish_worker_tunnel(w, p->next, i, PUBLISH_NO_OUT_SA);
-	grants_first(p->c->grants, p->c->maps, sad, p->to_tell, p->to_tell_n);
+	gone = grants_first(p->c->grants, p->c->maps, sad, p->to_tell, p->to_tell_n);
+	/* Switched to, it would cost every packet until the next reading: what is in force goes on. */
+	if (gone && !p->c->grants->kernel->gone_is_fine)
+		return fault_set(f, -ESTALE, "the kernel's SA '%s' is gone since its tables were read", gone->name);
 	for (uint32_t i = 0; i < p->to_tell_n; i++)
 		if (sad->sas[p->to_tell[i]].standing != SA_REFUSED)
 			publish_worker_sa(w, p->next, p->to_tell[i]);

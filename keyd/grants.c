@@ -67,17 +67,21 @@ static bool go_on_in_memory(const struct grants *g, const struct maps *m, struct
 	return true;
 }
 
-static void take_result(const struct grants *g, const struct sad *sad, struct sa *sa,
-			const struct lease_want *w)
+/* -ESRCH: the kernel has the SA no more. */
+static int take_result(const struct grants *g, const struct sad *sad, struct sa *sa,
+		       const struct lease_want *w)
 {
-	if (!w->err && pass_over(g, sad, sa, w))
-		return; /* without numbers: xespd asks again, if the SA is still there */
+	const int err = w->err ? 0 : pass_over(g, sad, sa, w);
+
+	if (err)
+		return err; /* without numbers: xespd asks again, if the SA is still there */
 	if (w->err) {
 		sad_stand(sa, SA_REFUSED, spent);
-		return;
+		return 0;
 	}
 	sa->lease_first = w->first;
 	sa->lease_last = w->last;
+	return 0;
 }
 
 /* Told without numbers, xespd asks for them itself, again and again: a full disk may have room. */
@@ -96,14 +100,15 @@ void grants_raise_floor(const struct grants *g, const struct maps *m, const stru
 		replay_floor_raise(m, sa, last);
 }
 
-void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
+const struct sa *grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n)
 {
 	struct lease_want *wants = calloc(n + 1, sizeof(*wants));
 	uint32_t *whose = calloc(n + 1, sizeof(*whose));
+	const struct sa *gone = NULL;
 	struct fault f = { "" };
 	size_t wants_n = 0;
-	int err = 0;
+	int err = 0, asked;
 
 	for (size_t i = 0; i < n; i++) {
 		struct sa *sa = &sad->sas[which[i]];
@@ -120,8 +125,10 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 			sad_stand(sa, SA_REFUSED, g->problem);
 			continue;
 		}
-		if (ask_kernel(g, sad, sa, &sent) || go_on_in_memory(g, m, sa, sent) || !wants ||
-		    !whose)
+		asked = ask_kernel(g, sad, sa, &sent);
+		if (asked == -ESRCH)
+			gone = sa;
+		if (asked || go_on_in_memory(g, m, sa, sent) || !wants || !whose)
 			continue;
 		whose[wants_n] = which[i];
 		wants[wants_n++] = want_of(g, sa, sent);
@@ -131,9 +138,11 @@ void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const
 	if (err)
 		log_error("leases: %s", f.text);
 	for (size_t i = 0; i < wants_n && !err; i++)
-		take_result(g, sad, &sad->sas[whose[i]], &wants[i]);
+		if (take_result(g, sad, &sad->sas[whose[i]], &wants[i]) == -ESRCH)
+			gone = &sad->sas[whose[i]];
 	free(wants);
 	free(whose);
+	return gone;
 }
 
 void grants_want(struct grants *g, uint32_t sa_id)

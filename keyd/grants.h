@@ -33,6 +33,7 @@ struct grants_kernel {
 	int (*pass_over)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first,
 			 uint64_t last);
 	int (*received)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last);
+	bool gone_is_fine; /* grants_first() does not mind SAs that the kernel has no more */
 };
 
 /* So far above the kernel's last number a lease begins: what it may send while we ask and tell. */
@@ -52,9 +53,10 @@ void grants_fini(struct grants *g);
 /*
  * Before the worker is told of these SAs. What the kernel has received under inbound ones is not to be
  * received again (replay_floor.h). Sets lease_first and lease_last of the outbound SAs among sas[which[0 .. n - 1]], with one write
- * to disk at most, or their standing to SA_REFUSED. Both are 0 when the disk failed: xespd will ask.
+ * to disk at most, or their standing to SA_REFUSED. Both are 0 when the disk failed: xespd will ask. Returns an outbound
+ * SA that the kernel has no more, so that no number can be had for it; NULL: there is none.
  */
-void grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
+const struct sa *grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n);
 
 /* What the kernel has received under an inbound SA is not to be received again. Of a new SA only. */

@@ -20,6 +20,7 @@
 #include "xesp/log.h"
 
 #define FEED_MS 500 /* how often the kernel hears of counters and expiry */
+#define STALE_MAX 5 /* readings that are given up in a row */
 #define RIVAL_FEEDS 120 /* so long after the kernel has sent is it called a problem */
 
 /* What the kernel was told of an SA; by SA id. */
@@ -39,6 +40,7 @@ struct xfrm_source {
 	struct told *told;
 	uint32_t told_n;
 	struct fault problem, rival, undecided, no_esp;
+	uint32_t stale_n; /* readings in a row that the kernel had overtaken when they were applied */
 	uint32_t rival_feeds;
 	struct log_limit complain;
 	struct xfrm_refused refused;
@@ -288,6 +290,14 @@ static void on_changed(void *ctx, struct xfrm_tables *fresh)
 		err = apply_tables(x, fresh, &f);
 	} while (err == -EREMOTEIO && x->refused.n > refused_n);
 	x->reading = false;
+	if (err == -ESTALE) {
+		/* The next reading does without it; for ever it is not put off. */
+		x->kernel.gone_is_fine = ++x->stale_n >= STALE_MAX;
+		xfrm_follow_again(x->follow);
+		return;
+	}
+	x->stale_n = 0;
+	x->kernel.gone_is_fine = false;
 	if (err) {
 		note_problem(x, &f);
 		return;

@@ -67,9 +67,9 @@ static bool answer(struct xespd *d)
 		return true;
 	case XESP_KEYMSG_SA_ADD:
 		tell(d, "A", sa->id, 0);
-		if (ntohl(sa->spi) == d->die_at_spi)
+		if (ntohl(sa->spi) == __atomic_load_n(&d->die_at_spi, __ATOMIC_RELAXED))
 			return false;
-		if (ntohl(sa->spi) == d->refuse_spi)
+		if (ntohl(sa->spi) == __atomic_load_n(&d->refuse_spi, __ATOMIC_RELAXED))
 			return peer_ack(&d->peer, h->seq, -EINVAL, "I will not");
 		return peer_ack(&d->peer, h->seq, 0, "");
 	case XESP_KEYMSG_SA_DEL:
@@ -278,7 +278,7 @@ static void test_a_refusal_takes_all_back(void)
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	start_xespd(&x);
 	expect_story(&x, "T1>1 A1 A2");
-	x.d.refuse_spi = 8192 + 4;
+	__atomic_store_n(&x.d.refuse_spi, 8192 + 4, __ATOMIC_RELAXED);
 	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan_and_more), -EREMOTEIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(x.k.f.text, "xespd refused SA 'i': I will not"));
 	expect_story(&x, "A3 A4 D3 D4");
@@ -291,7 +291,7 @@ static void test_a_refusal_takes_all_back(void)
 		CU_ASSERT_EQUAL(pol.name[0] != 0, id == 1); /* "more" is gone again */
 	}
 	/* And it goes on from there. */
-	x.d.refuse_spi = 0;
+	__atomic_store_n(&x.d.refuse_spi, 0, __ATOMIC_RELAXED);
 	CU_ASSERT_EQUAL(apply(&x, &r, 1, 2, lan), 0);
 	expect_story(&x, "");
 	finish(&x);
@@ -318,11 +318,11 @@ static void test_refusals_are_named_one_by_one(void)
 	x.k.change.refused = note_refused;
 	refusals[0] = '\0';
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
-	x.d.refuse_spi = 4096 + 1;
+	__atomic_store_n(&x.d.refuse_spi, 4096 + 1, __ATOMIC_RELAXED);
 	start_xespd(&x);
 	CU_ASSERT_STRING_EQUAL(refusals, "o:I will not;");
 	refusals[0] = '\0';
-	x.d.refuse_spi = 8192 + 4;
+	__atomic_store_n(&x.d.refuse_spi, 8192 + 4, __ATOMIC_RELAXED);
 	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan), -EREMOTEIO);
 	CU_ASSERT_STRING_EQUAL(refusals, "i:I will not;");
 	finish(&x);
@@ -337,10 +337,10 @@ static void test_a_worker_that_dies_midway(void)
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
 	start_xespd(&x);
 	expect_story(&x, "T1>1 A1 A2");
-	x.d.die_at_spi = 8192 + 4;
+	__atomic_store_n(&x.d.die_at_spi, 8192 + 4, __ATOMIC_RELAXED);
 	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 3, 4, lan), 0); /* the file is right: it holds */
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_WAITING);
-	x.d.die_at_spi = 0;
+	__atomic_store_n(&x.d.die_at_spi, 0, __ATOMIC_RELAXED);
 	stop_xespd(&x);
 	x.d.story[0] = '\0';
 	start_xespd(&x);
@@ -349,6 +349,68 @@ static void test_a_worker_that_dies_midway(void)
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "i")->standing, SA_ACTIVE);
 	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[1], 0);
 	CU_ASSERT_NOT_EQUAL(x.k.change.maps->retired_ns[2], 0);
+	finish(&x);
+}
+
+static int kernel_err; /* of a kernel that has the SAs too */
+
+static int kernel_sent(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	(void)ctx;
+	(void)sad;
+	*last = 0;
+	return !strcmp(sa->name, "o") ? kernel_err : 0;
+}
+
+static int kernel_passes(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first, uint64_t last)
+{
+	(void)ctx;
+	(void)sad;
+	(void)sa;
+	return first <= last ? 0 : -EINVAL;
+}
+
+static int kernel_received(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last)
+{
+	(void)ctx;
+	(void)sad;
+	(void)sa;
+	*last = 0;
+	return 0;
+}
+
+/*
+ * An IKE daemon took its newest SA back while the tables were applied: two rekeyings had met. Switched to it, the
+ * tunnel would have no numbers.
+ */
+static void test_an_sa_that_is_gone_is_not_switched_to(void)
+{
+	struct grants_kernel kernel = { .sent = kernel_sent, .pass_over = kernel_passes, .received = kernel_received };
+	struct change_result r;
+	struct fixture x;
+
+	setup(&x);
+	x.k.grants.kernel = &kernel;
+	kernel_err = 0;
+	CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, lan), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>1 A1 A2");
+	kernel_err = -ESRCH;
+	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan_and_more), -ESTALE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(x.k.f.text, "SA 'o' is gone"));
+	expect_story(&x, "D3 D4"); /* of which it was not told yet */
+	CU_ASSERT_EQUAL(x.k.change.maps->conf->generation, 1);
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->id, 1);
+	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
+	/* A kernel that does not answer is another thing: the SA is there, and will ask for numbers. */
+	kernel_err = -ETIMEDOUT;
+	CU_ASSERT_EQUAL(apply(&x, &r, 5, 6, lan), 0);
+	expect_story(&x, "A5 A6 T1>5 D1 D2");
+	/* And when it is so again and again, the rest must not wait for ever. */
+	kernel_err = -ESRCH;
+	kernel.gone_is_fine = true;
+	CU_ASSERT_EQUAL(apply(&x, &r, 7, 8, lan), 0);
+	expect_story(&x, "A7 A8 T1>7 D5 D6");
 	finish(&x);
 }
 
@@ -378,6 +440,7 @@ CU_TestInfo change_worker_tests[] = {
 	{ "xespd refuses an SA: everything is taken back", test_a_refusal_takes_all_back },
 	{ "xespd's refusals are named one by one", test_refusals_are_named_one_by_one },
 	{ "xespd dies midway: the new configuration holds", test_a_worker_that_dies_midway },
+	{ "the kernel's SA is gone: not switched to", test_an_sa_that_is_gone_is_not_switched_to },
 	{ "leases: granted once, refused to others", test_leases_are_granted_and_refused },
 	CU_TEST_INFO_NULL,
 };
