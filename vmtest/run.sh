@@ -67,6 +67,7 @@ daemons() {
 		! wanted "$name" || case $name in
 		ike_hybrid*) trees+=" XESP_STRONGSWAN6=$(whole_tree strongswan6 sid strongswan-charon strongswan-swanctl \
 			libstrongswan-standard-plugins libstrongswan-extra-plugins)" ;;
+		ike_libreswan*) trees+=" XESP_LIBRESWAN=$(whole_tree libreswan bookworm libreswan)" ;;
 		esac
 	done
 	echo "$trees"

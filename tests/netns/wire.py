@@ -15,6 +15,7 @@ import sys
 SENTINEL = 0x88B5  # EtherType for experiments, IEEE 802
 ATTACKER = bytes.fromhex("0200000000aa")  # source of what `inject` sends, so that a capture tells
 ESP = 50
+NATT_PORT = 4500
 NEIGHBOUR_DISCOVERY = range(133, 138)
 LISTENER_REPORTS = (130, 131, 132, 143)
 EXTENSION_HEADERS = (0, 43, 60)
@@ -39,7 +40,7 @@ def frames(path):
 
 
 class Frame:
-    """Where things are in a frame. kind: esp, arp, nd, mld, fragment, ip, sentinel or other."""
+    """Where things are in a frame. kind: esp, udp-esp (RFC 3948), arp, nd, mld, fragment, ip, sentinel or other."""
 
     def __init__(self, data):
         self.data = data
@@ -92,6 +93,10 @@ class Frame:
         if self.proto == ESP and len(self.data) >= self.l4 + 8:
             self.kind = "esp"
             self.spi, self.seq = struct.unpack_from("!II", self.data, self.l4)
+        elif self.proto == 17 and len(self.data) >= self.l4 + 16 and \
+                NATT_PORT in struct.unpack_from("!HH", self.data, self.l4) and any(self.data[self.l4 + 8:self.l4 + 12]):
+            self.kind = "udp-esp"
+            self.spi, self.seq = struct.unpack_from("!II", self.data, self.l4 + 8)
         elif self.proto == 58 and self.ethertype == 0x86DD and len(self.data) > self.l4:
             if self.data[self.l4] in NEIGHBOUR_DISCOVERY:
                 self.kind = "nd"
@@ -116,7 +121,7 @@ def parsed(path):
 
 def selected(path, options):
     """Frames that carry IP, narrowed down by dst= (and nothing that links need for themselves)."""
-    found = [f for f in parsed(path) if f.kind in ("ip", "esp", "fragment")]
+    found = [f for f in parsed(path) if f.kind in ("ip", "esp", "udp-esp", "fragment")]
     if "dst" in options:
         family = socket.AF_INET6 if ":" in options["dst"] else socket.AF_INET
         found = [f for f in found if f.dst == socket.inet_pton(family, options["dst"])]
@@ -172,7 +177,7 @@ def do_unique(*paths):
     seen, twice = {}, 0
     for path in paths:
         for f in parsed(path):
-            if f.kind != "esp" or f.data[6:12] == ATTACKER:
+            if f.kind not in ("esp", "udp-esp") or f.data[6:12] == ATTACKER:
                 continue
             numbers = seen.setdefault((f.dst, f.spi), set())
             if f.seq in numbers:
