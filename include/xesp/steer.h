@@ -345,8 +345,8 @@ enum xesp_expired { XESP_EXPIRED_NOT, XESP_EXPIRED_SOFT, XESP_EXPIRED_HARD };
  */
 #define XESP_LATE_BUCKETS 17
 
-/* Packets of a replay window, if nothing else is said: with it an SA takes less than 1 KiB, see sad/sa.h. */
-#define XESP_WINDOW_DEFAULT 2048
+/* Packets of a replay window, if nothing else is said: with it the two SAs of a tunnel take less than 2 KiB, see sad/sa.h. */
+#define XESP_WINDOW_DEFAULT 4096
 
 /*
  * Why packets of an SA were dropped, and how often. An SA has few of all reasons, so that they get their places in

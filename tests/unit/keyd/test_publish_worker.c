@@ -159,7 +159,7 @@ static void check_sa(const struct peer *p, int which)
 		CU_ASSERT(m->key[0] == 0 && m->key[15] == 15 && m->salt[0] == 16 && m->salt[3] == 19);
 	} else {
 		CU_ASSERT(m->id == 12 && m->dir == XESP_DIR_IN && m->esn == 0);
-		CU_ASSERT(m->spi == htonl(4098) && m->key_len == 32 && m->window == 2048);
+		CU_ASSERT(m->spi == htonl(4098) && m->key_len == 32 && m->window == 4096);
 		CU_ASSERT(m->key[31] == 0x3f && m->salt[0] == 0x40);
 	}
 }
