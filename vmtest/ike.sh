@@ -76,6 +76,10 @@ ike_config() { # ike_config <gateway>
 		for gw in gw1 gw2; do printf '    id-%s = %s.test\n' $gw $gw; done
 		printf '    secret = %s\n  }\n}\n' "$IKE_PSK"
 	} >"$dir/swanctl.conf"
+}
+
+charon_config() { # charon_config <gateway>
+	local me=$1
 	cat >"$TMP/$me-strongswan.conf" <<-END
 		charon {
 		  load = $PLUGINS
@@ -116,6 +120,7 @@ swan() { # swan <gateway> <arguments of swanctl>...
 ike_start() { # ike_start <gateway>: configuration loaded, nothing initiated
 	local gw=$1
 	ike_config "$gw"
+	charon_config "$gw"
 	strongswan_command "$gw" $CHARON
 	start "$gw-charon.out" "$gw" "${COMMAND[@]}"
 	# shellcheck disable=SC2034,SC2154 # gateway.sh's
