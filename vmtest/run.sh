@@ -65,7 +65,7 @@ daemons() {
 	local name trees=''
 	for name in $(programs | cut -d ' ' -f 1); do
 		! wanted "$name" || case $name in
-		ike_hybrid*) trees+=" XESP_STRONGSWAN6=$(whole_tree strongswan6 sid strongswan-charon strongswan-swanctl \
+		ike_hybrid* | ike_rekeys*) [[ $trees == *XESP_STRONGSWAN6* ]] || trees+=" XESP_STRONGSWAN6=$(whole_tree strongswan6 sid strongswan-charon strongswan-swanctl \
 			libstrongswan-standard-plugins libstrongswan-extra-plugins)" ;;
 		ike_libreswan*) trees+=" XESP_LIBRESWAN=$(whole_tree libreswan bookworm libreswan)" ;;
 		esac

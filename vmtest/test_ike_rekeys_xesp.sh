@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# strongSwan rekeys the CHILD_SA every few seconds while xesp carries its traffic: not one ping of either
-# direction is lost, no sequence number is on the wire twice, and old SAs go.
+# strongSwan rekeys the CHILD_SA every few seconds, both ends at the same moment, while xesp carries its traffic: not
+# one packet of 10 000 in either direction is lost, nor when every third IKE message is; no sequence number is on the
+# wire twice, and old SAs go.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../tests/netns/topology.sh"
@@ -17,31 +18,87 @@ kernel_gateway gw1
 kernel_gateway gw2
 xfrm_config gw1
 mirror_up gw1
-CHILD_REKEY=5
+CHILD_REKEY=8
+# strongSwan's own 32 packets are less than one emulated processor can be behind the other.
+children() { # children <gateway>
+	local me=$1 peer; peer=$(peer_of "$1")
+	child net "$(net4 "$me").0/24,$(net6 "$me"):/64" "$(net4 "$peer").0/24,$(net6 "$peer"):/64" "replay_window = 1024"
+}
+IKE_RETRANSMIT="retransmit_timeout = 1
+		  retransmit_base = 1"
 ike_start gw1
 ike_start gw2
 ike_initiate gw1
 first=$(spis_of gw1)
-until_ok 10 is_active gw1 "$first"
+served() { xesp gw1 sa --json | jq -e '[.sas[] | select(.state == "active")] | length >= 2'; } # the first may be rekeyed by now
+until_ok 10 served
 
-under_rekeying() { # under_rekeying <ns> <destination>: its log is $TMP/rekey-<ns>.log
-	nsenter --net="$PATH_OF_NS-$1" ping -q -n -i 0.04 -c 500 -W $((2 * PATIENCE)) "$2" >"$TMP/rekey-$1.log" 2>&1 &
-	PIDS+=($!)
-	PINGS+=($!)
+flows() { run "$1" "$PYTHON" "$HERE/flows.py" "${@:2}"; }
+receive() { # receive <host> <address>: what came is the last line of $TMP/<host>-received.json
+	rm -f "$TMP/$1-received.json"
+	start "$1-received.json" "$1" "$PYTHON" "$HERE/flows.py" receive "$2"
+	RECEIVERS+=("$STARTED")
+	until_ok 10 grep -q ready "$TMP/$1-received.json"
 }
-PINGS=()
-capture wire w1 200
-under_rekeying hostA 10.2.0.2
-under_rekeying hostB 2001:db8:1::2
-for pid in "${PINGS[@]}"; do wait "$pid" || true; done
-stop_capture wire w1
-for ns in hostA hostB; do
-	grep -q '500 packets transmitted, 500 received' "$TMP/rekey-$ns.log" ||
-		die "from $ns: $(grep transmitted "$TMP/rekey-$ns.log")"
-done
-wire unique "$CAPTURE" >"$TMP/unique" || die "$(head -n 5 "$TMP/unique")"
-generations=$(($(grep -c '^SPI' "$TMP/unique") / 2))
-[ "$generations" -ge 3 ] || die "only $generations generations of SAs on the wire: $(cat "$TMP/unique")"
+result() { tail -n 1 "$TMP/$1-received.json" | jq "$2"; } # result <host> <field>
+
+under_rekeying() { # under_rekeying <what> <packets a flow> <generations at least>: ten flows each way, 200 packets a second
+	local ns senders=() sender generations; RECEIVERS=()
+	receive hostB 10.2.0.2
+	receive hostA 10.1.0.2
+	capture wire w1 200
+	flows hostA send 10.2.0.2 10 "$2" 50 &
+	senders+=($!)
+	flows hostB send 10.1.0.2 10 "$2" 50 &
+	senders+=($!)
+	PIDS+=("${senders[@]}")
+	for sender in "${senders[@]}"; do wait "$sender" || die "$1: a sender failed"; done
+	pause 1
+	for sender in "${RECEIVERS[@]}"; do stop "$sender" TERM; done
+	stop_capture wire w1
+	for ns in hostA hostB; do
+		expect_equal "$1: packets at $ns" "$(result $ns .packets)" $((10 * $2))
+		expect_equal "$1: packets lost on the way to $ns" "$(result $ns .lost)" 0
+	done
+	wire unique "$CAPTURE" >"$TMP/unique" || die "$1: $(head -n 5 "$TMP/unique")"
+	generations=$(($(grep -c '^SPI' "$TMP/unique") / 2))
+	[ "$generations" -ge "$3" ] || die "$1: only $generations generations of SAs on the wire: $(cat "$TMP/unique")"
+	say "$1: $((10 * $2)) packets each way over $generations generations of SAs, none lost"
+}
+collisions() { grep -c 'CHILD_REKEY collision\|detected CHILD_SA rekey collision\|collision' "$TMP/gw1-charon.log" || true; }
+under_rekeying "both ends rekey at once" 1000 4
 [ -z "$(run gw1 ip xfrm state list spi "$first")" ] || die "the first SA is still there"
 until_ok 10 sh -c "! $(printf '%q ' "$XESP_BUILD/xesp") --pins $(pins_of gw1) --run $TMP/gw1-run sa --json | grep -q $first"
-say "1000 pings answered over $generations generations of SAs"
+say "lines of charon's log about collisions: $(collisions)"
+
+# strongSwan 5.9.8 forgets the outbound SA when a message of a collision is lost (its issue 1896), with the kernel's ESP
+# as with ours: so from here on a later one, where there is one.
+if [ -z "${XESP_STRONGSWAN6:-}" ]; then
+	say "no strongSwan 6 here: messages are not lost"
+	exit 0
+fi
+ike_stop gw1
+ike_stop gw2
+until_ok 10 no_sas gw1
+STRONGSWAN=$XESP_STRONGSWAN6
+PLUGINS="random nonce openssl pem pkcs1 pkcs8 x509 pubkey constraints kdf kernel-netlink socket-default vici"
+ike_start gw1
+ike_start gw2
+ike_initiate gw1
+until_ok 10 served
+run wire nft -f - <<-END || skip "this kernel has no nftables for bridges"
+	table bridge lossy {
+		chain through {
+			type filter hook forward priority 0;
+			udp dport { 500, 4500 } numgen inc mod 3 == 1 counter drop
+		}
+	}
+END
+under_rekeying "every third IKE message is lost" 600 2
+lost=$(run wire nft -j list table bridge lossy | jq '[.. | .counter? // empty | .packets] | add')
+[ "${lost:-0}" -ge 5 ] || die "only $lost IKE messages were lost"
+in_step() { [ "$(xesp gw1 sa --json | jq '.sas | length')" -le 4 ]; }
+run wire nft delete table bridge lossy
+until_ok 30 in_step
+pings hostA 20 10.2.0.2
+say "$lost IKE messages were lost"
