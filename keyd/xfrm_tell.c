@@ -9,6 +9,7 @@
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -310,14 +311,14 @@ int xfrm_tell_esp(struct xfrm_tell *x, int family)
 				       .lft = { .soft_byte_limit = XFRM_INF, .hard_byte_limit = XFRM_INF,
 						.soft_packet_limit = XFRM_INF, .hard_packet_limit = XFRM_INF },
 				       .mode = XFRM_MODE_TUNNEL };
-	struct {
-		struct xfrm_algo head;
-		char key[32];
-	} hmac = { .head = { .alg_name = "hmac(sha256)", .alg_key_len = 256 } };
+	_Alignas(struct xfrm_algo) char hmac[sizeof(struct xfrm_algo) + 32] = { 0 }; /* a key of zeros behind it */
+	struct xfrm_algo *algo = (struct xfrm_algo *)(void *)hmac;
 	struct nl_msg *msg = nlmsg_alloc_simple(XFRM_MSG_NEWSA, NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL);
 	const struct nlmsghdr *h = NULL;
 	int err;
 
+	snprintf(algo->alg_name, sizeof(algo->alg_name), "hmac(sha256)");
+	algo->alg_key_len = 256;
 	/* The loopback addresses, of which nobody has a tunnel. */
 	if (family == AF_INET)
 		sa.id.daddr.a4 = sa.saddr.a4 = htonl(INADDR_LOOPBACK);
@@ -325,7 +326,7 @@ int xfrm_tell_esp(struct xfrm_tell *x, int family)
 		sa.id.daddr.a6[3] = sa.saddr.a6[3] = htonl(1);
 	err = msg ? nlmsg_append(msg, &sa, sizeof(sa), NLMSG_ALIGNTO) : -ENOMEM;
 	if (!err)
-		err = nla_put(msg, XFRMA_ALG_AUTH, sizeof(hmac), &hmac);
+		err = nla_put(msg, XFRMA_ALG_AUTH, sizeof(hmac), hmac);
 	if (!err)
 		err = exchange(x, msg, &h);
 	nlmsg_free(msg);
