@@ -19,7 +19,7 @@ kernel_gateway gw2
 xfrm_config gw1
 mirror_up gw1
 CHILD_REKEY=8
-# strongSwan's own 32 packets are less than one emulated processor can be behind the other.
+# With strongSwan's own 32 packets some came too late under emulation.
 children() { # children <gateway>
 	local me=$1 peer; peer=$(peer_of "$1")
 	child net "$(net4 "$me").0/24,$(net6 "$me"):/64" "$(net4 "$peer").0/24,$(net6 "$peer"):/64" "replay_window = 1024"
@@ -71,8 +71,8 @@ under_rekeying "both ends rekey at once" 1000 4
 until_ok 10 sh -c "! $(printf '%q ' "$XESP_BUILD/xesp") --pins $(pins_of gw1) --run $TMP/gw1-run sa --json | grep -q $first"
 say "lines of charon's log about collisions: $(collisions)"
 
-# strongSwan 5.9.8 forgets the outbound SA when a message of a collision is lost (its issue 1896), with the kernel's ESP
-# as with ours: so from here on a later one, where there is one.
+# strongSwan 5.9.8 forgets the outbound SA when a message of a collision is lost (its issue 1896): so from here on a later
+# one, where there is one.
 if [ -z "${XESP_STRONGSWAN6:-}" ]; then
 	say "no strongSwan 6 here: messages are not lost"
 	exit 0

@@ -32,7 +32,6 @@ ike_addresses() {
 IKE_MORE="mobike = no
     dpd_delay = 2s"
 
-udp_on_wire() { wire count "$CAPTURE" | jq ".udp // 0"; }
 towards_port() { run gw2 ip xfrm state list src 192.0.2.2 | grep -q "encap type espinudp sport 4500 dport $1"; }
 through() { # through <gateway that xesp is on>
 	local me=$1 peer spi; peer=$(peer_of "$1")

@@ -128,8 +128,8 @@ static struct forward_out route_clear(struct forward *fw, struct pkt *p)
 	if (verdict != FIB_SEND)
 		return to_tun;
 	/*
-	 * Cleartext towards the ciphertext side is rare, and a matter for the machine's firewall
-	 * and address translation: the kernel takes it there, or not.
+	 * Cleartext that policy lets out on the ciphertext side is rare, and a matter for the
+	 * machine's firewall and address translation: the kernel takes it there, or not.
 	 */
 	if (!port_can(fw, p, FORWARD_MAY_SEND | FORWARD_MAY_CLEAR) ||
 	    kernel_knows_better(p->l3))
