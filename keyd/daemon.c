@@ -103,8 +103,12 @@ static void on_worker_came(void *ctx)
 
 static void on_worker_gone(void *ctx)
 {
+	struct daemon *d = daemon_of(ctx);
+
 	change_gone(ctx);
-	events_worker(daemon_of(ctx)->events, false);
+	events_worker(d->events, false);
+	if (d->xfrm)
+		xfrm_source_worker_gone(d->xfrm);
 }
 
 static void on_happened(struct change *c, enum change_event what, const struct sad *sad,
@@ -141,15 +145,29 @@ static void on_refused(struct change *c, const struct sad *sad, const struct sa 
 static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
 {
 	const struct tunnel *t = find_tunnel(ctx, m->tunnel);
+	struct daemon *d = daemon_of(ctx);
 	char from[NATT_TEXT_MAX], to[NATT_TEXT_MAX];
 
 	if (t)
 		natt_print_peer(t, from);
+	if (d->xfrm) {
+		struct tunnel seen;
+
+		if (!t || !xfrm_source_peer_seen(d->xfrm, t))
+			return;
+		seen = *t;
+		seen.natt.peer = m->addr;
+		seen.natt.peer_port = m->port;
+		log_info("xfrm: the peer of tunnel '%s' was seen at %s, not %s: the kernel tells the IKE daemon", t->name,
+			 natt_print_peer(&seen, to), from);
+		events_peer_moved(d->events, t, from, to);
+		return;
+	}
 	change_peer_moved(ctx, m);
 	if (t && strcmp(from, natt_print_peer(t, to)))
-		events_peer_moved(daemon_of(ctx)->events, t, from, to);
+		events_peer_moved(d->events, t, from, to);
 	/* A route into xesp0 must not lead our own ESP back in. */
-	follow_routes(daemon_of(ctx));
+	follow_routes(d);
 }
 
 static void on_acquire(void *ctx, const struct xesp_keymsg_acquire *m)
@@ -246,7 +264,7 @@ static int apply_xfrm(void *ctx, struct config *next, struct fault *f)
 	log_debug("xfrm: generation %u: %u tunnels, %u SAs (%u new, %u gone), %u policies",
 		  r.generation, next->sad.tunnels_n, next->sad.sas_n, r.added, r.removed, next->spd.n);
 	events_changed(d->events, "xfrm", &r);
-	follow_routes(d);
+	daemon_changed(d);
 	return 0;
 }
 
@@ -384,6 +402,7 @@ void daemon_close(struct daemon *d)
 	netwatch_close(d->netwatch);
 	lifetime_close(d->lifetime);
 	xfrm_source_close(d->xfrm);
+	d->xfrm = NULL; /* the worker, which goes below, is told of no more */
 	config_free(d->file);
 	if (d->change.worker)
 		publish_worker_close(d->change.worker);

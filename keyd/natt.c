@@ -123,7 +123,7 @@ int natt_take(struct tunnel *t, const struct raw_tunnel *raw, const char *path,
 	err |= take_port(&n->remote_port, raw->remote_port, "remote_port", path, ps);
 	n->encap = XESP_ENCAP_UDP;
 	n->keepalive_s = (__u16)keepalive;
-	n->follow_peer = raw->follow_peer == RAW_YES;
+	n->follow_peer = raw->follow_peer == RAW_YES ? XESP_FOLLOW_PEER : XESP_FOLLOW_NOT;
 	n->checksum = checksum[raw->udp_checksum];
 	n->peer = t->remote;
 	n->peer_port = n->remote_port;
@@ -150,7 +150,7 @@ void natt_print(const struct tunnel *t, FILE *out)
 		return;
 	fprintf(out, "    remote_port: %u\n", ntohs(n->remote_port));
 	fprintf(out, "    keepalive: %u\n", n->keepalive_s);
-	fprintf(out, "    follow_peer: %s\n", n->follow_peer ? "yes" : "no");
+	fprintf(out, "    follow_peer: %s\n", n->follow_peer == XESP_FOLLOW_PEER ? "yes" : "no");
 	fprintf(out, "    udp_checksum: %s\n", checksums[n->checksum]);
 	print_original(&t->oa_local, "local", out);
 	print_original(&t->oa_remote, "remote", out);
@@ -194,7 +194,7 @@ const char *natt_print_remote(const struct tunnel *t, char buf[NATT_TEXT_MAX])
 /* As configured, the two are one tunnel to one place. */
 static bool is_same_place(const struct tunnel *t, const struct xesp_tunnel *was)
 {
-	return t->natt.follow_peer && was->natt.follow_peer &&
+	return t->natt.follow_peer == XESP_FOLLOW_PEER && was->natt.follow_peer == XESP_FOLLOW_PEER &&
 	       !strncmp(t->name, was->name, sizeof(was->name)) &&
 	       addr_equal(&t->local, &was->local) && addr_equal(&t->remote, &was->remote) &&
 	       t->natt.encap == was->natt.encap && t->natt.local_port == was->natt.local_port &&
@@ -222,7 +222,7 @@ bool natt_peer_moved(struct sad *sad, const struct xesp_keymsg_peer *m)
 	for (uint32_t i = 0; i < sad->tunnels_n; i++) {
 		struct tunnel *t = &sad->tunnels[i];
 
-		if (t->id != m->tunnel || !t->natt.follow_peer || !m->port ||
+		if (t->id != m->tunnel || t->natt.follow_peer != XESP_FOLLOW_PEER || !m->port ||
 		    addr_is_ip4(&m->addr) != addr_is_ip4(&t->remote))
 			continue;
 		natt_print_peer(t, from);

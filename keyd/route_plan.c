@@ -111,6 +111,13 @@ static bool is_possible(const struct planner *pl, const struct policy *p, const 
 	return false;
 }
 
+/* What has no route the kernel protects: nothing to be told. */
+static void say_nothing(void *ctx, const char *sentence)
+{
+	(void)ctx;
+	(void)sentence;
+}
+
 static int plan_prefix(struct planner *pl, const struct policy *p, const struct prefix *dst)
 {
 	struct route_wish *w = &pl->plan->wishes[pl->plan->n];
@@ -128,6 +135,8 @@ static int plan_prefix(struct planner *pl, const struct policy *p, const struct 
 	/* Kept also when impossible, so that it is said once; is_possible() has the last word. */
 	w->has_src = find_source(pl, &p->sel, &w->src);
 	w->transport = is_transport(pl, p);
+	w->apart = w->transport || pl->config->xfrm;
+	w->alone = pl->config->xfrm;
 	pl->plan->n++;
 	return 0;
 }
@@ -135,6 +144,19 @@ static int plan_prefix(struct planner *pl, const struct policy *p, const struct 
 static bool wants_routes(const struct policy *p)
 {
 	return p->action == XESP_ACTION_PROTECT && p->dirs & 1 << XESP_DIR_OUT;
+}
+
+/*
+ * With the kernel's tables as the source the kernel protects what this machine sends itself. It had better
+ * be xesp: the kernel's sequence numbers are ahead of ours. But IPv6's packets it protects whatever their
+ * route; those of transport mode are all this machine's own, and then the numbers are the kernel's alone; and where
+ * no address of ours is in the local prefixes, the policy is not for them.
+ */
+static bool is_better_ours(const struct planner *pl, const struct policy *p, const struct prefix *dst)
+{
+	struct xesp_addr src;
+
+	return is_ip4(dst) && !is_transport(pl, p) && find_source(pl, &p->sel, &src);
 }
 
 static size_t count_prefixes(const struct config *c)
@@ -156,7 +178,8 @@ static int plan_policies(struct planner *pl)
 		const struct policy *p = &spd->policies[i];
 
 		for (uint32_t k = 0; wants_routes(p) && k < p->sel.remote_n && !err; k++)
-			if (is_possible(pl, p, &p->sel.remote[k]))
+			if ((!pl->config->xfrm || is_better_ours(pl, p, &p->sel.remote[k])) &&
+			    is_possible(pl, p, &p->sel.remote[k]))
 				err = plan_prefix(pl, p, &p->sel.remote[k]);
 	}
 	return err;
@@ -172,6 +195,8 @@ int route_plan_init(struct route_plan *p, const struct config *c, const struct l
 	*p = (struct route_plan){ 0 };
 	if (!c || !c->routes)
 		return 0;
+	if (c->xfrm)
+		pl.refused = say_nothing;
 	p->wishes = calloc(count_prefixes(c) + 1, sizeof(*p->wishes));
 	pl.ends = calloc(c->sad.tunnels_n + 1u, sizeof(*pl.ends));
 	if (!p->wishes || !pl.ends)

@@ -16,7 +16,9 @@ struct route_wish {
 	struct prefix dst;
 	struct xesp_addr src; /* with has_src: an address of ours inside the policy's local prefixes */
 	bool has_src;
-	bool transport; /* a far end of transport mode: into the table of rules.h */
+	bool transport; /* a far end of transport mode */
+	bool apart;     /* into the table of rules.h, which this machine's own packets alone see */
+	bool alone;     /* without one of type unreachable behind it: the kernel protects too */
 };
 
 struct route_plan {

@@ -39,7 +39,7 @@ struct entry {
 	uint8_t type;
 	uint8_t has_src;
 	uint8_t table;
-	uint8_t pad[4];
+	uint32_t mtu; /* bytes, locked; 0: the device's */
 };
 
 _Static_assert(sizeof(struct entry) == 48, "hashed as bytes");
@@ -132,6 +132,8 @@ static void take_route(struct nl_object *object, void *arg)
 		e.oif = hop ? (uint32_t)rtnl_route_nh_get_ifindex(hop) : 0;
 		e.has_src = rtnl_route_get_pref_src(route) &&
 			    take_addr(&e.src, NULL, rtnl_route_get_pref_src(route), family);
+		if (rtnl_route_get_metric(route, RTAX_MTU, &e.mtu))
+			e.mtu = 0;
 	}
 	nl_object_get(object);
 	es->err = add_entry(es, &e, route);
@@ -191,13 +193,14 @@ static int plan_entries(struct routes *r, const struct config *c, const struct l
 		bool ip4 = addr_is_ip4(&w->dst.addr) && w->dst.len >= IP4_LEN;
 		struct entry e = { .dst = w->dst.addr, .len = w->dst.len };
 
-		e.table = w->transport ? XESP_ROUTE_TABLE : RT_TABLE_MAIN;
+		e.table = w->apart ? XESP_ROUTE_TABLE : RT_TABLE_MAIN;
+		r->rules4 |= w->apart && ip4;
+		r->rules6 |= w->apart && !ip4;
 		r->transport4 |= w->transport && ip4;
-		r->transport6 |= w->transport && !ip4;
 
 		e.type = RTN_UNREACHABLE;
 		e.metric = ROUTES_LAST_METRIC;
-		err = add_entry(es, &e, NULL);
+		err = w->alone ? 0 : add_entry(es, &e, NULL);
 		if (err || !tun)
 			continue;
 		e.type = RTN_UNICAST;
@@ -206,6 +209,7 @@ static int plan_entries(struct routes *r, const struct config *c, const struct l
 		e.oif = tun;
 		e.src = w->src;
 		e.has_src = w->has_src;
+		e.mtu = w->transport ? TRANSPORT_MTU : 0;
 		err = add_entry(es, &e, NULL);
 	}
 	r->wanted = (uint32_t)plan.n;
@@ -245,8 +249,8 @@ static struct rtnl_route *build_route(const struct entry *e)
 		goto fail;
 	rtnl_route_set_scope(route, e->type == RTN_UNICAST && ip4 ? RT_SCOPE_LINK :
 								   RT_SCOPE_UNIVERSE);
-	if (e->type == RTN_UNICAST && e->table == XESP_ROUTE_TABLE &&
-	    (rtnl_route_set_metric(route, RTAX_MTU, TRANSPORT_MTU) ||
+	if (e->mtu &&
+	    (rtnl_route_set_metric(route, RTAX_MTU, e->mtu) ||
 	     rtnl_route_set_metric(route, RTAX_LOCK, 1u << RTAX_MTU)))
 		goto fail;
 	if (e->type == RTN_UNICAST) {
@@ -362,7 +366,7 @@ int routes_sync(struct routes *r, const struct config *c, const struct local_add
 	int err;
 
 	r->problems_n = r->problems_left_out = r->wanted = r->installed = 0;
-	r->transport4 = r->transport6 = false;
+	r->rules4 = r->rules6 = r->transport4 = false;
 	if (!sock)
 		return fault_set(f, -ENOMEM, "out of memory");
 	err = nl_connect(sock, NETLINK_ROUTE);
@@ -386,9 +390,9 @@ int routes_sync(struct routes *r, const struct config *c, const struct local_add
 		goto free_all;
 	}
 	check_filters(r, c);
-	err = rules_sync(sock, AF_INET, r->transport4, f);
+	err = rules_sync(sock, AF_INET, r->rules4, f);
 	if (!err)
-		err = rules_sync(sock, AF_INET6, r->transport6, f);
+		err = rules_sync(sock, AF_INET6, r->rules6, f);
 free_all:
 	free_entries(&want);
 	free_entries(&have);

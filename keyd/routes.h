@@ -5,7 +5,8 @@
  * XDP sees what arrives; what this machine sends itself only goes where its routes say. So with
  * `routes: install` there is a route into xesp0 for each remote prefix of an outbound protect
  * policy, and behind it one of type unreachable with the highest metric: when xesp0 goes away, the
- * traffic stops instead of leaving in clear. They carry a protocol number of our own; routes of
+ * traffic stops instead of leaving in clear. With `source: xfrm` they are in the table of rules.h, and
+ * nothing is behind them: without xesp0 the kernel protects the traffic. They carry a protocol number of our own; routes of
  * other protocols are never touched, and ours stay when keyd ends. Main thread.
  */
 #ifndef XESP_KEYD_ROUTES_H
@@ -27,7 +28,8 @@ struct local_addrs;
 struct routes {
 	const char *tun; /* borrowed: "xesp0" */
 	uint32_t wanted, installed;
-	bool transport4, transport6; /* there are ends of transport mode: rules are needed */
+	bool rules4, rules6; /* there are routes apart: rules are needed */
+	bool transport4;     /* there are ends of transport mode */
 	uint32_t problems_n, problems_left_out;
 	char problems[ROUTES_PROBLEMS_MAX][FAULT_TEXT_MAX];
 };

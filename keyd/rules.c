@@ -129,7 +129,7 @@ int rules_sync(struct nl_sock *sock, int family, bool wanted, struct fault *f)
 			err = change(sock, family, &wanted_rules[i], false);
 	for (uint32_t i = 0; i < RULES && wanted && !err; i++)
 		err = change(sock, family, &wanted_rules[i], true);
-	return err ? fault_set(f, -EIO, "policy rules for transport mode: %s", nl_geterror(err)) : 0;
+	return err ? fault_set(f, -EIO, "policy rules for this machine's own packets: %s", nl_geterror(err)) : 0;
 }
 
 /* ---- reverse path filter: the kernel takes the larger of the two values, and 2 is not strict */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rules.h - policy rules that lead this machine's own packets to the far ends of transport mode.
+ * rules.h - policy rules that lead this machine's own packets, and no others, into xesp0.
  *
- * A route to such an address into xesp0 would catch what xespd sends there as well. So these routes
- * have a table of their own, and per IP version three rules ask for it:
+ * A route to the far end of transport mode into xesp0 would catch what xespd sends there as well. With
+ * `source: xfrm` one in the main table would come behind those of an IKE daemon (strongSwan's table
+ * 220), and catch what is forwarded. So these routes have a table of their own, and per IP version three rules ask for it:
  *
  *   119  packets with xespd's mark go on at 121
  *   120  what this machine sends itself (iif lo) looks into the table

@@ -18,6 +18,7 @@ int xfrm_builder_init(struct builder *b)
 	static const uint8_t roles[] = { 0, RAW_ROLE_INNER, RAW_ROLE_OUTER, RAW_ROLE_BOTH };
 
 	index_init(&b->ways, sizeof(struct way));
+	index_init(&b->named, sizeof(struct named));
 	b->raw.version = builder_text(b, "%s", CONFIG_VERSION);
 	b->raw.default_action = file->spd.default_action == XESP_ACTION_BYPASS ? RAW_DEFAULT_BYPASS :
 										 RAW_DEFAULT_DISCARD;
@@ -35,13 +36,14 @@ int xfrm_builder_init(struct builder *b)
 	b->raw.sas = calloc(t->states_n + 1, sizeof(*b->raw.sas));
 	b->raw.policies = calloc(t->policies_n + 1, sizeof(*b->raw.policies));
 	b->way = calloc(t->states_n + 1, sizeof(*b->way));
-	b->newest_out = calloc(t->states_n + 1, sizeof(*b->newest_out));
+	b->sends = calloc(t->states_n + 1, sizeof(*b->sends));
 	b->has_in = calloc(t->states_n + 1, 1);
+	b->naming = calloc(t->policies_n + 1, sizeof(*b->naming));
 	b->sa_state = calloc(t->states_n + 1, sizeof(*b->sa_state));
 	b->sorted = calloc(t->policies_n + 1, sizeof(*b->sorted));
 	b->left_out_state = calloc(t->states_n + 1, 1);
 	b->left_out_policy = calloc(t->policies_n + 1, 1);
-	return b->raw.interfaces && b->raw.tunnels && b->raw.sas && b->raw.policies && b->way && b->newest_out &&
+	return b->raw.interfaces && b->raw.tunnels && b->raw.sas && b->raw.policies && b->way && b->sends && b->naming &&
 			       b->sa_state && b->has_in && b->sorted && b->left_out_state && b->left_out_policy ?
 		       0 : -ENOMEM;
 }
@@ -54,8 +56,10 @@ void xfrm_builder_fini(struct builder *b)
 	}
 	free(b->arena.text);
 	index_fini(&b->ways);
+	index_fini(&b->named);
 	free(b->way);
-	free(b->newest_out);
+	free(b->sends);
+	free(b->naming);
 	free(b->sa_state);
 	free(b->has_in);
 	free(b->sorted);

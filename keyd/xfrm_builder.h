@@ -17,6 +17,11 @@ struct way {
 	uint8_t pad[3];
 };
 
+/* An outbound policy's template that names one SA. Hashed as bytes. */
+struct named {
+	uint32_t spi, reqid;
+};
+
 /* Text of raw_config, wiped and freed together. */
 struct arena {
 	size_t n, room;
@@ -32,7 +37,9 @@ struct builder {
 	struct raw_config raw;
 	struct index ways;
 	struct way *way;          /* of raw.tunnels, same index */
-	const struct xfrm_state_entry **newest_out; /* of raw.tunnels */
+	const struct xfrm_state_entry **sends; /* of raw.tunnels: of the outbound ones, which */
+	struct index named;       /* of naming */
+	struct named *naming;     /* of t->policies, the first so many */
 	size_t *sa_state;         /* of raw.sas: index into t->states */
 	const struct xfrm_policy_entry **sorted;
 	uint8_t *has_in;          /* of raw.tunnels: 1 there is an inbound SA */

@@ -10,6 +10,7 @@
 #include "keyd/algorithm.h"
 #include "keyd/config.h"
 #include "keyd/xfrm_builder.h"
+#include "keyd/xfrm_lent.h"
 #include "keyd/xfrm_overlap.h"
 #include "keyd/xfrm_refused.h"
 #include "libxesp/addr.h"
@@ -142,10 +143,44 @@ static void set_lifetime(struct builder *b, struct raw_sa *sa, const struct xfrm
 	sa->lifetime = l;
 }
 
-/* Of a tunnel's outbound SAs one sends: the one that the IKE daemon installed last. */
-static bool is_newer(const struct xfrm_state_entry *a, const struct xfrm_state_entry *b)
+/*
+ * The SAs that outbound policies name. strongSwan as the responder of a rekeying installs its new outbound SA at once, and
+ * names it in the policy only when it knows that the peer has the other half: until then packets under it
+ * are lost.
+ */
+static void find_named(struct builder *b)
 {
-	return !b || a->add_time > b->add_time || (a->add_time == b->add_time && a > b);
+	uint32_t n = 0, found;
+
+	for (size_t i = 0; i < b->t->policies_n; i++) {
+		const struct xfrm_policy_entry *p = &b->t->policies[i];
+
+		if (p->dir != XFRM_ENTRY_OUT || !p->tmpls_n || !p->tmpl[0].spi)
+			continue;
+		b->naming[n] = (struct named){ .spi = p->tmpl[0].spi, .reqid = p->tmpl[0].reqid };
+		b->arena.failed |= index_add(&b->named, &b->naming[n], n, &found) != 0;
+		n++;
+	}
+}
+
+static bool is_named(const struct builder *b, const struct xfrm_state_entry *s)
+{
+	const struct named like = { .spi = s->spi, .reqid = s->reqid };
+
+	return index_find(&b->named, &like) != INDEX_NONE;
+}
+
+/*
+ * Of a tunnel's outbound SAs one sends: that which a policy names, or where none does the one that the
+ * IKE daemon installed last. Policies are moved to a new SA one after the other: the first one decides for all.
+ */
+static bool is_better(const struct builder *b, const struct xfrm_state_entry *s, const struct xfrm_state_entry *than)
+{
+	if (!than)
+		return true;
+	if (is_named(b, s) != is_named(b, than))
+		return is_named(b, s);
+	return s->add_time > than->add_time || (s->add_time == than->add_time && s > than);
 }
 
 static void add_state(struct builder *b, size_t i)
@@ -174,14 +209,18 @@ static void add_state(struct builder *b, size_t i)
 		builder_leave_state(b, i, "neither end is an address of this machine");
 		return;
 	}
+	if (!out && b->env->lent && xfrm_lent_has(b->env->lent, s, b->env->now_ms)) {
+		builder_leave_state(b, i, "its peer was seen elsewhere: the kernel tells the IKE daemon so");
+		return;
+	}
 	tunnel = find_tunnel(b, &w, true);
 	if (tunnel == INDEX_NONE)
 		return;
 	set_encap(b, tunnel, s, out);
-	if (out && !is_newer(s, b->newest_out[tunnel]))
-		return; /* an older one, which the peer still takes, and nobody sends on */
+	if (out && !is_better(b, s, b->sends[tunnel]))
+		return; /* an older one, which the peer still takes, or one that it does not take yet */
 	if (out)
-		b->newest_out[tunnel] = s;
+		b->sends[tunnel] = s;
 	else
 		b->has_in[tunnel] = 1;
 	sa = &b->raw.sas[b->raw.sas_count];
@@ -202,7 +241,7 @@ static void add_state(struct builder *b, size_t i)
 	b->sa_state[b->raw.sas_count++] = i;
 }
 
-/* States come in any order: an outbound one that a newer one has replaced is taken out again. */
+/* States come in any order: an outbound one that a better one has replaced is taken out again. */
 static void drop_replaced(struct builder *b)
 {
 	unsigned int kept = 0;
@@ -213,7 +252,7 @@ static void drop_replaced(struct builder *b)
 		bool out;
 
 		if (way_of_state(b, s, &w, &out) && out &&
-		    b->newest_out[find_tunnel(b, &w, false)] != s)
+		    b->sends[find_tunnel(b, &w, false)] != s)
 			continue;
 		b->raw.sas[kept] = b->raw.sas[i];
 		b->sa_state[kept++] = b->sa_state[i];
@@ -252,7 +291,7 @@ static bool is_served(const struct builder *b, uint32_t tunnel, bool out)
 {
 	if (tunnel == INDEX_NONE)
 		return false;
-	return out ? b->newest_out[tunnel] != NULL : b->has_in[tunnel];
+	return out ? b->sends[tunnel] != NULL : b->has_in[tunnel];
 }
 
 static char *prefix_text(struct builder *b, const struct xesp_addr *a, uint8_t len)
@@ -408,7 +447,7 @@ static void write_down(struct builder *b)
 	b->raw.tunnels_count = b->raw.sas_count = b->raw.policies_count = 0;
 	index_fini(&b->ways);
 	index_init(&b->ways, sizeof(struct way));
-	memset(b->newest_out, 0, (b->t->states_n + 1) * sizeof(*b->newest_out));
+	memset(b->sends, 0, (b->t->states_n + 1) * sizeof(*b->sends));
 	memset(b->has_in, 0, b->t->states_n + 1);
 	memset(b->raw.tunnels, 0, (b->t->states_n + 1) * sizeof(*b->raw.tunnels));
 	for (size_t i = 0; i < b->t->states_n; i++)
@@ -427,6 +466,14 @@ static void note_states(const struct builder *b, struct config *c)
 	}
 }
 
+/* No word of a file says it: where a peer is the IKE daemon says, but we see it first. */
+static void note_tunnels(struct config *c)
+{
+	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
+		if (c->sad.tunnels[i].natt.encap == XESP_ENCAP_UDP)
+			c->sad.tunnels[i].natt.follow_peer = XESP_FOLLOW_TELL;
+}
+
 int xfrm_model_build(struct config **out, const struct xfrm_tables *t,
 		     const struct xfrm_model_env *env, struct xfrm_unserved_list *unserved,
 		     struct fault *f)
@@ -439,6 +486,8 @@ int xfrm_model_build(struct config **out, const struct xfrm_tables *t,
 	err = xfrm_builder_init(&b);
 	if (err)
 		fault_set(f, err, "out of memory");
+	else
+		find_named(&b);
 	while (!err) {
 		write_down(&b);
 		if (b.arena.failed) {
@@ -449,6 +498,7 @@ int xfrm_model_build(struct config **out, const struct xfrm_tables *t,
 		err = config_from_raw(out, &b.raw, env->label, &ps);
 		if (!err) {
 			note_states(&b, *out);
+			note_tunnels(*out);
 			if (env->overlap)
 				xfrm_overlap_find(b.sorted, t->policies_n, env->overlap);
 			break;

@@ -42,6 +42,8 @@ struct xfrm_model_env {
 	bool (*is_local)(const void *ctx, const struct xesp_addr *a);
 	const void *ctx;
 	const struct xfrm_refused *refused; /* what xespd has refused; NULL: nothing */
+	const struct xfrm_lent *lent;       /* what the kernel is to have for a while; NULL: nothing */
+	uint64_t now_ms;                    /* CLOCK_MONOTONIC, with lent */
 	const struct config *file; /* interfaces, default and routes are as there */
 	const char *label;             /* config.file of the result */
 	struct xfrm_overlap *overlap;  /* gets what policies nobody decided between; NULL: not asked */

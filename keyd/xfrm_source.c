@@ -10,9 +10,13 @@
 
 #include "keyd/config.h"
 #include "keyd/local_addrs.h"
+#include "keyd/publish_maps.h"
+#include "keyd/sad.h"
 #include "keyd/xfrm_follow.h"
+#include "keyd/xfrm_lent.h"
 #include "keyd/xfrm_overlap.h"
 #include "keyd/xfrm_refused.h"
+#include "keyd/xfrm_rival.h"
 #include "keyd/xfrm_source.h"
 #include "keyd/xfrm_tell.h"
 #include "libxesp/addr.h"
@@ -22,6 +26,11 @@
 #define FEED_MS 500 /* how often the kernel hears of counters and expiry */
 #define STALE_MAX 5 /* readings that are given up in a row */
 #define RIVAL_FEEDS 120 /* so long after the kernel has sent is it called a problem */
+/*
+ * Each lease above the kernel's numbers skips twice 65 536 of them, and without ESN there are 2^32: so many leases
+ * at once may follow the kernel's packets, and two more between two feeds.
+ */
+#define RIVAL_LEASES_MAX 16
 
 /* What the kernel was told of an SA; by SA id. */
 struct told {
@@ -34,16 +43,18 @@ struct xfrm_source {
 	struct xfrm_source_opts o;
 	struct xfrm_follow *follow;
 	struct xfrm_tell *tell;
-	struct event *feed;
+	struct xfrm_rival *rival_heard;
+	struct event *feed, *unlend;
 	struct xfrm_unserved_list unserved;
 	struct grants_kernel kernel;
 	struct told *told;
 	uint32_t told_n;
 	struct fault problem, rival, undecided, no_esp;
 	uint32_t stale_n; /* readings in a row that the kernel had overtaken when they were applied */
-	uint32_t rival_feeds;
+	uint32_t rival_feeds, rival_leases;
 	struct log_limit complain;
 	struct xfrm_refused refused;
+	struct xfrm_lent lent;
 	bool reading; /* on_changed() is at work, and sees what is refused itself */
 	bool applied; /* at least once */
 };
@@ -167,12 +178,36 @@ static void note_rival(struct xfrm_source *x, const struct sa *sa)
 	char *text = x->rival.text;
 
 	if (!text[0])
-		log_warn("xfrm: the kernel sends under SA '%s' too: each such packet costs the packets of up to %u ms",
-			 sa->name, FEED_MS);
+		log_warn("xfrm: the kernel sends under SA '%s' too: each such packet costs forwarded ones until a new lease is there",
+			 sa->name);
 	snprintf(text, sizeof(x->rival.text),
-		 "the kernel sends under SA '%s' too, what this machine itself sends: each such packet costs the forwarded ones of up to %u ms; send it from another address than the policies protect",
-		 sa->name, FEED_MS);
+		 "the kernel sends under SA '%s' too, for this machine itself: each such packet costs forwarded ones of some ms; `routes: install` mends it for IPv4; or send from an address that no policy protects",
+		 sa->name);
 	x->rival_feeds = RIVAL_FEEDS;
+}
+
+static const struct sa *find_out(const struct sad *sad, const struct xfrm_name *name)
+{
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		const struct sa *sa = &sad->sas[i];
+
+		if (sa->spi == name->spi && sa->proto == name->proto && sa->dir == XESP_DIR_OUT &&
+		    sa->standing == SA_ACTIVE && addr_equal(&sad->tunnels[sa->tunnel].remote, &name->dst))
+			return sa;
+	}
+	return NULL;
+}
+
+static void on_kernel_sent(void *ctx, const struct xfrm_name *name, uint64_t last)
+{
+	struct xfrm_source *x = ctx;
+	const struct config *c = x->o.present(x->o.ctx);
+	const struct sa *sa = c && x->rival_leases ? find_out(&c->sad, name) : NULL;
+
+	if (!sa || !x->o.kernel_sent(x->o.ctx, sa, last))
+		return;
+	x->rival_leases--;
+	note_rival(x, sa);
 }
 
 static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct sa *sa)
@@ -215,6 +250,7 @@ static void on_feed(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	x->rival_leases += x->rival_leases < RIVAL_LEASES_MAX ? 2 : 0;
 	if (x->rival_feeds && !--x->rival_feeds)
 		x->rival.text[0] = '\0';
 	for (uint32_t i = 0; c && i < c->sad.sas_n; i++)
@@ -261,6 +297,8 @@ static int apply_tables(struct xfrm_source *x, const struct xfrm_tables *fresh, 
 	const struct xfrm_model_env env = { .is_local = is_local,
 					    .ctx = x->o.addrs,
 					    .refused = &x->refused,
+					    .lent = &x->lent,
+					    .now_ms = maps_now_ns() / 1000000,
 					    .file = x->o.file,
 					    .overlap = &overlap,
 					    .label = "the kernel's XFRM tables" };
@@ -316,12 +354,51 @@ void xfrm_source_refused(struct xfrm_source *x, const struct sad *sad, const str
 		xfrm_follow_again(x->follow);
 }
 
+/* ---- a peer that has moved */
+
+static void on_unlend(evutil_socket_t fd, short what, void *ctx)
+{
+	struct xfrm_source *x = ctx;
+
+	(void)fd;
+	(void)what;
+	xfrm_follow_again(x->follow);
+}
+
+bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t)
+{
+	const struct timeval over = { .tv_sec = XFRM_LENT_MS / 1000, .tv_usec = XFRM_LENT_MS % 1000 * 1000 + 1000 };
+	const struct config *c = x->o.present(x->o.ctx);
+	bool any = false;
+
+	for (uint32_t i = 0; i < c->sad.sas_n; i++) {
+		const struct sa *sa = &c->sad.sas[i];
+
+		if (sa->dir != XESP_DIR_IN || sa->standing != SA_ACTIVE || &c->sad.tunnels[sa->tunnel] != t ||
+		    !xfrm_lent_add(&x->lent, t, sa, maps_now_ns() / 1000000))
+			continue;
+		feed_one(x, &c->sad, sa); /* what we have accepted the kernel is not to accept again */
+		any = true;
+	}
+	if (!any)
+		return false;
+	event_add(x->unlend, &over);
+	xfrm_follow_again(x->follow);
+	return true;
+}
+
 void xfrm_source_worker_came(struct xfrm_source *x)
 {
+	xfrm_rival_listen(x->rival_heard, true);
 	if (!x->refused.n)
 		return;
 	xfrm_refused_fini(&x->refused);
 	xfrm_follow_again(x->follow);
+}
+
+void xfrm_source_worker_gone(struct xfrm_source *x)
+{
+	xfrm_rival_listen(x->rival_heard, false);
 }
 
 /* Said once, and again when it had gone: a module may come later. */
@@ -365,9 +442,12 @@ int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o,
 	x->told_n = o->max_sas;
 	x->told = calloc(x->told_n, sizeof(*x->told));
 	x->feed = event_new(o->base, -1, EV_PERSIST, on_feed, x);
-	err = x->told && x->feed ? xfrm_tell_open(&x->tell, f) : fault_set(f, -ENOMEM, "out of memory");
+	x->unlend = event_new(o->base, -1, 0, on_unlend, x);
+	err = x->told && x->feed && x->unlend ? xfrm_tell_open(&x->tell, f) : fault_set(f, -ENOMEM, "out of memory");
 	if (!err)
 		err = xfrm_follow_open(&x->follow, o->base, on_changed, x, f);
+	if (!err)
+		err = xfrm_rival_open(&x->rival_heard, o->base, on_kernel_sent, x, f);
 	if (!err && event_add(x->feed, &tv))
 		err = fault_set(f, -ENOMEM, "out of memory");
 	if (!err)
@@ -389,9 +469,13 @@ void xfrm_source_close(struct xfrm_source *x)
 	if (!x)
 		return;
 	xfrm_follow_close(x->follow);
+	xfrm_rival_close(x->rival_heard);
 	xfrm_tell_close(x->tell);
 	if (x->feed)
 		event_free(x->feed);
+	if (x->unlend)
+		event_free(x->unlend);
+	xfrm_lent_fini(&x->lent);
 	xfrm_unserved_fini(&x->unserved);
 	xfrm_refused_fini(&x->refused);
 	free(x->told);

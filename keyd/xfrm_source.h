@@ -19,8 +19,8 @@ struct event_base;
 struct fault;
 struct local_addrs;
 struct sa;
-struct sa;
 struct sad;
+struct tunnel;
 struct xfrm_source;
 
 struct xfrm_source_counts {
@@ -59,6 +59,14 @@ void xfrm_source_close(struct xfrm_source *x);
 void xfrm_source_refused(struct xfrm_source *x, const struct sad *sad, const struct sa *sa);
 /* A xespd was started: what another one refused it may take. */
 void xfrm_source_worker_came(struct xfrm_source *x);
+/* From now on what the kernel sends it sends in xesp's place. */
+void xfrm_source_worker_gone(struct xfrm_source *x);
+
+/*
+ * xespd has had a packet of this tunnel's peer from elsewhere. The kernel gets the tunnel's inbound SAs for a while, so
+ * that it tells the IKE daemon: xfrm_lent.h. False: it had them lately.
+ */
+bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t);
 
 /* The file or this machine's addresses have changed: reads all anew. */
 void xfrm_source_reload(struct xfrm_source *x, const struct config *file);

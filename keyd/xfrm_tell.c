@@ -73,6 +73,14 @@ static void put_addr(xfrm_address_t *out, const struct xesp_addr *a)
 		memcpy(out->a6, a->w, 16);
 }
 
+static void take_addr(struct xesp_addr *out, uint16_t family, const xfrm_address_t *a)
+{
+	if (family == AF_INET)
+		addr_from_ip4(out, &a->a4);
+	else
+		addr_from_ip6(out, a->a6);
+}
+
 static struct xfrm_aevent_id aevent_of(const struct xfrm_name *n, uint32_t flags)
 {
 	struct xfrm_aevent_id id = { .sa_id = { .spi = htonl(n->spi),
@@ -211,6 +219,21 @@ int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm
 	return 0;
 }
 
+bool xfrm_tell_read(const struct nlmsghdr *h, struct xfrm_name *name, struct xfrm_counts *counts)
+{
+	struct xfrm_aevent_id id;
+	struct known k;
+
+	if (take_known(&k, h))
+		return false;
+	memcpy(&id, NLMSG_DATA(h), sizeof(id));
+	*name = (struct xfrm_name){ .spi = ntohl(id.sa_id.spi), .reqid = id.reqid, .proto = id.sa_id.proto };
+	take_addr(&name->dst, id.sa_id.family, &id.sa_id.daddr);
+	take_addr(&name->src, id.sa_id.family, &id.saddr);
+	*counts = counts_of(&k);
+	return true;
+}
+
 /* ---- telling */
 
 /* True: a number was raised. */
@@ -260,6 +283,7 @@ int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const stru
 {
 	struct xfrm_aevent_id id = aevent_of(name, 0);
 	const struct nlmsghdr *h = NULL;
+	const uint32_t each_packet = 1;
 	struct nl_msg *msg;
 	struct known k;
 	int err = ask(x, name, &k);
@@ -274,6 +298,8 @@ int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const stru
 	err = msg ? nlmsg_append(msg, &id, sizeof(id), NLMSG_ALIGNTO) : -ENOMEM;
 	if (!err && raised)
 		err = put_numbers(msg, &k);
+	if (!err && news->oseq)
+		err = nla_put(msg, XFRMA_REPLAY_THRESH, sizeof(each_packet), &each_packet);
 	if (!err)
 		err = nla_put(msg, XFRMA_LTIME_VAL, sizeof(k.life), &k.life);
 	if (!err)

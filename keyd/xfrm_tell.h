@@ -17,6 +17,7 @@
 #include "xesp/steer.h"
 
 struct fault;
+struct nlmsghdr;
 struct xfrm_tell;
 
 /* One state of the kernel: RFC 4301 section 4.1's triple. */
@@ -41,6 +42,7 @@ int xfrm_tell_ask(struct xfrm_tell *x, const struct xfrm_name *name, struct xfrm
 /*
  * Raises what is below. What is not raised is not written at all: the kernel may send between our
  * question and our answer, and its counter written back as it was would make it send numbers twice.
+ * Where oseq is raised the kernel is told to say at each packet of its own how far it got: xfrm_rival.h.
  * add_bytes and add_packets come on top of what it has. `used` (seconds since 1970, 0: not) says when
  * it was used. -EAGAIN: the kernel has sent oseq_free or more; nothing was told. -ESRCH, -errno
  */
@@ -53,6 +55,9 @@ struct xfrm_news {
 };
 int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const struct xfrm_news *news,
 		   struct fault *f);
+
+/* A notification of the kernel's about a state's numbers (XFRM_MSG_NEWAE). False: it is none. */
+bool xfrm_tell_read(const struct nlmsghdr *h, struct xfrm_name *name, struct xfrm_counts *counts);
 
 /* Soft: the IKE daemon is told to rekey. Hard: the kernel deletes the state, and tells it. */
 int xfrm_tell_expired(struct xfrm_tell *x, const struct xfrm_name *name, bool hard, struct fault *f);

@@ -47,7 +47,7 @@ xfrm_policies() { # xfrm_policies <gateway>
 
 xfrm_config() { # xfrm_config <gateway> [fallback]
 	{
-		printf 'version: 1\nsource: xfrm\nfallback: %s\nroutes: none\ninterfaces:\n' "${2:-drop}"
+		printf 'version: 1\nsource: xfrm\nfallback: %s\nroutes: %s\ninterfaces:\n' "${2:-drop}" "$ROUTES"
 		interfaces
 	} >"$TMP/$1.yaml"
 }

@@ -294,6 +294,13 @@ enum xesp_udp_checksum {
 	XESP_UDP_CHECKSUM_COMPUTE, /* also on IPv4 */
 };
 
+/* What an authenticated newest packet that came from elsewhere does. */
+enum xesp_follow {
+	XESP_FOLLOW_NOT,
+	XESP_FOLLOW_PEER, /* the remote end is there from now on */
+	XESP_FOLLOW_TELL, /* keyd is told: it is for an IKE daemon to say */
+};
+
 /* How a tunnel passes NATs. Ports are as on the wire, and 0 where nothing is encapsulated. */
 struct xesp_natt {
 	struct xesp_addr peer; /* where the remote end is: it may have moved. All zero: at `remote` */
@@ -303,7 +310,7 @@ struct xesp_natt {
 	__u16 keepalive_s;  /* 0 none are sent */
 	__u8 encap;       /* enum xesp_encap */
 	__u8 accept_any;  /* inbound, 1: ESP with and without UDP; 0: as `encap` says */
-	__u8 follow_peer; /* 1: an authenticated newest packet says where the remote end is */
+	__u8 follow_peer; /* enum xesp_follow */
 	__u8 checksum;    /* enum xesp_udp_checksum */
 	__u8 pad[4];
 };

@@ -47,7 +47,7 @@ if [ $esp = no ]; then
 else
 	! named 'no ESP' || die "xesp status says that there is no ESP: $(problems)"
 	run gw1 ip xfrm state add src 192.0.2.2 dst 192.0.2.1 proto esp spi 0x2002 mode tunnel \
-		enc 'cbc(des3_ede)' "0x$(xxd -p -c 64 -l 24 /dev/urandom)" auth 'hmac(sha256)' "0x$(xxd -p -c 64 -l 32 /dev/urandom)" ||
+		enc 'cbc(des3_ede)' "0x$(xxd -p -c 64 -l 24 /dev/urandom)" auth-trunc 'hmac(sha256)' "0x$(xxd -p -c 64 -l 32 /dev/urandom)" 128 ||
 		die "the kernel has no 3DES"
 	unserved() { xesp gw1 sa --unserved | grep -q 'SA 0x00002002 .*des3_ede'; }
 	until_ok 10 unserved

@@ -155,7 +155,7 @@ void nat_oa_restore(uint8_t *ip, const struct inner *in, uint32_t off, uint8_t p
 {
 	const struct sum_place *at;
 
-	if (t->as_told.natt.follow_peer)
+	if (t->as_told.natt.follow_peer == XESP_FOLLOW_PEER)
 		write_addr(ip, &t->as_told.remote, true);
 	if (!find_upper(ip, in, &off, &proto))
 		return;

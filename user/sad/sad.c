@@ -253,6 +253,7 @@ static void keep_peer(struct sad *s, struct xesp_keymsg_tunnel *m)
 		      !addr_equal(&m->natt.peer, &was->peer);
 	m->natt.peer = was->peer;
 	m->natt.peer_port = was->peer_port;
+	slot->seen = (struct xesp_keymsg_peer){ .tunnel = m->id, .port = was->peer_port, .addr = was->peer };
 }
 
 int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *told, struct fault *f)
@@ -483,6 +484,9 @@ static bool move_peer(struct sad *s, uint32_t id, const struct xesp_addr *addr, 
 	m = slot->tunnel->as_told;
 	if (m.natt.peer_port == port && addr_equal(tunnel_peer(&m), addr))
 		return false;
+	slot->seen = (struct xesp_keymsg_peer){ .tunnel = id, .port = port, .addr = *addr };
+	if (m.natt.follow_peer == XESP_FOLLOW_TELL)
+		return slot->moved = true;
 	m.natt.peer = *addr;
 	m.natt.peer_port = port;
 	if (tunnel_open(&t, &m, NULL))
@@ -508,15 +512,15 @@ uint32_t sad_move_peers(struct sad *s)
 	return n;
 }
 
-void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_tunnel *t),
+void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_peer *m),
 		    void *ctx)
 {
 	for (uint32_t id = 0; id < s->tunnels_max; id++) {
-		if (!s->tunnel[id].moved)
-			continue;
-		s->tunnel[id].moved = false;
-		if (s->tunnel[id].tunnel)
-			tell(ctx, &s->tunnel[id].tunnel->as_told);
+		struct tunnel_slot *slot = &s->tunnel[id];
+
+		if (slot->moved && slot->tunnel)
+			tell(ctx, &slot->seen);
+		slot->moved = false;
 	}
 }
 

@@ -76,10 +76,10 @@ void sad_lease_wanted(struct sad *s, void (*ask)(void *ctx, uint32_t sa_id), voi
 
 /* Becomes readable (an eventfd) when a tunnel's remote end was seen elsewhere: sad/peer.h. */
 int sad_peer_fd(const struct sad *s);
-/* Then: tunnels that follow their peers send there from now on. Returns how many moved. */
+/* Then: tunnels that follow their peers send there from now on. Returns how many were seen to have moved. */
 uint32_t sad_move_peers(struct sad *s);
-/* Calls `tell` once for each tunnel whose peer (natt.peer) is not where keyd believes. */
-void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_tunnel *t),
+/* Calls `tell` once for each tunnel whose peer is not where keyd believes; without a header. */
+void sad_tell_peers(struct sad *s, void (*tell)(void *ctx, const struct xesp_keymsg_peer *m),
 		    void *ctx);
 
 /* Becomes readable (an eventfd) when a packet found no SA of its own: sad/acquire.h. */

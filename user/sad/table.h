@@ -24,6 +24,7 @@ struct tunnel_slot {
 	struct tunnel *tunnel;       /* published */
 	uint32_t path_mtu;           /* main thread; outlives a replaced tunnel */
 	bool moved;                  /* main thread: keyd does not know yet where the peer is */
+	struct xesp_keymsg_peer seen; /* main thread, with moved: where, without a header */
 };
 
 struct sad {

@@ -30,7 +30,8 @@ const struct xesp_addr *tunnel_peer(const struct xesp_keymsg_tunnel *m)
 
 bool tunnel_same_place(const struct xesp_keymsg_tunnel *a, const struct xesp_keymsg_tunnel *b)
 {
-	return a->natt.follow_peer && b->natt.follow_peer && a->natt.encap == b->natt.encap &&
+	return a->natt.follow_peer == XESP_FOLLOW_PEER && b->natt.follow_peer == XESP_FOLLOW_PEER &&
+	       a->natt.encap == b->natt.encap &&
 	       a->natt.local_port == b->natt.local_port &&
 	       a->natt.remote_port == b->natt.remote_port && addr_equal(&a->local, &b->local) &&
 	       addr_equal(&a->remote, &b->remote);
@@ -65,7 +66,7 @@ static int check(const struct xesp_keymsg_tunnel *m, struct fault *f)
 				 m->pmtu, m->pmtu_probe, m->icmp_check, m->mss);
 	if (m->pmtu_probe && addr_is_unset(&m->probe_remote))
 		return fault_set(f, -EINVAL, "probing without an address that answers");
-	if (m->natt.encap > XESP_ENCAP_UDP || m->natt.accept_any > 1 || m->natt.follow_peer > 1 ||
+	if (m->natt.encap > XESP_ENCAP_UDP || m->natt.accept_any > 1 || m->natt.follow_peer > XESP_FOLLOW_TELL ||
 	    m->natt.checksum > XESP_UDP_CHECKSUM_COMPUTE)
 		return fault_set(f, -EINVAL, "encapsulation %u/%u/%u, checksum %u: no such value",
 				 m->natt.encap, m->natt.accept_any, m->natt.follow_peer,

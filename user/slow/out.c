@@ -40,9 +40,9 @@ void out_drop(struct slow *s, struct pkt *p, enum xesp_drop why)
 	esp_count_drop(s->o.esp, p, why);
 }
 
-static bool send_piece(struct slow *s, const uint8_t *ip, uint32_t len)
+static bool send_piece(struct slow *s, const struct raw *by, const uint8_t *ip, uint32_t len)
 {
-	if (raw_send(&s->raw, ip, len))
+	if (raw_send(by, ip, len))
 		return false;
 	out_count(&out_stats(s)->tx_packets, 1);
 	out_count(&out_stats(s)->tx_bytes, len);
@@ -58,7 +58,7 @@ static uint32_t head_len(const struct pkt *p)
 }
 
 /* Raw sockets with the header included do not fragment: what esp_encap() lets be cut is cut here. */
-static bool send_in_pieces(struct slow *s, const struct pkt *p)
+static bool send_in_pieces(struct slow *s, const struct raw *by, const struct pkt *p)
 {
 	const bool ip4 = p->l3[0] >> 4 == 4;
 	uint8_t *out = s->cut_buf;
@@ -70,17 +70,22 @@ static bool send_in_pieces(struct slow *s, const struct pkt *p)
 		  frag6_begin(&six, p->l3, p->len, head_len(p), p->mtu, ++s->frag_id))
 		return false;
 	while ((n = ip4 ? frag_next(&four, out) : frag6_next(&six, out)))
-		if (!send_piece(s, out, n))
+		if (!send_piece(s, by, out, n))
 			return false;
 	return true;
 }
 
-void out_to_wire(struct slow *s, struct pkt *p)
+static void send_by(struct slow *s, const struct raw *by, struct pkt *p)
 {
 	const bool cut = p->mtu && p->len > p->mtu;
 
-	if (!(cut ? send_in_pieces(s, p) : send_piece(s, p->l3, p->len)))
+	if (!(cut ? send_in_pieces(s, by, p) : send_piece(s, by, p->l3, p->len)))
 		out_drop(s, p, XESP_DROP_TX_ERROR);
+}
+
+void out_to_wire(struct slow *s, struct pkt *p)
+{
+	send_by(s, &s->raw, p);
 }
 
 void out_in_clear(struct slow *s, struct pkt *p)
@@ -104,7 +109,7 @@ void out_in_clear(struct slow *s, struct pkt *p)
 		p->mtu = (uint16_t)hop.mtu; /* of what p->len is above */
 		p->l4_off = place.len;
 	}
-	out_to_wire(s, p);
+	send_by(s, &s->clear, p);
 }
 
 int slow_send_own(struct slow *s, const uint8_t *ip, uint32_t len)

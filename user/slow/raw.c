@@ -30,7 +30,7 @@ static void exempt_from_policies(int fd, int family)
 }
 
 /* IPPROTO_RAW means that packets come with their header, in both families. */
-static int open_one(int family, uint32_t mark)
+static int open_one(int family, uint32_t mark, bool protected)
 {
 	const int bytes = SEND_BYTES, one = 1;
 	const int probe4 = IP_PMTUDISC_PROBE, probe6 = IPV6_PMTUDISC_PROBE;
@@ -41,7 +41,8 @@ static int open_one(int family, uint32_t mark)
 	/* What the limits allow is enough: a full buffer is a counted drop. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	exempt_from_policies(fd, family);
+	if (protected)
+		exempt_from_policies(fd, family);
 	/* So that routes into xesp0 can leave out what comes from there: see fib.h. */
 	if (mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
 		err = -1;
@@ -58,14 +59,14 @@ static int open_one(int family, uint32_t mark)
 	return fd;
 }
 
-int raw_open(struct raw *r, uint32_t mark, struct fault *f)
+int raw_open(struct raw *r, uint32_t mark, bool protected, struct fault *f)
 {
 	r->fd6 = -1;
-	r->fd4 = open_one(AF_INET, mark);
+	r->fd4 = open_one(AF_INET, mark, protected);
 	if (r->fd4 < 0)
 		return fault_set(f, r->fd4, "cannot open a raw IPv4 socket: %s: run xespd as root",
 				 strerror(-r->fd4));
-	r->fd6 = open_one(AF_INET6, mark);
+	r->fd6 = open_one(AF_INET6, mark, protected);
 	if (r->fd6 < 0 && r->fd6 != -EAFNOSUPPORT) {
 		int err = r->fd6;
 

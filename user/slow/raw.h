@@ -8,6 +8,7 @@
 #ifndef XESP_SLOW_RAW_H
 #define XESP_SLOW_RAW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fault;
@@ -16,8 +17,12 @@ struct raw {
 	int fd4, fd6; /* -1: the kernel lacks the family */
 };
 
-/* `mark` (SO_MARK, 0: none) tells the kernel's policy rules whose packets these are. */
-int raw_open(struct raw *r, uint32_t mark, struct fault *f);
+/*
+ * `mark` (SO_MARK, 0: none) tells the kernel's policy rules whose packets these are. With `protected`
+ * they are protected already, or need no protection by our own word: the kernel's IPsec policies, where
+ * there are such (`source: xfrm`), are not asked.
+ */
+int raw_open(struct raw *r, uint32_t mark, bool protected, struct fault *f);
 void raw_close(struct raw *r);
 
 /*

@@ -40,7 +40,8 @@ struct slow {
 	struct slow_opts o;
 	char tun_name[16];
 	int tun;
-	struct raw raw;   /* what went through the SPD: marked, so that it does not come back */
+	struct raw raw;   /* what is protected: marked, so that it does not come back */
+	struct raw clear; /* what the SPD lets pass in clear: marked; the kernel's own policies may protect it */
 	struct raw plain; /* our own ICMP: routed like any packet of this machine */
 	uint32_t frag_id; /* of the last IPv6 packet that was fragmented */
 	struct esp_in in, in_ah, in_udp;

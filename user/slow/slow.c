@@ -462,13 +462,15 @@ static int open_queues(struct slow *s, struct fault *f)
 
 static int open_devices(struct slow *s, struct fault *f)
 {
-	int err = raw_open(&s->raw, FIB_MARK, f);
+	int err = raw_open(&s->raw, FIB_MARK, true, f);
 
 	/* RFC 7739: where the numbers of fragments begin is nobody's business. */
 	if (!err && RAND_bytes((unsigned char *)&s->frag_id, sizeof(s->frag_id)) != 1)
 		err = fault_set(f, -EIO, "libcrypto has no random numbers");
 	if (!err)
-		err = raw_open(&s->plain, 0, f);
+		err = raw_open(&s->clear, FIB_MARK, false, f);
+	if (!err)
+		err = raw_open(&s->plain, 0, false, f);
 	if (!err)
 		err = esp_in_open(&s->in, IPPROTO_ESP, s->o.pins, f);
 	if (!err)
@@ -509,7 +511,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 		return fault_set(f, -ENOMEM, "out of memory");
 	s->o = *o;
 	s->tun = s->raw.fd4 = s->raw.fd6 = s->in.fd4 = s->in.fd6 = -1;
-	s->plain.fd4 = s->plain.fd6 = s->in_ah.fd4 = s->in_ah.fd6 = -1;
+	s->clear.fd4 = s->clear.fd6 = s->plain.fd4 = s->plain.fd6 = s->in_ah.fd4 = s->in_ah.fd6 = -1;
 	s->icmp.fd4 = s->icmp.fd6 = -1;
 	s->in_udp.fd4 = s->in_udp.fd6 = -1;
 	snprintf(s->tun_name, sizeof(s->tun_name), "%s", o->tun_name);
@@ -566,6 +568,7 @@ void slow_close(struct slow *s)
 	esp_in_close(&s->in_ah);
 	esp_in_close(&s->in_udp);
 	raw_close(&s->raw);
+	raw_close(&s->clear);
 	raw_close(&s->plain);
 	spd_close(s->spd);
 	queue_close(s->to_tun);

@@ -113,18 +113,26 @@ static int configure(const char *name, struct fault *f)
 }
 
 /*
- * What xespd puts into the device was held against the SPD by xespd. The kernel's own IPsec policies, where
- * there are such (`source: xfrm`), would ask for a proof that it has not seen, and drop all of it.
+ * What xespd puts into the device was held against the SPD by xespd: the kernel's own IPsec policies, where
+ * there are such (`source: xfrm`), would ask for a proof that it has not seen, and drop all of it. What is
+ * routed into the device xespd protects: the kernel is not to do it before (which IPv4 alone can leave
+ * out). And without xespd the device outlives it and takes nothing: then the routes into it do not count.
  */
-static void exempt_from_policies(const char *name)
+static void set_sysctls(const char *name)
 {
-	static const char *const families[] = { "ipv4", "ipv6" };
-	char path[96];
+	static const struct {
+		const char *family, *sysctl;
+	} ones[] = { { "ipv4", "disable_policy" },
+		     { "ipv6", "disable_policy" },
+		     { "ipv4", "disable_xfrm" },
+		     { "ipv4", "ignore_routes_with_linkdown" },
+		     { "ipv6", "ignore_routes_with_linkdown" } };
 
-	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+	for (size_t i = 0; i < sizeof(ones) / sizeof(ones[0]); i++) {
+		char path[96];
 		int fd;
 
-		snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/disable_policy", families[i], name);
+		snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", ones[i].family, name, ones[i].sysctl);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
 		if (fd < 0)
 			continue; /* a kernel without the family, or without IPsec */
@@ -146,7 +154,7 @@ int tun_open(const char *name, struct fault *f)
 	if (!err)
 		err = configure(name, f);
 	if (!err)
-		exempt_from_policies(name);
+		set_sysctls(name);
 	if (err) {
 		close(fd);
 		return err;

@@ -182,11 +182,9 @@ static void ask_lease(void *ctx, uint32_t sa_id)
 	send_message(ctx, &m.h, XESP_KEYMSG_LEASE_REQUEST, sizeof(m));
 }
 
-static void tell_peer(void *ctx, const struct xesp_keymsg_tunnel *t)
+static void tell_peer(void *ctx, const struct xesp_keymsg_peer *seen)
 {
-	struct xesp_keymsg_peer m = { .tunnel = t->id,
-				      .port = t->natt.peer_port,
-				      .addr = t->natt.peer };
+	struct xesp_keymsg_peer m = *seen;
 
 	send_message(ctx, &m.h, XESP_KEYMSG_PEER_MOVED, sizeof(m));
 }

@@ -23,17 +23,18 @@ static void refused(void *ctx, const char *sentence)
 	snprintf(r->last, sizeof(r->last), "%s", sentence);
 }
 
-static void plan(const char *routes, const char *policies, char *out, size_t len,
-		 struct refusals *r)
+/* `routes` kernel: as `install`, and policies and SAs are the kernel's (`source: xfrm`). */
+static void plan(const char *routes, const char *policies, char *out, size_t len, struct refusals *r)
 {
 	struct local_addr own[] = { { .global = true }, { .global = true }, { .global = true },
 				    { .broadcast = true } };
 	const struct local_addrs addrs = { 4, own };
+	const bool xfrm = !strcmp(routes, "kernel");
 	struct config *c = fixture_config("version: 1\nroutes: %s\ntunnels:\n"
 					  "  - {name: t, local: 192.0.2.1, remote: 192.0.2.2}\n"
 					  "  - {name: u, local: 2001:db8:f::1, remote: 2001:db8:f::2}\n"
 					  "  - {name: h, local: 192.0.2.1, remote: 192.0.2.9, mode: transport}\n"
-					  "policies:\n%s", routes, policies);
+					  "policies:\n%s", xfrm ? "install" : routes, policies);
 	struct route_plan p;
 
 	addr_parse(&own[0].addr, "192.0.2.1", NULL);
@@ -41,6 +42,7 @@ static void plan(const char *routes, const char *policies, char *out, size_t len
 	addr_parse(&own[2].addr, "2001:db8:1::1", NULL);
 	addr_parse(&own[3].addr, "10.1.0.255", NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	c->xfrm = xfrm;
 	*r = (struct refusals){ 0 };
 	out[0] = '\0';
 	CU_ASSERT_EQUAL_FATAL(route_plan_init(&p, c, &addrs, refused, r), 0);
@@ -50,8 +52,9 @@ static void plan(const char *routes, const char *policies, char *out, size_t len
 
 		if (p.wishes[i].has_src)
 			addr_print(&p.wishes[i].src, src);
-		snprintf(out + used, len - used, "%s%s%s%s%s", used ? ", " : "",
+		snprintf(out + used, len - used, "%s%s%s%s%s%s%s", used ? ", " : "",
 			 p.wishes[i].transport ? "transport " : "",
+			 p.wishes[i].apart ? "apart " : "", p.wishes[i].alone ? "alone " : "",
 			 addr_print_prefix(&p.wishes[i].dst.addr, p.wishes[i].dst.len, dst),
 			 src[0] ? " from " : "", src);
 	}
@@ -101,13 +104,22 @@ static void test_plans(void)
 		{ "the far end of transport mode has a table of its own", "install",
 		  "  - {name: a, action: protect, tunnel: h}\n"
 		  "  - {name: b, action: protect, tunnel: h, protocol: gre}\n",
-		  "transport 192.0.2.9/32 from 192.0.2.1", NULL },
+		  "transport apart 192.0.2.9/32 from 192.0.2.1", NULL },
 		{ "it is an end for other tunnels' routes", "install",
 		  "  - {name: a, action: protect, tunnel: t, remote: 192.0.2.8/30}\n", "",
 		  "it holds the tunnel end 192.0.2.9" },
 		{ "a prefix beside an end is none of its", "install",
 		  "  - {name: a, action: protect, tunnel: t, remote: [192.0.2.3/32, 192.0.2.0/31]}\n",
 		  "192.0.2.3/32 from 192.0.2.1, 192.0.2.0/31 from 192.0.2.1", NULL },
+		{ "of the kernel's policies those that this machine's packets match, of IPv4, in tunnel mode", "kernel",
+		  "  - {name: a, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.2.0.0/24}\n"
+		  "  - {name: b, action: protect, tunnel: t, local: 10.9.0.0/24, remote: 10.3.0.0/24}\n"
+		  "  - {name: c, action: protect, tunnel: u, local: 2001:db8:1::/64, remote: 2001:db8:2::/64}\n"
+		  "  - {name: d, action: protect, tunnel: h}\n",
+		  "apart alone 10.2.0.0/24 from 10.1.0.1", NULL },
+		{ "where a route would loop the kernel sees to it, and nothing is said", "kernel",
+		  "  - {name: a, action: protect, tunnel: t, remote: 192.0.2.0/24}\n"
+		  "  - {name: b, action: protect, tunnel: t, remote: 0.0.0.0/0}\n", "", NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

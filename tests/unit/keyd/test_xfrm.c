@@ -12,6 +12,7 @@
 
 #include "keyd/config.h"
 #include "keyd/xfrm_entry.h"
+#include "keyd/xfrm_lent.h"
 #include "keyd/xfrm_model.h"
 #include "keyd/xfrm_refused.h"
 #include "libxesp/addr.h"
@@ -233,13 +234,12 @@ static struct xfrm_policy_entry policy(uint8_t dir, const char *src, const char 
 	return p;
 }
 
-static struct config *build_without(struct xfrm_tables *t, const struct xfrm_refused *refused,
-				    struct xfrm_unserved_list *left_out)
+static struct config *build_in(struct xfrm_tables *t, const struct xfrm_model_env *with, struct xfrm_unserved_list *left_out)
 {
 	struct config file = { .routes = true, .xfrm = true,
 			       .spd = { .default_action = XESP_ACTION_BYPASS } };
-	const struct xfrm_model_env env = { .is_local = is_local, .refused = refused, .file = &file,
-					    .label = "kernel" };
+	const struct xfrm_model_env env = { .is_local = is_local, .refused = with->refused, .lent = with->lent,
+					    .now_ms = with->now_ms, .file = &file, .label = "kernel" };
 	struct fault f = { "" };
 	struct config *c = NULL;
 
@@ -247,6 +247,18 @@ static struct config *build_without(struct xfrm_tables *t, const struct xfrm_ref
 		fprintf(stderr, "xfrm: %s\n", f.text);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
 	return c;
+}
+
+static struct config *build_without(struct xfrm_tables *t, const struct xfrm_refused *refused,
+				    struct xfrm_unserved_list *left_out)
+{
+	return build_in(t, &(struct xfrm_model_env){ .refused = refused }, left_out);
+}
+
+static struct config *build_lent(struct xfrm_tables *t, const struct xfrm_lent *lent, uint64_t now_ms,
+				 struct xfrm_unserved_list *left_out)
+{
+	return build_in(t, &(struct xfrm_model_env){ .lent = lent, .now_ms = now_ms }, left_out);
 }
 
 static struct config *build(struct xfrm_tables *t, struct xfrm_unserved_list *left_out)
@@ -329,6 +341,87 @@ static void a_child_sa(void)
 	CU_ASSERT_EQUAL(c->spd.policies[2].action, XESP_ACTION_PROTECT);
 	config_free(c);
 	xfrm_unserved_fini(&left_out);
+}
+
+/* strongSwan's policies name the SA that is to send, and it installs the next one before. */
+static void policies_name_the_sender(void)
+{
+	static const struct {
+		const char *what;
+		uint32_t first, second; /* SPIs that the two outbound policies name; 0: none */
+		uint32_t sends;
+	} rows[] = {
+		{ "nobody names one: the newest", 0, 0, 0x1003 },
+		{ "the old one, until the peer can receive on the new", 0x1001, 0x1001, 0x1001 },
+		{ "one policy is moved already", 0x1001, 0x1002, 0x1002 },
+		{ "the other way round", 0x1002, 0x1001, 0x1002 },
+		{ "both are", 0x1002, 0x1002, 0x1002 },
+		{ "one that is gone, or not read yet", 0x1009, 0x1009, 0x1003 },
+	};
+
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(LOCAL, PEER, 0x1003, 7),
+						     state(LOCAL, PEER, 0x1002, 6), state(PEER, LOCAL, 0x2001, 5) };
+		struct xfrm_policy_entry policies[] = { policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+							policy(XFRM_ENTRY_OUT, "10.3.0.0/24", "10.2.0.0/24", 201),
+							policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200) };
+		struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 3, .policies = policies };
+		struct xfrm_unserved_list left_out = { 0 };
+		struct config *c;
+
+		policies[0].tmpl[0].spi = rows[i].first;
+		policies[1].tmpl[0].spi = rows[i].second;
+		policies[2].tmpl[0].spi = 0x1003; /* of inbound policies it says nothing */
+		c = build(&t, &left_out);
+		CU_ASSERT_EQUAL(c->sad.sas_n, 2);
+		if (!find_spi(c, rows[i].sends)) {
+			printf("  %s\n", rows[i].what);
+			CU_FAIL("another SA sends");
+		}
+		config_free(c);
+		xfrm_unserved_fini(&left_out);
+	}
+}
+
+static struct xfrm_state_entry in_udp(const char *src, const char *dst, uint32_t spi, uint16_t sport, uint16_t dport)
+{
+	struct xfrm_state_entry s = state(src, dst, spi, 5);
+
+	s.encap = true;
+	s.encap_sport = sport;
+	s.encap_dport = dport;
+	return s;
+}
+
+/* Seen elsewhere, the peer's SA is the kernel's for a while: until its own word, or until the time is over. */
+static void lent_to_the_kernel(void)
+{
+	struct xfrm_state_entry states[] = { in_udp(LOCAL, PEER, 0x1001, 4500, 31000),
+					     in_udp(PEER, LOCAL, 0x2001, 31000, 4500) };
+	struct xfrm_policy_entry policies[] = { policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200) };
+	struct xfrm_tables t = { .states_n = 2, .states = states, .policies_n = 1, .policies = policies };
+	struct config *c = build(&t, &(struct xfrm_unserved_list){ 0 });
+	struct xfrm_lent lent = { 0 };
+	const struct sa *in = find_spi(c, 0x2001);
+	const uint64_t t0 = 5000;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+	CU_ASSERT_EQUAL(c->sad.tunnels[0].natt.follow_peer, XESP_FOLLOW_TELL);
+	CU_ASSERT_TRUE(xfrm_lent_add(&lent, &c->sad.tunnels[in->tunnel], in, t0));
+	config_free(c);
+	for (int lent_now = 1; lent_now >= 0; lent_now--) {
+		struct xfrm_unserved_list left_out = { 0 };
+
+		c = build_lent(&t, &lent, lent_now ? t0 + XFRM_LENT_MS - 1 : t0 + XFRM_LENT_MS, &left_out);
+		CU_ASSERT_EQUAL(find_spi(c, 0x2001) == NULL, lent_now);
+		CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x1001)); /* it sends on to where the daemon says */
+		CU_ASSERT_EQUAL(left_out.n, (size_t)lent_now);
+		if (left_out.n)
+			CU_ASSERT_PTR_NOT_NULL(strstr(left_out.entry[0].reason, "seen elsewhere"));
+		xfrm_unserved_fini(&left_out);
+		config_free(c);
+	}
+	xfrm_lent_fini(&lent);
 }
 
 /* What we cannot serve is the kernel's: its packets are passed to it, and the reason is listed. */
@@ -499,6 +592,8 @@ CU_TestInfo xfrm_tests[] = {
 	{ "xfrm: messages cut off and altered anywhere", cut_and_altered },
 	{ "limits, and what means that there is none", limits_of_a_state },
 	{ "xfrm: a child SA with its rekeyed successor", a_child_sa },
+	{ "xfrm: of several outbound SAs the one that policies name sends", policies_name_the_sender },
+	{ "xfrm: a peer that moved, and what the kernel gets for it", lent_to_the_kernel },
 	{ "xfrm: what cannot be served is left and listed", left_with_the_kernel },
 	{ "what xespd refuses stays with the kernel, alone", refused_by_xespd },
 	{ "1 000 clients of a remote access gateway, and one that goes", remote_access },

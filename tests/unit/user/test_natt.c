@@ -258,10 +258,10 @@ static void mutated(void)
 
 struct told {
 	unsigned int n;
-	struct xesp_keymsg_tunnel last;
+	struct xesp_keymsg_peer last;
 };
 
-static void tell(void *ctx, const struct xesp_keymsg_tunnel *t)
+static void tell(void *ctx, const struct xesp_keymsg_peer *t)
 {
 	struct told *told = ctx;
 
@@ -325,9 +325,9 @@ static void peer_is_followed(void)
 		sad_tell_peers(p.sad, tell, &told);
 		sad_tell_peers(p.sad, tell, &told); /* once */
 		CU_ASSERT_EQUAL(told.n, 1);
-		CU_ASSERT_EQUAL(told.last.id, PAIR_TUNNEL_IN);
-		CU_ASSERT_TRUE(addr_equal(&told.last.natt.peer, &a));
-		CU_ASSERT_EQUAL(told.last.natt.peer_port, PORT_NEW);
+		CU_ASSERT_EQUAL(told.last.tunnel, PAIR_TUNNEL_IN);
+		CU_ASSERT_TRUE(addr_equal(&told.last.addr, &a));
+		CU_ASSERT_EQUAL(told.last.port, PORT_NEW);
 		pair_close(&p);
 	}
 }
@@ -452,7 +452,7 @@ static const struct {
 } refused[] = {
 	{ "no such value", { .encap = 2, PORTS } },
 	{ "no such value", { .encap = XESP_ENCAP_UDP, .checksum = 3, PORTS } },
-	{ "no such value", { .encap = XESP_ENCAP_UDP, .follow_peer = 2, PORTS } },
+	{ "no such value", { .encap = XESP_ENCAP_UDP, .follow_peer = 3, PORTS } },
 	{ "no such value", { .accept_any = 2 } },
 	{ "without ports", { .encap = XESP_ENCAP_UDP, .local_port = 1, .remote_port = 1 } },
 	{ "without ports", { .encap = XESP_ENCAP_UDP, .remote_port = 1, .peer_port = 1 } },

@@ -312,7 +312,7 @@ static void reassembled(void)
 	struct frag cut;
 	uint32_t n;
 
-	must(raw_open(&raw, 0, NULL) == 0, "raw_open");
+	must(raw_open(&raw, 0, true, NULL) == 0, "raw_open");
 	for (int flip = 0; flip < 2; flip++) {
 		static struct frame f;
 		struct pkt p = pair_make(&f, 4, 1000);
@@ -352,7 +352,7 @@ static void strange_esp(void)
 	struct raw raw;
 	uint8_t ip[60];
 
-	must(raw_open(&raw, 0, NULL) == 0, "raw_open");
+	must(raw_open(&raw, 0, true, NULL) == 0, "raw_open");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t before = stats()->drops[rows[i].drop];
 
@@ -386,7 +386,7 @@ static void flood_of_esp(void)
 	uint8_t ip[60] = { 0x45, [8] = 64, [9] = IPPROTO_ESP };
 	struct raw raw;
 
-	must(raw_open(&raw, 0, NULL) == 0, "raw_open");
+	must(raw_open(&raw, 0, true, NULL) == 0, "raw_open");
 	wire_put32(ip + 12, 0xc0000201);
 	wire_put32(ip + 16, 0xc0000202);
 	wire_put32(ip + 20, 0x1000); /* no such SPI */

@@ -86,7 +86,7 @@ static void raw_to_tun(int fd)
 	uint8_t ip6[48] = { 0x60, 0, 0, 0, 0, 8, 59, 9 };
 	struct raw raw;
 
-	must(raw_open(&raw, 0, NULL) == 0, "raw_open");
+	must(raw_open(&raw, 0, true, NULL) == 0, "raw_open");
 	wire_put16(buf + 4, 0x1234);
 	wire_put16(buf + 6, 0x4000); /* DF */
 	wire_put16(buf + 10, 0);
