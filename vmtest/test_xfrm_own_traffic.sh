@@ -24,12 +24,12 @@ until_ok 5 led
 expect_equal "routes apart" "$(run gw1 ip -j route show table 120 | jq -c '[.[] | [.dst, .type]]')" '[["10.2.0.0/24",null]]'
 pings hostA 5 10.2.0.2
 
-# The gateway beside its hosts, both families: own <family> <destination> <most that may be lost>
+# The gateway beside its hosts, both families: own <family> <destination> <most that may be lost> [options of ping]
 rivals() { grep -c 'the kernel sends under' "$TMP/gw1-xesp-keyd.log" || true; }
 own() {
 	local before; before=$(rivals)
 	load forwarded-$1 hostA "$2" 1000 0.01
-	load own-$1 gw1 "$2" 20 0.4
+	load own-$1 gw1 "$2" 20 0.4 "${@:4}"
 	load_end own-$1
 	load_end forwarded-$1
 	expect_equal "IPv$1: the gateway's own pings that were lost" "$(load_lost own-$1)" 0
@@ -39,7 +39,7 @@ own() {
 capture wire w1 200
 own 4 10.2.0.2 0
 expect_equal "IPv4: leases that the kernel's packets cost" "$(rivals)" 0
-own 6 2001:db8:2::2 60
+own 6 2001:db8:2::2 100 -I 2001:db8:1::1
 [ "$(rivals)" -ge 1 ] || die "nobody noticed that the kernel sends IPv6"
 xesp gw1 status | grep -q 'the kernel sends under SA' || die "xesp status does not name it"
 

@@ -60,10 +60,10 @@ expect_served() { # expect_served <gateway> <spi> <packets at least>
 }
 no_sas() { xesp "$1" sa --json | jq -e '.sas | length == 0'; }
 
-# Pings in the background, so many a second: load <name> <ns> <destination> <pings> <interval>; load_lost
+# Pings in the background, so many a second: load <name> <ns> <destination> <pings> <interval> [options of ping]; load_lost
 # waits for them and prints how many were not answered.
 load() {
-	nsenter --net="$PATH_OF_NS-$2" ping -q -n -i "$5" -c "$4" -W $((2 * PATIENCE)) "$3" >"$TMP/load-$1.log" 2>&1 &
+	nsenter --net="$PATH_OF_NS-$2" ping -q -n -i "$5" -c "$4" -W $((2 * PATIENCE)) "${@:6}" "$3" >"$TMP/load-$1.log" 2>&1 &
 	PIDS+=("$!")
 	LOAD[$1]=$!
 }
