@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# ike.sh - strongSwan on gateways of topology.sh, one charon each; sourced after gateway.sh.
+# ike.sh - strongSwan on gateways of topology.sh, one charon each; with all that such a test needs.
 #
 # No systemd: each daemon is a process in its gateway's network namespace, with a /run of its own, plugins
 # named one by one (loading all takes long under emulation), and its control socket in $TMP. Secrets
 # and certificates are made by the test. What a test wants otherwise it sets before ike_config: IKE_AUTH,
 # ESP_PROPOSALS, CHILD_REKEY, IKE_MORE (lines of the connection), or a function children() of its own.
+
+for part in ../tests/netns/topology.sh ../tests/netns/gateway.sh kernel_gateway.sh xfrm.sh; do
+	# shellcheck source=/dev/null
+	. "$(dirname "${BASH_SOURCE[0]}")/$part"
+done
 
 readonly CHARON=/usr/lib/ipsec/charon
 STRONGSWAN= # a tree to take it from, with all that it needs, as debian.sh unpacks one; empty: this system's
@@ -19,6 +24,15 @@ IKE_RETRANSMIT="retransmit_timeout = $((2 * PATIENCE))"
 PLUGINS="random nonce openssl pem pkcs1 pkcs8 x509 pubkey constraints hmac kdf kernel-netlink socket-default vici"
 
 ike_needs() { need openssl swanctl "$CHARON"; }
+
+# gw1 is xesp beside the kernel's tables, gw2 the kernel alone; no IKE daemon runs yet.
+ike_gateways() {
+	topology_up
+	kernel_gateway gw1
+	kernel_gateway gw2
+	xfrm_config gw1
+	mirror_up gw1
+}
 
 # A CA and a certificate each, once a test: $TMP/pki/{ca,gw1,gw2}.{crt,key}
 ike_pki() {

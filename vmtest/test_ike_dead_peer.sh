@@ -5,18 +5,10 @@
 # that answers keeps its SAs; one that is cut off loses them within its time; back again, it is asked anew.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_config gw1
-mirror_up gw1
+ike_gateways
 IKE_MORE="dpd_delay = 2s"
 IKE_RETRANSMIT="retransmit_timeout = 2
 		  retransmit_tries = 2"

@@ -6,18 +6,10 @@
 # kernel at the far end and the wire agree on the packets of each SA.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_config gw1
-mirror_up gw1
+ike_gateways
 
 carry() { # carry <what>: 40 packets each way, counted in four places
 	local spi gw

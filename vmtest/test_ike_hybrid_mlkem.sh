@@ -5,10 +5,6 @@
 # CHILD_SA and its rekeying, the traffic by xesp on gw1 and by the kernel on gw2.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 [ -n "${XESP_STRONGSWAN6:-}" ] || skip "no strongSwan 6: vmtest/run.sh takes it from Debian sid"
 STRONGSWAN=$XESP_STRONGSWAN6
@@ -17,11 +13,7 @@ IKE_PROPOSALS=aes256gcm16-prfsha384-x25519-ke1_mlkem768
 ESP_PROPOSALS=aes256gcm16-x25519-ke1_mlkem768-esn
 ike_needs
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_config gw1
-mirror_up gw1
+ike_gateways
 ike_start gw1
 ike_start gw2
 ike_initiate gw1

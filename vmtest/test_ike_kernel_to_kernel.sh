@@ -5,9 +5,6 @@
 # what the tests of strongSwan over xesp stand on: the daemons, their configuration, what is counted.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 

@@ -5,20 +5,12 @@
 # in xesp, in the far kernel and on the wire; Libreswan's rekeying loses none.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 . "$(dirname "$0")/libreswan.sh"
 ike_needs
 pluto_needs
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_config gw1
-mirror_up gw1
+ike_gateways
 ESP_PROPOSALS=aes128gcm16-x25519-esn-noesn
 children() { child net "$(net4 "$1").0/24" "$(net4 "$(peer_of "$1")").0/24"; }
 ike_start gw2

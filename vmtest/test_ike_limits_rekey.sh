@@ -5,18 +5,10 @@
 # is told, and rekeys; nothing is lost.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_config gw1
-mirror_up gw1
+ike_gateways
 
 # The limits are gw1's alone: gw2 must hear of them by IKE.
 CHILD_LINES=

@@ -6,10 +6,6 @@
 # the kernel at the far end does; one child goes and the others carry on, then its traffic is the wider one's.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 
@@ -23,11 +19,7 @@ children() { # children <gateway>
 	child host "$(net4 "$me").3/32" "$(net4 "$peer").3/32"
 }
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_config gw1
-mirror_up gw1
+ike_gateways
 IKE_MORE="childless = force"
 ike_start gw1
 ike_start gw2

@@ -5,10 +5,6 @@
 # moves the SAs, which keep their keys and SPIs; xesp follows. No sequence number is on the wire twice.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 

@@ -8,10 +8,6 @@
 # shellcheck disable=SC2034 # for topology.sh
 MORE_NAMESPACES=(c2 c3)
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
 ike_needs
 

@@ -5,12 +5,8 @@
 # the NAT forgets its mapping under traffic, and the peer is found again under the same SA. No sequence number twice.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/../tests/netns/nat.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
-. "$(dirname "$0")/xfrm.sh"
 . "$(dirname "$0")/ike.sh"
+. "$(dirname "$0")/../tests/netns/nat.sh"
 ike_needs
 need nft
 
@@ -54,11 +50,14 @@ through() { # through <gateway that xesp is on>
 		expect_equal "from $gw: packets in the far kernel" "$(kernel_packets "$peer" "$spi")" 40
 	done
 	say "xesp on $me: 40 packets each way in UDP"
+	start events.log "$me" "$XESP_BUILD/xesp" --run "$TMP/$me-run" --json events
 	load moved hostA 10.2.0.2 300 0.05
 	pause 3
 	nat_maps_to 32000
 	load_end moved
 	until_ok 20 towards_port 32000
+	[ "$me" = gw1 ] || expect_equal "where xesp said that the peer was seen" \
+		"$(jq -r 'select(.event == "peer-moved") | .to' "$TMP/events.log" | head -n 1)" "$NAT port 32000"
 	pings hostB 20 10.1.0.2
 	stop_capture wire w2
 	! grep -q ' 0 received' "$TMP/load-moved.log" || die "nothing was answered"

@@ -71,12 +71,17 @@ run hostA ping -q -i 0.2 -c 20 10.2.0.2 >/dev/null || die "pings while no keepal
 expect_equal "keepalives beside traffic" "$(counter gw2 natt-keepalive)" "$before"
 say "4 keepalives in $took ms of silence, none beside traffic"
 
-# The NAT forgets: gw2 answers to where the next authentic packet comes from.
+# The NAT forgets: gw2 answers to where the next authentic packet comes from, and says so.
+start events.log gw2 "$XESP_BUILD/xesp" --run "$TMP/gw2-run" --json events
+moves() { jq -s '[.[] | select(.event == "peer-moved")] | length' "$TMP/events.log"; }
 nat_maps_to 32000
 run hostA ping -q -c 40 -i 0.05 -W 1 10.2.0.2 >"$TMP/ping.log" || true
 until_ok 5 peer_at t4 "$NAT port 32000"
 lost=$((40 - $(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$TMP/ping.log")))
 [ "$lost" -le 3 ] || die "$lost of 40 pings lost when the mapping changed"
+until_at_least 1 moves
+expect_equal "the event" "$(jq -c 'select(.event == "peer-moved") | [.tunnel, .from, .to]' "$TMP/events.log")" \
+	"[\"t4\",\"$NAT port 31000\",\"$NAT port 32000\"]"
 pings hostB 20 10.1.0.2
 say "the mapping changed under traffic: $lost of 40 pings lost"
 
