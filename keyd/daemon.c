@@ -286,11 +286,14 @@ static void counts_of(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out)
 	out->told_bytes = st->told_bytes;
 }
 
-static bool kernel_sent(void *ctx, const struct sa *sa, uint64_t last)
+static bool kernel_sent(void *ctx, uint32_t sa_id, uint64_t last)
 {
 	struct daemon *d = ctx;
 
-	if (!grants_kernel_sent(&d->grants, sa, last))
+	struct sad *sad = &d->change.now->sad;
+	const uint32_t at = sad_find(sad, sa_id);
+
+	if (at == SAD_NONE || !grants_kernel_sent(&d->grants, &sad->sas[at], last))
 		return false;
 	event_active(d->flush, 0, 0);
 	return true;

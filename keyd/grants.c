@@ -32,7 +32,7 @@ static int ask_kernel(const struct grants *g, const struct sad *sad, const struc
 static struct lease_want want_of(const struct grants *g, const struct sa *sa, uint64_t sent)
 {
 	return (struct lease_want){ .digest = sa->digest,
-				    .count = sa->lease,
+				    .count = sa->rival && sa->lease > GRANTS_RIVAL_LEASE ? GRANTS_RIVAL_LEASE : sa->lease,
 				    .max = sad_last_number(sa),
 				    .above = g->kernel ? sent + GRANTS_KERNEL_MARGIN : 0 };
 }
@@ -162,10 +162,11 @@ void grants_want(struct grants *g, uint32_t sa_id)
 	g->wants[g->wants_n++] = sa_id;
 }
 
-bool grants_kernel_sent(struct grants *g, const struct sa *sa, uint64_t sent)
+bool grants_kernel_sent(struct grants *g, struct sa *sa, uint64_t sent)
 {
 	if (!g->book || sa->over || sent <= lease_end(g->book, sa->digest))
 		return false;
+	sa->rival = true; /* until the tables are read anew */
 	grants_want(g, sa->id);
 	return true;
 }

@@ -36,6 +36,12 @@ struct grants_kernel {
 	bool gone_is_fine; /* grants_first() does not mind SAs that the kernel has no more */
 };
 
+/*
+ * No lease is longer while the kernel sends itself beside xesp: what is left of it is lost with each of the
+ * kernel's packets, and without ESN there are 2^32 numbers.
+ */
+#define GRANTS_RIVAL_LEASE 65536
+
 /* So far above the kernel's last number a lease begins: what it may send while we ask and tell. */
 #define GRANTS_KERNEL_MARGIN 65536
 
@@ -70,7 +76,7 @@ void grants_want(struct grants *g, uint32_t sa_id);
  * The kernel's last number is `sent`: true when it has sent itself since it was moved past the last
  * lease. The peer's window is there now, so what is left of the lease is old, and a new one is wanted.
  */
-bool grants_kernel_sent(struct grants *g, const struct sa *sa, uint64_t sent);
+bool grants_kernel_sent(struct grants *g, struct sa *sa, uint64_t sent);
 
 /* Grants or refuses what was collected, and tells the worker. */
 void grants_flush(struct grants *g, struct sad *sad, struct publish_worker *w);

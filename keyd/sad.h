@@ -73,6 +73,7 @@ struct sa {
 	uint32_t spi;    /* host byte order */
 	uint32_t window; /* inbound: packets */
 	uint64_t lease;  /* outbound: numbers a durable lease covers */
+	bool rival;      /* outbound: the kernel sends beside xesp, so that leases are cut short: grants.h */
 	uint8_t dir;     /* enum xesp_dir */
 	uint8_t proto;   /* IPPROTO_ESP or IPPROTO_AH */
 	bool esn;

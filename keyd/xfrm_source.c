@@ -204,7 +204,7 @@ static void on_kernel_sent(void *ctx, const struct xfrm_name *name, uint64_t las
 	const struct config *c = x->o.present(x->o.ctx);
 	const struct sa *sa = c && x->rival_leases ? find_out(&c->sad, name) : NULL;
 
-	if (!sa || !x->o.kernel_sent(x->o.ctx, sa, last))
+	if (!sa || !x->o.kernel_sent(x->o.ctx, sa->id, last))
 		return;
 	x->rival_leases--;
 	note_rival(x, sa);
@@ -238,7 +238,7 @@ static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct 
 	}
 	x->o.note_told(x->o.ctx, sa->id, now.packets, now.bytes);
 	t->top = now.top;
-	if (sa->dir == XESP_DIR_OUT && x->o.kernel_sent(x->o.ctx, sa, all.oseq))
+	if (sa->dir == XESP_DIR_OUT && x->o.kernel_sent(x->o.ctx, sa->id, all.oseq))
 		note_rival(x, sa);
 	tell_expiry(x, sa, &name, &all, t);
 }

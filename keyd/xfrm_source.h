@@ -39,7 +39,7 @@ struct xfrm_source_opts {
 	/* Packets and bytes of an SA, and the highest number it accepted, as xespd counts them. */
 	void (*counts)(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out);
 	/* The kernel's last number of an outbound SA. True: it has sent itself, beside xesp. */
-	bool (*kernel_sent)(void *ctx, const struct sa *sa, uint64_t last);
+	bool (*kernel_sent)(void *ctx, uint32_t sa_id, uint64_t last);
 	/* The kernel has them now: kept beside the counters, for whoever follows this process. */
 	void (*note_told)(void *ctx, uint32_t sa_id, uint64_t packets, uint64_t bytes);
 	void *ctx;

@@ -117,13 +117,13 @@ static void test_a_kernel_that_is_silent(void)
 
 static void test_a_kernel_that_sends(void)
 {
-	const struct sa *o;
 	struct world w;
+	struct sa *o;
 
 	setup(&w);
 	w.k.sent = 41;
 	CU_ASSERT_PTR_NOT_NULL(change_present(&w.x.change));
-	o = keyd_sa(&w.x, "o");
+	o = &w.x.change.now->sad.sas[sad_find(&w.x.change.now->sad, keyd_sa(&w.x, "o")->id)];
 	CU_ASSERT_EQUAL(o->lease_first, 41 + GRANTS_KERNEL_MARGIN + 1);
 	CU_ASSERT_EQUAL(o->lease_last, o->lease_first + 99);
 	CU_ASSERT_EQUAL(w.k.sent, o->lease_last);
@@ -133,6 +133,12 @@ static void test_a_kernel_that_sends(void)
 	CU_ASSERT_TRUE(grants_kernel_sent(&w.x.grants, o, w.k.sent + 1));
 	CU_ASSERT_EQUAL_FATAL(w.x.grants.wants_n, 1);
 	CU_ASSERT_EQUAL(w.x.grants.wants[0], o->id);
+	/* And it may go on: what each of its packets costs of the numbers is bounded. */
+	w.k.sent++;
+	o->lease = 1 << 22;
+	CU_ASSERT_PTR_NOT_NULL(change_present(&w.x.change));
+	CU_ASSERT_EQUAL(o->lease_first, w.k.sent - GRANTS_RIVAL_LEASE + 1);
+	CU_ASSERT_EQUAL(o->lease_last, w.k.sent);
 	keyd_finish(&w.x);
 }
 
