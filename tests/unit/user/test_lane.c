@@ -65,10 +65,19 @@ static void *work(void *arg)
 
 	while (!__atomic_load_n(&me->race->stop, __ATOMIC_ACQUIRE))
 		if (do_one(me->race, me->me))
-			me->race->worked[me->me]++;
+			__atomic_fetch_add(&me->race->worked[me->me], 1, __ATOMIC_RELAXED);
 		else
 			sched_yield();
 	return NULL;
+}
+
+/* On a busy machine the others may come late: until then the pushing thread leaves the work to them. */
+static bool others_work(const struct race *r)
+{
+	for (uint32_t t = 0; t < THREADS; t++)
+		if (__atomic_load_n(&r->worked[t], __ATOMIC_RELAXED))
+			return true;
+	return false;
 }
 
 static void test_race(void)
@@ -88,7 +97,7 @@ static void test_race(void)
 			i = &r.item[pushed % LANE_SLOTS];
 			*i = (struct item){ .number = pushed++ };
 			lane_push(r.lane, opaque(i));
-		} else if (!do_one(&r, THREADS)) {
+		} else if (!others_work(&r) || !do_one(&r, THREADS)) {
 			sched_yield();
 		}
 		while ((i = (struct item *)lane_pop(r.lane))) {
