@@ -180,7 +180,8 @@ static bool is_better(const struct builder *b, const struct xfrm_state_entry *s,
 		return true;
 	if (is_named(b, s) != is_named(b, than))
 		return is_named(b, s);
-	return s->add_time > than->add_time || (s->add_time == than->add_time && s > than);
+	/* Of one second that which the kernel lists first: it puts new ones before the others. */
+	return s->add_time > than->add_time || (s->add_time == than->add_time && s < than);
 }
 
 static void add_state(struct builder *b, size_t i)

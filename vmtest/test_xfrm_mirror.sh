@@ -65,6 +65,29 @@ grep -q ' 0% packet loss' "$TMP/rekey.log" || die "rekeying: $(grep transmitted 
 until_ok 5 is_active gw1 0x1005
 say "four rekeys under traffic: $(grep transmitted "$TMP/rekey.log")"
 
+# Four inbound SAs of one child beside the present one: the peer may send under any, and does.
+for n in 6 7 8 9; do
+	xfrm_pair "0x100$n" "0x200$n" "$n"
+	until_ok 5 is_active gw1 "0x100$n" # the newest sends, also of one second
+done
+for n in 9 8 7 6; do
+	until_ok 5 is_active gw1 "0x200$n"
+	pings hostB 5 10.1.0.2
+	expect_served gw1 "0x200$n" 5
+	# shellcheck disable=SC2046 # words
+	run gw2 ip xfrm state delete $(SA_OF gw2 "0x200$n") # now it sends under the one before
+done
+expect_equal "inbound SAs" "$(xesp gw1 sa --json | jq '[.sas[] | select(.direction == "in" and .state == "active")] | length')" 5
+say "five inbound SAs at once, four of them in turn by the peer's choice"
+for n in 6 7 8 9; do
+	# shellcheck disable=SC2046 # words
+	for gw in gw1 gw2; do run $gw ip xfrm state delete $(SA_OF gw1 "0x100$n"); done
+	# shellcheck disable=SC2046 # words
+	run gw1 ip xfrm state delete $(SA_OF gw2 "0x200$n")
+done
+until_ok 5 is_active gw1 0x1005
+pings hostA 5 10.2.0.2
+
 # What we cannot serve is said, and is the kernel's.
 run gw1 ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x3001 mode tunnel reqid 77 if_id 5 \
 	aead 'rfc4106(gcm(aes))' "0x$(xxd -p -c 64 -l 20 /dev/urandom)" 128

@@ -351,7 +351,7 @@ static void policies_name_the_sender(void)
 		uint32_t first, second; /* SPIs that the two outbound policies name; 0: none */
 		uint32_t sends;
 	} rows[] = {
-		{ "nobody names one: the newest", 0, 0, 0x1003 },
+		{ "nobody names one: the newest, of one second the first", 0, 0, 0x1003 },
 		{ "the old one, until the peer can receive on the new", 0x1001, 0x1001, 0x1001 },
 		{ "one policy is moved already", 0x1001, 0x1002, 0x1002 },
 		{ "the other way round", 0x1002, 0x1001, 0x1002 },
@@ -361,7 +361,7 @@ static void policies_name_the_sender(void)
 
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(LOCAL, PEER, 0x1003, 7),
-						     state(LOCAL, PEER, 0x1002, 6), state(PEER, LOCAL, 0x2001, 5) };
+						     state(LOCAL, PEER, 0x1002, 7), state(PEER, LOCAL, 0x2001, 5) };
 		struct xfrm_policy_entry policies[] = { policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
 							policy(XFRM_ENTRY_OUT, "10.3.0.0/24", "10.2.0.0/24", 201),
 							policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200) };
