@@ -63,17 +63,17 @@ static uint32_t seq_at(const struct sa *sa)
 	return sa->proto == IPPROTO_AH ? AH_SEQ_AT : 4;
 }
 
-static enum xesp_drop find_text(const struct pkt *p, struct stage_pkt *x)
+/* `len` bytes of ESP header and what is behind it, at `esp`. */
+static enum xesp_drop find_text(struct stage_pkt *x, const struct transform *t, uint8_t *esp, uint32_t len)
 {
-	const struct transform *t = p->sa->transform;
+	const uint32_t before = ESP_HDR_LEN + t->iv_len, beside = before + t->icv_len;
 
-	x->text_len = p->len - p->l4_off;
-	if (x->text_len < ESP_HDR_LEN + t->iv_len + ESP_TRAILER_LEN + t->icv_len)
+	if (len < beside + ESP_TRAILER_LEN)
 		return XESP_DROP_ESP_SHORT;
-	x->text_len -= ESP_HDR_LEN + t->iv_len + t->icv_len;
-	if (t->nonce == TRANSFORM_RANDOM_IV && x->text_len % t->align)
+	if (t->nonce == TRANSFORM_RANDOM_IV && (len - beside) % t->align)
 		return XESP_DROP_ESP_SHORT;
-	x->text = p->l3 + p->l4_off + ESP_HDR_LEN + t->iv_len;
+	x->text_len = len - beside;
+	x->text = esp + before;
 	return XESP_DROP_NONE;
 }
 
@@ -97,7 +97,9 @@ static inline enum xesp_drop check_one(const struct esp_worker *w, struct pkt *p
 {
 	const struct tunnel *t = x->tunnel;
 	const struct sa *sa = p->sa;
-	const bool ah = sa->proto == IPPROTO_AH;
+	const bool ah = w->has_ah && sa->proto == IPPROTO_AH;
+	const uint32_t l4_off = p->l4_off;
+	uint8_t *const l4 = p->l3 + l4_off;
 	struct outer o;
 	uint32_t spi;
 
@@ -106,9 +108,9 @@ static inline enum xesp_drop check_one(const struct esp_worker *w, struct pkt *p
 		return XESP_DROP_MALFORMED_IP;
 	p->len = o.len; /* Ethernet may have padded it */
 	x->outer_tos = o.tos;
-	if (o.len - p->l4_off < (ah ? AH_FIXED_LEN : ESP_HDR_LEN))
+	if (o.len - l4_off < (ah ? AH_FIXED_LEN : ESP_HDR_LEN))
 		return ah ? XESP_DROP_BAD_AH : XESP_DROP_ESP_SHORT;
-	memcpy(&spi, p->l3 + p->l4_off + (ah ? AH_SEQ_AT - 4 : 0), sizeof(spi));
+	memcpy(&spi, l4 + (ah ? AH_SEQ_AT - 4 : 0), sizeof(spi));
 	if (spi != sa->spi || !outer_is_for(&o, t))
 		return XESP_DROP_NO_SA;
 	*not_its = false;
@@ -116,19 +118,21 @@ static inline enum xesp_drop check_one(const struct esp_worker *w, struct pkt *p
 		return XESP_DROP_LIFETIME;
 	if (!natt_is_accepted(p, t))
 		return XESP_DROP_ENCAP_MISMATCH;
-	return ah ? ah_check(p, x) : find_text(p, x);
+	return ah ? ah_check(p, x) : find_text(x, sa->transform, l4, o.len - l4_off);
 }
 
 static void check_outer(struct esp_worker *w, struct batch *b)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
-		struct pkt *p = &b->pkt[i];
+	struct pkt *const end = b->pkt + b->n;
+	struct stage_pkt *x = w->x;
+
+	for (struct pkt *p = b->pkt; p < end; p++, x++) {
 		enum xesp_drop why;
 		bool not_its;
 
 		if (stage_skips(p))
 			continue;
-		why = check_one(w, p, &w->x[i], &not_its);
+		why = check_one(w, p, x, &not_its);
 		if (__builtin_expect(why == XESP_DROP_NONE, 1))
 			continue;
 		if (not_its)
@@ -282,16 +286,11 @@ static bool padding_is_right(const uint8_t *trailer, uint32_t pad_len)
 	return !wrong;
 }
 
-static enum xesp_drop find_payload(const struct pkt *p, const struct stage_pkt *x,
-				   struct payload *pay)
+static inline enum xesp_drop find_payload(const struct stage_pkt *x, struct payload *pay)
 {
 	const uint8_t *trailer = x->text + x->text_len - ESP_TRAILER_LEN;
 	uint32_t pad_len = trailer[0];
 
-	if (p->sa->proto == IPPROTO_AH) {
-		ah_payload(p, pay);
-		return XESP_DROP_NONE;
-	}
 	if (pad_len > x->text_len - ESP_TRAILER_LEN || !padding_is_right(trailer, pad_len))
 		return XESP_DROP_BAD_PADDING;
 	*pay = (struct payload){ x->text, x->text_len - ESP_TRAILER_LEN - pad_len, trailer[1] };
@@ -327,11 +326,17 @@ static bool close_up(struct pkt *p, struct stage_pkt *x, const struct payload *p
 	return true;
 }
 
-static inline enum xesp_drop strip(struct pkt *p, struct stage_pkt *x)
+static inline enum xesp_drop strip(const struct esp_worker *w, struct pkt *p, struct stage_pkt *x)
 {
-	struct payload pay;
-	enum xesp_drop why = find_payload(p, x, &pay);
+	enum xesp_drop why = XESP_DROP_NONE;
+	struct payload pay, other; /* so that `pay` may stay in registers */
 
+	if (__builtin_expect(w->has_ah && p->sa->proto == IPPROTO_AH, 0)) {
+		ah_payload(p, &other);
+		pay = other;
+	} else {
+		why = find_payload(x, &pay);
+	}
 	if (why != XESP_DROP_NONE)
 		return why;
 	if (pay.next == ESP_NEXT_NONE)
@@ -345,28 +350,33 @@ static inline enum xesp_drop strip(struct pkt *p, struct stage_pkt *x)
 
 static void strip_trailers(struct esp_worker *w, struct batch *b)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
-		struct pkt *p = &b->pkt[i];
+	struct pkt *const end = b->pkt + b->n;
+	struct stage_pkt *x = w->x;
+
+	for (struct pkt *p = b->pkt; p < end; p++, x++) {
 		enum xesp_drop why;
 
 		if (stage_skips(p))
 			continue;
-		why = strip(p, &w->x[i]);
+		why = strip(w, p, x);
 		if (why != XESP_DROP_NONE)
-			stage_wipe_and_drop(w, p, &w->x[i], why);
+			stage_wipe_and_drop(w, p, x, why);
 	}
 }
 
 /* ECN by RFC 6040 section 4.2, DSCP by RFC 2983 section 5.1: kept, or taken from the outer header. */
 static void carry_marks(struct esp_worker *w, struct batch *b)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
-		struct stage_pkt *x = &w->x[i];
-		struct pkt *p = &b->pkt[i];
+	struct pkt *const end = b->pkt + b->n;
+	struct stage_pkt *x = w->x;
+
+	for (struct pkt *p = b->pkt; p < end; p++, x++) {
 		uint8_t ecn, tos;
 
 		if (stage_skips(p) || x->transport) /* then there is one header, and its ECN is the packet's */
 			continue;
+		if (x->outer_tos == x->inner.tos && !(x->outer_tos & ECN_MASK))
+			continue; /* as nearly all: whatever is taken from where, it stays */
 		ecn = ecn_decap(x->outer_tos, x->inner.tos);
 		if (ecn_is_alarming(x->outer_tos, x->inner.tos))
 			__atomic_fetch_add(&p->sa->state->ecn_alarms, 1, __ATOMIC_RELAXED);

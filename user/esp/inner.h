@@ -37,19 +37,19 @@ static inline bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t roo
 /* IPv4 with options, IPv6, and what is neither. */
 bool inner_parse_other(struct inner *in, const uint8_t *ip, uint32_t room);
 
-/* One's complement sum of an IPv4 header without options, folded to 16 bits, in memory order. */
-static inline uint16_t inner_sum_ip4(const uint8_t *ip)
+/*
+ * Is the checksum of an IPv4 header without options right? A one's complement sum is one modulo 2^16 - 1, of which a
+ * header that begins with 0x45 has 0 if it is; that is a multiplication, where folding is a chain of additions.
+ */
+static inline bool inner_sum_ip4_is_right(const uint8_t *ip)
 {
-	uint64_t a, b, sum;
+	uint64_t a, b;
 	uint32_t c;
 
 	memcpy(&a, ip, sizeof(a));
 	memcpy(&b, ip + 8, sizeof(b));
 	memcpy(&c, ip + 16, sizeof(c));
-	sum = (a >> 32) + (uint32_t)a + (b >> 32) + (uint32_t)b + c;
-	sum = (sum & UINT32_MAX) + (sum >> 32); /* of at most 33 bits */
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+	return wire_add_carry(wire_add_carry(a, b), c) % UINT16_MAX == 0;
 }
 
 /* Nearly all packets have no options: here, without a call. */
@@ -65,7 +65,7 @@ static inline bool inner_parse(struct inner *in, const uint8_t *ip, uint32_t roo
 		return true;
 	}
 	len = wire_get16(ip + 2);
-	if (len < INNER_IP4_HDR || len > room || inner_sum_ip4(ip) != 0xffff)
+	if (len < INNER_IP4_HDR || len > room || !inner_sum_ip4_is_right(ip))
 		return false;
 	*in = (struct inner){
 		.len = len,

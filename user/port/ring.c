@@ -16,9 +16,37 @@
 #define SO_INCOMING_NAPI_ID 56
 #endif
 
+/*
+ * Here and below, loops over chunks work on copies of what they read again and again: a store to the bytes that say
+ * where a chunk is might change anything else, for all the compiler knows.
+ */
+static void move_all(const struct umem_pool *pool, const struct xdp_desc *desc, uint32_t n, uint8_t from, uint8_t to)
+{
+	const struct umem_pool p = { .owner = pool->owner, .first = pool->first };
+
+	for (uint32_t i = 0; i < n; i++)
+		umem_move(&p, desc[i].addr, from, to);
+}
+
+/* There are as many free. */
+static void fill_chunks(struct port *p, uint32_t idx, uint32_t n)
+{
+	const uint8_t owner = UMEM_RX(p->number);
+	struct xsk_ring_prod fill = p->fill;
+	struct umem_pool pool = *p->pool;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t addr = 0;
+
+		umem_take(&pool, owner, &addr);
+		*xsk_ring_prod__fill_addr(&fill, idx + i) = addr;
+	}
+	p->pool->free_n = pool.free_n;
+}
+
 void ring_fill(struct port *p)
 {
-	uint32_t n, i, idx;
+	uint32_t n, idx;
 
 	if (!p->spec.receives || p->rx_out >= p->fill_target)
 		return;
@@ -29,12 +57,7 @@ void ring_fill(struct port *p)
 		__atomic_store_n(&p->starved, p->starved + 1, __ATOMIC_RELAXED);
 	}
 	if (n && xsk_ring_prod__reserve(&p->fill, n, &idx) == n) {
-		for (i = 0; i < n; i++) {
-			uint64_t addr = 0;
-
-			umem_take(p->pool, UMEM_RX(p->number), &addr);
-			*xsk_ring_prod__fill_addr(&p->fill, idx + i) = addr;
-		}
+		fill_chunks(p, idx, n);
 		xsk_ring_prod__submit(&p->fill, n);
 		p->rx_out += n;
 	}
@@ -70,11 +93,11 @@ bool ring_busy_poll(struct port *p)
 uint32_t ring_receive(struct port *p, struct xdp_desc *desc, uint32_t max)
 {
 	uint32_t idx, n = xsk_ring_cons__peek(&p->rx, max, &idx);
+	const struct xsk_ring_cons rx = p->rx;
 
-	for (uint32_t i = 0; i < n; i++) {
-		desc[i] = *xsk_ring_cons__rx_desc(&p->rx, idx + i);
-		umem_move(p->pool, desc[i].addr, UMEM_RX(p->number), UMEM_HAND);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		desc[i] = *xsk_ring_cons__rx_desc(&rx, idx + i);
+	move_all(p->pool, desc, n, UMEM_RX(p->number), UMEM_HAND);
 	if (n)
 		xsk_ring_cons__release(&p->rx, n);
 	p->rx_out -= n;
@@ -109,6 +132,7 @@ void ring_kick(struct port *p)
 static uint32_t put_descs(struct port *p, const struct xdp_desc *desc, uint32_t n)
 {
 	uint32_t idx, room = xsk_prod_nb_free(&p->tx, n);
+	struct xsk_ring_prod tx;
 
 	if (n > room) {
 		n = room;
@@ -117,10 +141,10 @@ static uint32_t put_descs(struct port *p, const struct xdp_desc *desc, uint32_t 
 	}
 	if (!n || xsk_ring_prod__reserve(&p->tx, n, &idx) != n)
 		return 0;
-	for (uint32_t i = 0; i < n; i++) {
-		umem_move(p->pool, desc[i].addr, UMEM_HAND, UMEM_TX(p->number));
-		*xsk_ring_prod__tx_desc(&p->tx, idx + i) = desc[i];
-	}
+	move_all(p->pool, desc, n, UMEM_HAND, UMEM_TX(p->number));
+	tx = p->tx;
+	for (uint32_t i = 0; i < n; i++)
+		*xsk_ring_prod__tx_desc(&tx, idx + i) = desc[i];
 	xsk_ring_prod__submit(&p->tx, n);
 	p->tx_out += n;
 	return n;
@@ -138,16 +162,25 @@ uint32_t ring_send(struct port *p, const struct xdp_desc *desc, uint32_t n)
 	return sent;
 }
 
+static void put_chunks(const struct port *p, uint32_t idx, uint32_t n)
+{
+	const uint8_t owner = UMEM_TX(p->number);
+	const struct xsk_ring_cons comp = p->comp;
+	struct umem_pool pool = *p->pool;
+
+	for (uint32_t i = 0; i < n; i++)
+		umem_put(&pool, *xsk_ring_cons__comp_addr(&comp, idx + i), owner);
+	*p->pool = pool;
+}
+
 void ring_complete(struct port *p)
 {
-	uint32_t idx, n;
+	uint32_t idx = 0, n;
 
 	if (!p->tx_out)
 		return;
 	n = xsk_ring_cons__peek(&p->comp, p->comp.size, &idx);
-	for (uint32_t i = 0; i < n; i++)
-		umem_put(p->pool, *xsk_ring_cons__comp_addr(&p->comp, idx + i),
-			 UMEM_TX(p->number));
+	put_chunks(p, idx, n);
 	if (n)
 		xsk_ring_cons__release(&p->comp, n);
 	p->tx_out -= n;

@@ -79,7 +79,7 @@ void *umem_area(const struct umem *u, size_t *len);
 bool umem_huge(const struct umem *u);
 
 /* The byte that says where this chunk is. */
-static inline uint8_t *umem_owner(struct umem_pool *p, uint64_t addr)
+static inline uint8_t *umem_owner(const struct umem_pool *p, uint64_t addr)
 {
 	return &p->owner[(addr - p->first) / UMEM_CHUNK];
 }
@@ -98,7 +98,7 @@ static inline bool umem_take(struct umem_pool *p, uint8_t owner, uint64_t *addr)
 void umem_broken(uint64_t addr, unsigned int is, unsigned int should) __attribute__((noreturn, cold));
 
 /* Moves a chunk (any address in it) from one owner to another. */
-static inline void umem_move(struct umem_pool *p, uint64_t addr, uint8_t from, uint8_t to)
+static inline void umem_move(const struct umem_pool *p, uint64_t addr, uint8_t from, uint8_t to)
 {
 	uint8_t *owner = umem_owner(p, addr);
 
