@@ -100,10 +100,10 @@ static void chosen_decrypt(struct engine_job *jobs, size_t n)
 }
 
 /* Of two engines one has it, see engine.h. */
-static void chosen_fetch(const struct engine_key *key)
+static void chosen_fetch(const struct engine_key *key, uint32_t len)
 {
 	if (choice.ipsecmb->fetch)
-		choice.ipsecmb->fetch(key);
+		choice.ipsecmb->fetch(key, len);
 }
 
 static const struct engine engine_chosen = {

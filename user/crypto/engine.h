@@ -75,10 +75,10 @@ struct engine {
 	void (*encrypt)(struct engine_job *jobs, size_t n);
 	void (*decrypt)(struct engine_job *jobs, size_t n);
 	/*
-	 * Packet path, NULL: none. Asks for the memory that a packet will want of the key, without reading any of
-	 * it; so it does no harm with another engine's key.
+	 * Packet path, NULL: none. Asks for the memory that a text of about so many bytes will want of the key, without
+	 * reading any of it; so it does no harm with another engine's key.
 	 */
-	void (*fetch)(const struct engine_key *key);
+	void (*fetch)(const struct engine_key *key, uint32_t len);
 };
 
 extern const struct engine engine_openssl;

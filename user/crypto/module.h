@@ -13,7 +13,7 @@
 
 #define ENGINE_MODULE_SYMBOL "xesp_engine_module"
 /* Goes up with any change of engine.h; the sizes notice most that one forgets. */
-#define ENGINE_MODULE_ABI ((uint32_t)(2 << 24 | sizeof(struct engine_job) << 12 | sizeof(struct engine_key_spec)))
+#define ENGINE_MODULE_ABI ((uint32_t)(3 << 24 | sizeof(struct engine_job) << 12 | sizeof(struct engine_key_spec)))
 
 struct engine_module {
 	uint32_t abi;

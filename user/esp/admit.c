@@ -355,29 +355,18 @@ static __attribute__((noinline)) enum xesp_drop judge(struct esp_worker *w, cons
 	return fits ? XESP_DROP_NONE : XESP_DROP_SELECTOR_MISMATCH;
 }
 
-/* Many SAs, and so many flows: the lines that remember them are on their way before they are read. */
-static void fetch_flows(const struct esp_worker *w, const struct batch *b)
+void admit_fetch(const struct esp_worker *w, const struct pkt *p, const struct stage_pkt *x)
 {
-	const struct flow *at[BATCH_MAX];
-	uint32_t n = 0;
+	struct flow_key k;
 
-	for (uint32_t i = 0; i < b->n; i++) {
-		const struct pkt *p = &b->pkt[i];
-		struct flow_key k;
-
-		if (!stage_skips(p) && key_of_packet(&k, p->l3, &w->x[i].inner))
-			at[n++] = flow_at(w->admit, &k);
-	}
-	for (uint32_t i = 0; i < n; i++)
-		fetch_line(at[i]);
+	if (key_of_packet(&k, p->l3, &x->inner))
+		fetch_ahead(flow_at(w->admit, &k));
 }
 
 void admit_batch(struct esp_worker *w, struct batch *b)
 {
 	const uint32_t generation = w->st->spd ? spd_memory_generation(w->st->spd) : 0;
 
-	if (w->runs > STAGE_RUNS_MANY)
-		fetch_flows(w, b);
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 		enum xesp_drop why = XESP_DROP_NONE;

@@ -17,6 +17,8 @@
 struct admit;
 struct batch;
 struct esp_worker;
+struct pkt;
+struct stage_pkt;
 
 /* `sas`: how many there may be, for the number of flows to remember. -ENOMEM */
 int admit_open(struct admit **out, uint32_t sas);
@@ -27,5 +29,8 @@ void admit_close(struct admit *a);
  * commit overtook the search twice.
  */
 void admit_batch(struct esp_worker *w, struct batch *b);
+
+/* Of a batch of many SAs, and so of many flows: asks for what admit_batch() will read of this packet's. */
+void admit_fetch(const struct esp_worker *w, const struct pkt *p, const struct stage_pkt *x);
 
 #endif /* XESP_ADMIT_H */

@@ -29,6 +29,9 @@
 
 #pragma GCC poison strcpy strcat gets memcmp
 
+/* Of most packets: an IPv4 header, ESP header, IV and ICV. It is only for what is asked for ahead. */
+#define ESP_BESIDE 52u
+
 static void find_sas(struct esp_worker *w, struct batch *b)
 {
 	const struct tunnel *t = NULL;
@@ -150,21 +153,8 @@ static void offer(struct esp_worker *w, const struct pkt *p)
 	resync_offer(sad_resync(w->sad), &out, w->now_ns);
 }
 
-/* A loop of its own, and short: the CPU then has the words of many packets on their way at once. */
-static void fetch_words(const struct batch *b)
-{
-	for (uint32_t i = 0; i < b->n; i++) {
-		const struct pkt *p = &b->pkt[i];
-
-		if (!stage_skips(p))
-			replay_fetch(p->sa, wire_get32(p->l3 + p->l4_off + seq_at(p->sa)));
-	}
-}
-
 static void check_replay(struct esp_worker *w, struct batch *b)
 {
-	if (w->runs > STAGE_RUNS_MANY)
-		fetch_words(b);
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = &b->pkt[i];
 		enum xesp_drop why;
@@ -350,6 +340,7 @@ static inline enum xesp_drop strip(const struct esp_worker *w, struct pkt *p, st
 
 static void strip_trailers(struct esp_worker *w, struct batch *b)
 {
+	const bool many = w->runs > STAGE_RUNS_MANY;
 	struct pkt *const end = b->pkt + b->n;
 	struct stage_pkt *x = w->x;
 
@@ -361,6 +352,8 @@ static void strip_trailers(struct esp_worker *w, struct batch *b)
 		why = strip(w, p, x);
 		if (why != XESP_DROP_NONE)
 			stage_wipe_and_drop(w, p, x, why);
+		else if (many)
+			admit_fetch(w, p, x);
 	}
 }
 
@@ -391,13 +384,33 @@ static void carry_marks(struct esp_worker *w, struct batch *b)
 	}
 }
 
+/*
+ * Asks for the words of many packets' windows, in a loop of its own and short, so that the CPU has them on their way at
+ * once. Nothing of the packets was looked at yet.
+ */
+static void fetch_words(const struct batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct pkt *p = &b->pkt[i];
+		uint32_t at;
+
+		if (stage_skips(p))
+			continue;
+		at = p->l4_off + seq_at(p->sa);
+		if (at + 4 <= p->len)
+			replay_fetch(p->sa, wire_get32(p->l3 + at));
+	}
+}
+
 static void look_up(struct esp_worker *w, struct batch *b)
 {
 	stage_begin(w);
-	stage_find_runs(w, b);
+	stage_find_runs(w, b, ESP_BESIDE);
 	if (w->runs > STAGE_RUNS_MANY)
-		fetch_inbound(w->sad, w->worker, w->run_id, w->runs);
+		fetch_inbound(w->sad, w->worker, w->run, w->runs);
 	find_sas(w, b);
+	if (w->runs > STAGE_RUNS_MANY)
+		fetch_words(b);
 }
 
 static void count(struct esp_worker *w, struct batch *b)

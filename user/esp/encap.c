@@ -408,9 +408,9 @@ static void look_up(struct esp_worker *w, struct batch *b)
 {
 	stage_begin(w);
 	balance(w, b);
-	stage_find_runs(w, b);
+	stage_find_runs(w, b, 0);
 	if (w->runs > STAGE_RUNS_MANY)
-		fetch_outbound(w->sad, w->worker, w->run_id, w->runs);
+		fetch_outbound(w->sad, w->worker, w->run, w->runs);
 	find_sas(w, b);
 }
 

@@ -90,7 +90,7 @@ static inline bool replay_commit_next(const struct sa *sa, uint64_t seq)
 static inline void replay_fetch(const struct sa *sa, uint32_t seq_lo)
 {
 	if (sa->in.window)
-		fetch_line(&sa->in.words[(seq_lo / 64) & sa->in.mask]);
+		fetch_ahead(&sa->in.words[(seq_lo / 64) & sa->in.mask]);
 }
 
 #endif /* XESP_REPLAY_H */

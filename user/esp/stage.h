@@ -77,7 +77,7 @@ struct esp_worker {
 	uint32_t worker;
 	uint32_t jobs_n;
 	uint32_t runs;         /* of packets of one id in this batch */
-	uint32_t run_id[BATCH_MAX];
+	struct fetch_run run[BATCH_MAX];
 	const struct esp_stage *behind; /* from esp_prepare() to esp_finish(): what is left to do */
 	bool beside;   /* of esp_worker_open_beside(): admit, onward and populate are the first one's */
 	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
@@ -110,8 +110,8 @@ struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, ui
 /* Good packets of the batch into their SAs' counters, once per run; returns how many there are. */
 uint32_t stage_count_good(const struct esp_worker *w, const struct batch *b);
 
-/* Counts the runs of packets of one id; with many of them w->run_id has their ids. */
-static inline void stage_find_runs(struct esp_worker *w, const struct batch *b)
+/* Lists the runs of packets of one id, which have so many bytes `beside` their text. */
+static inline void stage_find_runs(struct esp_worker *w, const struct batch *b, uint32_t beside)
 {
 	uint32_t n = 0, id = 0;
 
@@ -119,7 +119,7 @@ static inline void stage_find_runs(struct esp_worker *w, const struct batch *b)
 		if (b->pkt[i].id == id)
 			continue;
 		id = b->pkt[i].id;
-		w->run_id[n++] = id;
+		w->run[n++] = (struct fetch_run){ .id = id, .len = b->pkt[i].len - beside };
 	}
 	w->runs = n;
 }

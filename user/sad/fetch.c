@@ -10,7 +10,7 @@ static void fetch_by_id(const struct sad *s, uint32_t id)
 {
 	if (id >= s->st.max_sas)
 		return;
-	__builtin_prefetch(&s->shared[id]);
+	fetch_ahead(&s->shared[id]);
 	fetch_line(&s->st.sa[id].seq_next);
 }
 
@@ -21,23 +21,23 @@ static const struct sa *fetch_sa(const struct sad *s, uint32_t worker, uint32_t 
 	const struct sa *sa = id < s->st.max_sas ? __atomic_load_n(&s->shared[id].sa, __ATOMIC_SEQ_CST) : NULL;
 
 	if (sa) {
-		__builtin_prefetch(&sa->state);
-		__builtin_prefetch(&sa->key[worker]);
+		fetch_ahead(&sa->state);
+		fetch_ahead(&sa->key[worker]);
 	}
 	return sa;
 }
 
 /* Level 3 */
-static void fetch_key(const struct sad *s, uint32_t worker, const struct sa *sa)
+static void fetch_key(const struct sad *s, uint32_t worker, const struct sa *sa, uint32_t len)
 {
 	if (sa->key[worker] && s->engine->fetch)
-		s->engine->fetch(sa->key[worker]);
+		s->engine->fetch(sa->key[worker], len);
 }
 
 static void fetch_tunnel_slot(const struct sad *s, uint32_t id)
 {
 	if (id < s->tunnels_max)
-		__builtin_prefetch(&s->tunnel[id]);
+		fetch_ahead(&s->tunnel[id]);
 }
 
 static const struct tunnel *fetch_tunnel(const struct sad *s, uint32_t id)
@@ -47,38 +47,38 @@ static const struct tunnel *fetch_tunnel(const struct sad *s, uint32_t id)
 				 __atomic_load_n(&s->tunnel[id].tunnel, __ATOMIC_SEQ_CST) : NULL;
 
 	if (t)
-		__builtin_prefetch(t);
+		fetch_ahead(t);
 	return t;
 }
 
-void fetch_inbound(const struct sad *s, uint32_t worker, const uint32_t *id, uint32_t n)
+void fetch_inbound(const struct sad *s, uint32_t worker, const struct fetch_run *r, uint32_t n)
 {
 	const struct sa *sa[FETCH_MAX];
 
 	for (uint32_t i = 0; i < n; i++)
-		fetch_by_id(s, id[i]);
+		fetch_by_id(s, r[i].id);
 	for (uint32_t i = 0; i < n; i++)
-		sa[i] = fetch_sa(s, worker, id[i]);
+		sa[i] = fetch_sa(s, worker, r[i].id);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!sa[i])
 			continue;
 		fetch_tunnel_slot(s, sa[i]->tunnel);
-		fetch_key(s, worker, sa[i]);
+		fetch_key(s, worker, sa[i], r[i].len);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		if (sa[i])
 			fetch_tunnel(s, sa[i]->tunnel);
 }
 
-void fetch_outbound(const struct sad *s, uint32_t worker, const uint32_t *id, uint32_t n)
+void fetch_outbound(const struct sad *s, uint32_t worker, const struct fetch_run *r, uint32_t n)
 {
 	const struct tunnel *t[FETCH_MAX];
 	const struct sa *sa[FETCH_MAX];
 
 	for (uint32_t i = 0; i < n; i++)
-		fetch_tunnel_slot(s, id[i]);
+		fetch_tunnel_slot(s, r[i].id);
 	for (uint32_t i = 0; i < n; i++)
-		t[i] = fetch_tunnel(s, id[i]);
+		t[i] = fetch_tunnel(s, r[i].id);
 	for (uint32_t i = 0; i < n; i++)
 		if (t[i])
 			fetch_by_id(s, t[i]->sa_out);
@@ -86,5 +86,5 @@ void fetch_outbound(const struct sad *s, uint32_t worker, const uint32_t *id, ui
 		sa[i] = t[i] ? fetch_sa(s, worker, t[i]->sa_out) : NULL;
 	for (uint32_t i = 0; i < n; i++)
 		if (sa[i])
-			fetch_key(s, worker, sa[i]);
+			fetch_key(s, worker, sa[i], r[i].len);
 }

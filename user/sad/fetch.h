@@ -24,10 +24,22 @@ static inline void fetch_line(const void *p)
 	__asm__ volatile("" : : "r"(byte));
 }
 
+/* Asks for a line, not into the first cache but into the second, whose misses are many more at a time. */
+static inline void fetch_ahead(const void *p)
+{
+	__builtin_prefetch(p, 0, 2);
+}
+
 #define FETCH_MAX 256u
 
-/* Workers: up to FETCH_MAX ids of inbound SAs, and of tunnels that will be sent to. Ids may be anything. */
-void fetch_inbound(const struct sad *s, uint32_t worker, const uint32_t *id, uint32_t n);
-void fetch_outbound(const struct sad *s, uint32_t worker, const uint32_t *id, uint32_t n);
+/* Packets of one inbound SA, or to one tunnel. */
+struct fetch_run {
+	uint32_t id;  /* may be anything */
+	uint32_t len; /* about so many bytes of text has one of them */
+};
+
+/* Workers: up to FETCH_MAX inbound SAs, and tunnels that will be sent to. */
+void fetch_inbound(const struct sad *s, uint32_t worker, const struct fetch_run *r, uint32_t n);
+void fetch_outbound(const struct sad *s, uint32_t worker, const struct fetch_run *r, uint32_t n);
 
 #endif /* XESP_SAD_FETCH_H */

@@ -149,7 +149,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	s->home = (struct sa_home){ .arena = ARENA_OF(sa_size(workers_n)), .engine = e, .keys_n = workers_n };
 	s->tunnels_max = st->max_sas; /* as many as map xesp_tunnels has entries */
 	s->shared = arena_map_huge(st->max_sas * sizeof(*s->shared));
-	s->tunnel = calloc(s->tunnels_max, sizeof(*s->tunnel));
+	s->tunnel = arena_map_huge(s->tunnels_max * sizeof(*s->tunnel));
 	if (!s->shared || !s->tunnel || epoch_init(&s->epoch, workers_n - 1) ||
 	    groups_init(&s->groups, &s->epoch, s->tunnels_max) ||
 	    uniques_init(&s->uniques, &s->epoch, st->max_sas))
@@ -195,7 +195,7 @@ void sad_close(struct sad *s)
 	peer_desk_close(&s->peers);
 	resync_close(&s->resync);
 	acquire_desk_close(&s->acquires);
-	free(s->tunnel);
+	arena_unmap_huge(s->tunnel, s->tunnels_max * sizeof(*s->tunnel));
 	arena_unmap_huge(s->shared, s->st.max_sas * sizeof(*s->shared));
 	free(s);
 }

@@ -24,7 +24,7 @@
 
 #define IV_FIXED 12
 #define FETCH_ROUND_KEYS 176 /* of AES-128, as nearly all keys are */
-#define FETCH_HASH_KEYS 80 /* of 5 blocks: 64 bytes and the lengths */
+#define HASHED_BESIDE 16 /* the lengths */
 
 static char version[64];
 
@@ -116,32 +116,47 @@ static void mb_decrypt(struct engine_job *jobs, size_t n)
 	run(jobs, n, XESP_DIR_IN);
 }
 
-/* Where in struct gcm_key_data the hash keys of short packets end: last of all with AVX-512 and VAES, else first. */
-static size_t hash_keys_end = sizeof(struct gcm_key_data);
+/*
+ * Where in struct gcm_key_data the powers of the hash key lie, of which a packet of n blocks takes the n lowest, or all
+ * there are: with AVX-512 and VAES the first power is the last of 48, else the first of 8.
+ */
+static struct {
+	size_t first, len;
+	bool backwards;
+} hash_keys;
 
-static size_t find_hash_keys(IMB_ARCH arch, uint64_t features)
+static void find_hash_keys(IMB_ARCH arch, uint64_t features)
 {
 	const struct gcm_key_data *d = NULL;
 
-	if (arch >= IMB_ARCH_AVX512 && features & IMB_FEATURE_VAES)
-		return sizeof(*d);
-	return offsetof(struct gcm_key_data, ghash_keys) + sizeof(d->expanded_keys) / 15 * 5;
+	hash_keys.first = offsetof(struct gcm_key_data, ghash_keys);
+	hash_keys.len = sizeof(d->ghash_keys.sse_avx);
+	hash_keys.backwards = arch >= IMB_ARCH_AVX512 && features & IMB_FEATURE_VAES;
+	if (hash_keys.backwards) {
+		hash_keys.first = sizeof(*d) - 1;
+		hash_keys.len = sizeof(d->ghash_keys.vaes_avx512);
+	}
 }
 
-/*
- * AES-GCM's: the round keys, and the hash keys of short packets; the CPU finds the others by itself while it
- * works on longer packets.
- */
-static void mb_fetch(const struct engine_key *key)
+/* Into the second cache, see sad/fetch.h. */
+static inline void fetch(const char *at)
+{
+	__builtin_prefetch(at, 0, 2);
+}
+
+/* AES-GCM's: the round keys, and as many hash keys as there are blocks. */
+static void mb_fetch(const struct engine_key *key, uint32_t len)
 {
 	const char *k = (const char *)key, *data = (const char *)&mb_key_at(key)->gcm.data;
+	size_t hashed = (size_t)len + HASHED_BESIDE;
 
-	__builtin_prefetch(k);
+	if (hashed > hash_keys.len)
+		hashed = hash_keys.len;
+	fetch(k);
 	for (size_t i = 0; i < FETCH_ROUND_KEYS; i += 64)
-		__builtin_prefetch(data + i);
-	/* Of the lowest powers of the hash key, which short packets need, the last one of as many lines. */
-	for (size_t i = 0; i < FETCH_HASH_KEYS; i += 64)
-		__builtin_prefetch(data + hash_keys_end - 1 - i);
+		fetch(data + i);
+	for (size_t i = 0; i < hashed; i += 64)
+		fetch(data + hash_keys.first + (hash_keys.backwards ? -i : i));
 }
 
 const struct engine engine_ipsecmb = {
@@ -178,7 +193,7 @@ static const struct engine *open_module(struct fault *f)
 		mb_say(f, "engine ipsec-mb: this CPU has no AES instructions");
 		return NULL;
 	}
-	hash_keys_end = find_hash_keys(arch, m->features);
+	find_hash_keys(arch, m->features);
 	snprintf(version, sizeof(version), "%s, %s%s", imb_get_version_str(), archs[arch],
 		 arch == IMB_ARCH_AVX512 && m->features & IMB_FEATURE_VAES ? " and VAES" : "");
 	return &engine_ipsecmb;
