@@ -84,12 +84,35 @@ static bool same_tunnel(const struct config *a, const struct tunnel *ta, const s
 	return !memcmp(&x, &y, sizeof(x));
 }
 
+/*
+ * Nothing of it differs: what a transaction copied and did not touch, which is most of 100 000. The message is made of
+ * these. False says nothing.
+ */
+static bool is_copy(const struct config *a, uint32_t ia, const struct config *b, uint32_t ib)
+{
+	const struct sa_key *ka = &a->sad.keys[ia], *kb = &b->sad.keys[ib];
+	struct sa x = a->sad.sas[ia], y = b->sad.sas[ib];
+
+	if (a->sad.tunnels[x.tunnel].id != b->sad.tunnels[y.tunnel].id)
+		return false;
+	x.tunnel = y.tunnel;
+	x.fresh = y.fresh;
+	x.standing = y.standing;
+	x.reason = y.reason;
+	x.lease_first = y.lease_first;
+	x.lease_last = y.lease_last;
+	return !memcmp(&x, &y, sizeof(x)) && !CRYPTO_memcmp(ka->salt, kb->salt, sizeof(ka->salt)) &&
+	       !CRYPTO_memcmp(ka->key, kb->key, (size_t)x.key_len + x.auth_key_len);
+}
+
 /* The same; its numbers are not part of what an SA is. */
 static bool same_sa(const struct config *a, uint32_t ia, const struct config *b, uint32_t ib)
 {
 	struct xesp_keymsg_sa x, y;
 	bool same;
 
+	if (is_copy(a, ia, b, ib))
+		return true;
 	compose_sa(&x, a, ia);
 	compose_sa(&y, b, ib);
 	x.lease_first = y.lease_first = 0;

@@ -36,6 +36,32 @@ static uint32_t find(const struct index *names, const char *text)
 
 /* ---- SAs that go */
 
+static int ask(struct edit_sad *s, uint32_t *n, const char *text)
+{
+	uint32_t found;
+
+	pad_name(s->asked[*n], text);
+	return index_add(&s->asked_names, s->asked[*n], *n, &found) ? -ENOMEM : ((*n)++, 0);
+}
+
+static int ask_names(struct edit_sad *s)
+{
+	const struct edit_names *d = &s->e->deletes[EDIT_SAS];
+	uint32_t n = 0;
+	int err = 0;
+
+	s->asked = calloc((size_t)s->more_sas + d->n + 1, sizeof(*s->asked));
+	if (!s->asked)
+		return -ENOMEM;
+	index_expect(&s->asked_names, s->more_sas + d->n);
+	for (int k = 0; k < 2; k++)
+		for (unsigned int i = 0; i < section(s, k)->sas_count && !err; i++)
+			err = ask(s, &n, section(s, k)->sas[i].name);
+	for (unsigned int i = 0; i < d->n && !err; i++)
+		err = ask(s, &n, d->names[i]);
+	return err;
+}
+
 static int index_sas(struct edit_sad *s)
 {
 	const struct sad *sad = &s->c->sad;
@@ -44,9 +70,10 @@ static int index_sas(struct edit_sad *s)
 
 	index_fini(&s->sa_names);
 	index_init(&s->sa_names, XESP_NAME_MAX);
-	index_expect(&s->sa_names, sad->sas_n + s->more_sas);
+	index_expect(&s->sa_names, s->asked_names.used_n);
 	for (uint32_t i = 0; i < sad->sas_n && !err; i++)
-		err = index_add(&s->sa_names, sad->sas[i].name, i, &found);
+		if (index_find(&s->asked_names, sad->sas[i].name) != INDEX_NONE)
+			err = index_add(&s->sa_names, sad->sas[i].name, i, &found);
 	return err;
 }
 
@@ -106,6 +133,7 @@ int edit_sad_begin(struct edit_sad *s, struct edit *e, struct config *c, struct 
 	*s = (struct edit_sad){ .e = e, .c = c, .more_sas = more_sas };
 	index_init(&s->names, XESP_NAME_MAX);
 	index_expect(&s->names, c->sad.tunnels_n + more);
+	index_init(&s->asked_names, XESP_NAME_MAX);
 	index_init(&s->sa_names, XESP_NAME_MAX);
 	s->origin = calloc(c->sad.sas_n + more_sas + 1, sizeof(*s->origin));
 	s->tunnel_done = calloc(c->sad.tunnels_n + more + 1, 1);
@@ -113,6 +141,8 @@ int edit_sad_begin(struct edit_sad *s, struct edit *e, struct config *c, struct 
 	err = s->origin && s->tunnel_done && s->tunnel_moved ? 0 : -ENOMEM;
 	for (uint32_t i = 0; i < c->sad.tunnels_n && !err; i++)
 		err = index_add(&s->names, c->sad.tunnels[i].name, i, &found);
+	if (!err)
+		err = ask_names(s);
 	if (!err)
 		err = index_sas(s);
 	if (!err)
@@ -461,45 +491,93 @@ static void print_path(const struct edit_sad *s, uint32_t sa, char path[PROBLEMS
 		snprintf(path, PROBLEMS_PATH_MAX, "set.sas[%u]", from - 1 - added);
 }
 
+/* An SA that was there before, and its tunnel, too: it agrees with all others of its kind. */
+enum { SA_UNTOUCHED, SA_OF_TOUCHED_TUNNEL, SA_PUT };
+
+/* By SA, while tunnels still have their places. */
+static uint8_t *sort_sas(const struct edit_sad *s)
+{
+	const struct sad *sad = &s->c->sad;
+	uint8_t *kind = calloc(sad->sas_n + 1, 1);
+
+	for (uint32_t i = 0; kind && i < sad->sas_n; i++)
+		kind[i] = s->origin[i] ? SA_PUT : s->tunnel_done[sad->sas[i].tunnel] ? SA_OF_TOUCHED_TUNNEL : SA_UNTOUCHED;
+	return kind;
+}
+
 /* What was there before first, so that a conflict is the newcomer's. */
-static int check_sas(struct edit_sad *s, struct problems *ps)
+static int join_tunnels(struct edit_sad *s, const uint8_t *kind, struct problems *ps)
 {
 	struct sad *sad = &s->c->sad;
-	struct sad_spots spots = { .spis = calloc(sad->sas_n + 1, sizeof(*spots.spis)) };
 	char path[PROBLEMS_PATH_MAX];
 	int err = 0;
 
-	if (!spots.spis)
-		return problems_add(ps, "sas", "out of memory");
-	sad_spots_init(&spots, sad->sas_n);
 	for (uint32_t i = 0; i < sad->tunnels_n; i++)
 		sad->tunnels[i].sa_out = SAD_NONE;
 	for (int newcomers = 0; newcomers < 2; newcomers++) {
 		for (uint32_t i = 0; i < sad->sas_n; i++) {
-			if ((s->origin[i] != 0) != newcomers)
+			if ((kind[i] == SA_PUT) != newcomers)
 				continue;
-			print_path(s, i, path);
+			if (kind[i] == SA_UNTOUCHED)
+				path[0] = '\0'; /* there is nothing to say of it */
+			else
+				print_path(s, i, path);
 			err |= sad_join_tunnel(sad, i, path, ps);
-			err |= sad_take_spots(sad, i, &spots, path, ps);
 		}
 	}
-	sad_spots_fini(&spots);
+	return err;
+}
+
+/* Names, SPIs and keys: the few that are new among each other, then the many against them. */
+static int check_spots(struct edit_sad *s, const uint8_t *kind, struct sad_spots *spots, struct problems *ps)
+{
+	const struct sad *sad = &s->c->sad;
+	char path[PROBLEMS_PATH_MAX];
+	int err = 0;
+
+	for (int k = SA_OF_TOUCHED_TUNNEL; k <= SA_PUT; k++) {
+		for (uint32_t i = 0; i < sad->sas_n; i++) {
+			if (kind[i] != k)
+				continue;
+			print_path(s, i, path);
+			err |= sad_take_spots(sad, i, spots, path, ps);
+		}
+	}
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		const uint32_t at = kind[i] == SA_UNTOUCHED ? sad_meet_spots(sad, i, spots) : SAD_NONE;
+
+		if (at == SAD_NONE)
+			continue;
+		print_path(s, at, path);
+		err |= sad_say_spots(sad, at, i, path, ps);
+	}
 	return err;
 }
 
 int edit_sad_finish(struct edit_sad *s, struct problems *ps)
 {
-	int err = delete_tunnels(s, ps);
+	struct sad_spots spots = { .spis = calloc(s->c->sad.sas_n + 1, sizeof(*spots.spis)) };
+	uint8_t *kind = sort_sas(s);
+	int err = 0;
 
+	sad_spots_init(&spots, s->more_sas);
+	if (!spots.spis || !kind)
+		err = problems_add(ps, "sas", "out of memory");
 	if (!err)
-		err = check_sas(s, ps);
+		err = delete_tunnels(s, ps);
+	if (!err)
+		err = join_tunnels(s, kind, ps) | check_spots(s, kind, &spots, ps);
+	sad_spots_fini(&spots);
+	free(kind);
 	return err ? -EINVAL : 0;
 }
 
 void edit_sad_fini(struct edit_sad *s)
 {
 	index_fini(&s->names);
+	index_fini(&s->asked_names);
 	index_fini(&s->sa_names);
+	free(s->asked);
 	free(s->origin);
 	free(s->tunnel_done);
 	free(s->tunnel_moved);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "keyd/index.h"
 #include "keyd/problems.h"
+#include "xesp/steer.h"
 
 struct config;
 struct edit;
@@ -20,7 +21,9 @@ struct edit_sad {
 	struct edit *e;
 	struct config *c;
 	struct index names;    /* of tunnels and groups */
-	struct index sa_names;
+	/* Of SAs those alone that the transaction names, for there may be 100 000 others. */
+	char (*asked)[XESP_NAME_MAX];
+	struct index asked_names, sa_names;
 	uint32_t more_sas;     /* at most so many come */
 	uint32_t *origin;      /* [SAs] 0: was there; else where in `add`, then `set`, from 1 */
 	uint8_t *tunnel_done;  /* [tunnels] this transaction has put it there */

@@ -32,11 +32,12 @@ static const char *tunnel_name(const struct maps *m, uint32_t id)
 	return m->tunnels[id].name;
 }
 
-static int index_slots(const struct maps *m, const struct slots *s, struct index *by_name)
+static int index_slots(const struct maps *m, const struct slots *s, struct index *by_name, uint32_t n)
 {
 	uint32_t found;
 	int err = 0;
 
+	index_expect(by_name, n);
 	for (uint32_t id = 1; id < s->max && !err; id++)
 		if (s->name(m, id)[0])
 			err = index_add(by_name, s->name(m, id), id, &found);
@@ -65,6 +66,15 @@ struct named {
 	uint32_t n;
 };
 
+/* What a copy of the configuration in force brings with it, if it holds; 0: nothing. */
+static uint32_t id_before(const struct maps *m, const struct slots *s, const struct named *a, uint32_t i)
+{
+	uint32_t id;
+
+	memcpy(&id, a->ids + i * a->id_stride, sizeof(id));
+	return id && id < s->max && !memcmp(s->name(m, id), a->names + i * a->stride, XESP_NAME_MAX) ? id : 0;
+}
+
 static int assign_by_name(const struct maps *m, struct slots *s, const struct named *a,
 			  struct fault *f)
 {
@@ -73,14 +83,15 @@ static int assign_by_name(const struct maps *m, struct slots *s, const struct na
 	int err;
 
 	index_init(&by_name, XESP_NAME_MAX);
-	index_expect(&by_name, a->n);
-	err = given ? index_slots(m, s, &by_name) : -ENOMEM;
-	if (err)
-		fault_set(f, err, "out of memory");
+	err = given ? 0 : -ENOMEM;
 	for (uint32_t i = 0; i < a->n && !err; i++) {
 		const char *name = a->names + i * a->stride;
-		uint32_t id = index_find(&by_name, name);
+		uint32_t id = id_before(m, s, a, i);
 
+		if (!id && !by_name.slots_n)
+			err = index_slots(m, s, &by_name, a->n);
+		if (!id)
+			id = index_find(&by_name, name);
 		if (id == INDEX_NONE)
 			id = next_free(m, s, given);
 		if (!id) {
@@ -92,6 +103,8 @@ static int assign_by_name(const struct maps *m, struct slots *s, const struct na
 		given[id] = 1;
 		memcpy(a->ids + i * a->id_stride, &id, sizeof(id));
 	}
+	if (err == -ENOMEM)
+		fault_set(f, err, "out of memory");
 	index_fini(&by_name);
 	free(given);
 	return err;
@@ -144,28 +157,35 @@ static bool is_unused(const struct xesp_sa_state *st)
 	return !st->fingerprint && !st->in_use && !st->name[0];
 }
 
-static int open_plan(struct sa_plan *p, const struct maps *m, uint32_t sas_n)
+static int open_plan(struct sa_plan *p, const struct maps *m)
 {
-	uint32_t found;
-	int err = 0;
-
 	*p = (struct sa_plan){ .m = m };
 	index_init(&p->by_identity, sizeof(struct identity));
-	index_expect(&p->by_identity, sas_n);
 	p->identities = calloc(m->max_sas, sizeof(*p->identities));
 	p->given = calloc(m->max_sas, 1);
 	p->words = calloc(m->replay_words + 1u, 1);
 	if (!p->identities || !p->given || !p->words)
 		return -ENOMEM;
-	for (uint32_t id = 1; id < m->max_sas && !err; id++) {
+	for (uint32_t id = 1; id < m->max_sas; id++) {
 		const struct xesp_sa_state *st = &m->sa[id];
 
-		if (is_unused(st))
-			continue;
-		p->identities[id] = identity_of_state(st);
-		err = index_add(&p->by_identity, &p->identities[id], id, &found);
-		if ((uint64_t)st->replay_off + st->replay_words <= m->replay_words)
+		if (!is_unused(st) && (uint64_t)st->replay_off + st->replay_words <= m->replay_words)
 			memset(p->words + st->replay_off, 1, st->replay_words);
+	}
+	return 0;
+}
+
+/* Those that nobody was given yet. */
+static int index_states(struct sa_plan *p)
+{
+	uint32_t found;
+	int err = 0;
+
+	for (uint32_t id = 1; id < p->m->max_sas && !err; id++) {
+		if (p->given[id] || is_unused(&p->m->sa[id]))
+			continue;
+		p->identities[id] = identity_of_state(&p->m->sa[id]);
+		err = index_add(&p->by_identity, &p->identities[id], id, &found);
 	}
 	return err;
 }
@@ -319,22 +339,62 @@ static int take_new(struct sa_plan *p, struct sa *sa, struct fault *f)
 	return 0;
 }
 
+/* The id that a copy of the configuration in force brings with it, if it holds; else 0. */
+static uint32_t keep_id(struct sa_plan *p, const struct sa *sa)
+{
+	struct identity is, want = identity_of_sa(sa);
+
+	if (!sa->id || sa->id >= p->m->max_sas || p->given[sa->id])
+		return 0;
+	is = identity_of_state(&p->m->sa[sa->id]);
+	if (memcmp(&is, &want, sizeof(is)))
+		return 0;
+	p->given[sa->id] = 1;
+	return sa->id;
+}
+
+/* Of those that have none by now: by the map, for what was there before, parked or before a restart. */
+static int find_known(struct sa_plan *p, struct sad *sad)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
+		struct identity want;
+		uint32_t id;
+
+		if (sad->sas[i].id)
+			continue;
+		if (!p->by_identity.slots_n) {
+			index_expect(&p->by_identity, sad->sas_n - i);
+			err = index_states(p);
+		}
+		want = identity_of_sa(&sad->sas[i]);
+		id = index_find(&p->by_identity, &want);
+		if (id == INDEX_NONE)
+			continue;
+		sad->sas[i].id = id;
+		p->given[id] = 1;
+	}
+	return err;
+}
+
 static int assign_sas(const struct maps *m, struct sad *sad, struct fault *f)
 {
 	struct sa_plan p;
-	int err = open_plan(&p, m, sad->sas_n);
+	int err = open_plan(&p, m);
 
+	/* Known ones first, so that no new one is given what is theirs. */
+	for (uint32_t i = 0; i < sad->sas_n && !err; i++)
+		sad->sas[i].id = keep_id(&p, &sad->sas[i]);
+	if (!err)
+		err = find_known(&p, sad);
 	if (err)
 		fault_set(f, err, "out of memory");
-	/* Known ones first, so that no new one is given what is theirs. */
 	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
-		struct identity want = identity_of_sa(&sad->sas[i]);
-		uint32_t id = index_find(&p.by_identity, &want);
+		const uint32_t id = sad->sas[i].id;
 
-		sad->sas[i].id = id == INDEX_NONE ? 0 : id;
-		if (id == INDEX_NONE)
+		if (!id)
 			continue;
-		p.given[id] = 1;
 		err = take_known(&p, &sad->sas[i], id, f);
 		/* Under another limit or after a restart: what has ended stays ended. */
 		if (__atomic_load_n(&m->sa[id].expired, __ATOMIC_RELAXED) == XESP_EXPIRED_HARD)

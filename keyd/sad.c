@@ -259,34 +259,62 @@ int sad_find_tunnel(struct sa *sa, const char *tunnel, const struct index *tunne
 	return problems_add(ps, where, "no tunnel is named %s", problems_shown(tunnel, shown));
 }
 
+static struct sad_spi spi_of(const struct sad *sad, const struct sa *sa)
+{
+	const struct tunnel *t = &sad->tunnels[sa->tunnel];
+	const bool in = sa->dir == XESP_DIR_IN;
+
+	return (struct sad_spi){ in ? t->local : t->remote, sa->spi, sa->proto, in ? 0 : t->natt.remote_port };
+}
+
+int sad_say_spots(const struct sad *sad, uint32_t i, uint32_t other, const char *path, struct problems *ps)
+{
+	const struct sa *sa = &sad->sas[i], *was = &sad->sas[other];
+	const struct sad_spi spi = spi_of(sad, sa), taken = spi_of(sad, was);
+	char where[PROBLEMS_PATH_MAX], text[ADDR_TEXT_MAX];
+
+	if (!memcmp(sa->name, was->name, sizeof(sa->name))) {
+		problems_below(where, path, "name");
+		return problems_add(ps, where, "'%s' is also the name of sas[%u]", sa->name, other);
+	}
+	if (!memcmp(&spi, &taken, sizeof(spi))) {
+		problems_below(where, path, "spi");
+		return problems_add(ps, where, "0x%x is also the SPI of '%s' towards %s", sa->spi, was->name,
+				    addr_print(&spi.dst, text));
+	}
+	/* RFC 4106 section 3: two senders under one key would repeat nonces. */
+	problems_below(where, path, "key");
+	return problems_add(ps, where,
+			    "the key is also that of '%s': nonces would repeat; each SA needs a key of its own",
+			    was->name);
+}
+
 int sad_take_spots(const struct sad *sad, uint32_t i, struct sad_spots *spots, const char *path,
 		   struct problems *ps)
 {
 	const struct sa *sa = &sad->sas[i];
-	const struct tunnel *t = &sad->tunnels[sa->tunnel];
-	const struct xesp_addr *dst = sa->dir == XESP_DIR_IN ? &t->local : &t->remote;
-	char where[PROBLEMS_PATH_MAX], text[ADDR_TEXT_MAX];
 	uint32_t name, spi, key;
 
-	spots->spis[i] = (struct sad_spi){ *dst, sa->spi, sa->proto,
-					   sa->dir == XESP_DIR_IN ? 0 : t->natt.remote_port };
+	spots->spis[i] = spi_of(sad, sa);
 	if (index_add(&spots->by_name, sa->name, i, &name) ||
 	    index_add(&spots->by_spi, &spots->spis[i], i, &spi) ||
 	    index_add(&spots->by_key, sa->digest, i, &key))
 		return problems_add(ps, path, "out of memory");
-	problems_below(where, path,
-		       name != INDEX_NONE ? "name" : spi != INDEX_NONE ? "spi" : "key");
-	if (name != INDEX_NONE)
-		return problems_add(ps, where, "'%s' is also the name of sas[%u]", sa->name, name);
-	if (spi != INDEX_NONE)
-		return problems_add(ps, where, "0x%x is also the SPI of '%s' towards %s", sa->spi,
-				    sad->sas[spi].name, addr_print(dst, text));
-	/* RFC 4106 section 3: two senders under one key would repeat nonces. */
-	if (key != INDEX_NONE)
-		return problems_add(ps, where,
-				    "the key is also that of '%s': nonces would repeat; each SA needs a key of its own",
-				    sad->sas[key].name);
-	return 0;
+	if (name == INDEX_NONE && spi == INDEX_NONE && key == INDEX_NONE)
+		return 0;
+	return sad_say_spots(sad, i, name != INDEX_NONE ? name : spi != INDEX_NONE ? spi : key, path, ps);
+}
+
+uint32_t sad_meet_spots(const struct sad *sad, uint32_t old, const struct sad_spots *spots)
+{
+	const struct sa *sa = &sad->sas[old];
+	const struct sad_spi spi = spi_of(sad, sa);
+	uint32_t at;
+
+	at = index_find(&spots->by_name, sa->name);
+	if (at == INDEX_NONE)
+		at = index_find(&spots->by_spi, &spi);
+	return at == INDEX_NONE ? index_find(&spots->by_key, sa->digest) : at;
 }
 
 static bool has_addresses(const struct tunnel *t)

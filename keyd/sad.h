@@ -147,6 +147,12 @@ void sad_spots_init(struct sad_spots *spots, uint32_t n);
 void sad_spots_fini(struct sad_spots *spots);
 int sad_take_spots(const struct sad *sad, uint32_t sa, struct sad_spots *spots, const char *path,
 		   struct problems *ps);
+/*
+ * For a few newcomers among many that agree with each other: the newcomers' spots were taken, and those of SA `old` are
+ * held against them. The newcomer that it is at odds with, or SAD_NONE; sad_say_spots() says why, at the newcomer's path.
+ */
+uint32_t sad_meet_spots(const struct sad *sad, uint32_t old, const struct sad_spots *spots);
+int sad_say_spots(const struct sad *sad, uint32_t sa, uint32_t other, const char *path, struct problems *ps);
 
 /* Its lifetime has ended: the key goes, here and with the next message to xespd. */
 void sad_end(struct sad *sad, uint32_t sa);

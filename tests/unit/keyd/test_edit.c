@@ -151,6 +151,9 @@ static const struct {
 	  "set.sas[0].spi: 0x1001 is also the SPI of 'ai' towards 192.0.2.1" },
 	{ "a key that is taken", "{\"set\":{\"sas\":[" SA("x", "b", "in", "6000", "02") "]}}", NULL, NULL,
 	  "set.sas[0].key: the key is also that of 'ai'" },
+	{ "an SPI twice in one transaction",
+	  "{\"set\":{\"sas\":[" SA("x", "b", "in", "6000", "08") "," SA("y", "a", "in", "6000", "09") "]}}",
+	  NULL, NULL, "set.sas[1].spi: 0x1770 is also the SPI of 'x' towards 192.0.2.1" },
 	{ "an SA of a group", "{\"set\":{\"sas\":[" SA("x", "g", "in", "6000", "09") "]}}", NULL, NULL,
 	  "set.sas[0].tunnel: g is a group" },
 	{ "twice in one transaction",
@@ -282,6 +285,30 @@ static void test_rows(void)
 		edit_fini(&e);
 		config_free(now);
 	}
+}
+
+/* Two SAs that were there come to one SPI at one address, for the tunnel of one has moved. */
+static void test_moved_onto_another(void)
+{
+	static const char *const steps[] = {
+		"{\"set\":{\"sas\":[" SA("bo", "b", "out", "4096", "08") "]}}",
+		"{\"set\":{\"tunnels\":[{\"name\":\"b\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.2\"}]}}",
+	};
+	struct config *now = base(), *out[LEN(steps)];
+	struct problems ps = { 0 };
+	struct edit e;
+
+	for (size_t i = 0; i < LEN(steps); i++) {
+		run(steps[i], strlen(steps[i]), i ? out[i - 1] : now, &out[i], &e, &ps);
+		edit_fini(&e);
+	}
+	CU_ASSERT_PTR_NOT_NULL(out[0]);
+	CU_ASSERT_PTR_NULL(out[1]);
+	CU_ASSERT_EQUAL_FATAL(ps.n, 1);
+	CU_ASSERT_STRING_EQUAL(ps.problem[0].path, "SA 'bo'.spi");
+	CU_ASSERT_STRING_EQUAL(ps.problem[0].text, "0x1000 is also the SPI of 'ao' towards 192.0.2.2");
+	config_free(out[0]);
+	config_free(now);
 }
 
 /* Every prefix of a request, and each bit of it turned over: refused or made, and nothing breaks. */
@@ -547,6 +574,7 @@ static void test_a_list_changed_where_it_stands(void)
 
 CU_TestInfo edit_tests[] = {
 	{ "transactions, row by row", test_rows },
+	{ "edit: SAs that were there meet when a tunnel moves", test_moved_onto_another },
 	{ "a transaction cut off and altered anywhere", test_cut_and_altered },
 	{ "refused in the words of the file", test_the_words_of_the_file },
 	{ "a list changed where it stands, and put back", test_a_list_changed_where_it_stands },
