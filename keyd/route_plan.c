@@ -14,6 +14,7 @@
 #include "xesp/fault.h"
 
 #define IP4_LEN 96 /* prefix length of all IPv4 in the mapped form */
+#define SHARED_MAX 10000000ull /* comparisons of is_shared(), some tens of milliseconds */
 
 struct planner {
 	struct route_plan *plan;
@@ -22,6 +23,8 @@ struct planner {
 	struct xesp_addr *ends; /* the tunnels' remote addresses, in order */
 	size_t ends_n;
 	struct index seen; /* of struct prefix */
+	uint32_t *others;  /* with the kernel's policies: the outbound ones that are not ours */
+	uint32_t others_n;
 	route_plan_refused refused;
 	void *ctx;
 };
@@ -146,6 +149,26 @@ static bool wants_routes(const struct policy *p)
 	return p->action == XESP_ACTION_PROTECT && p->dirs & 1 << XESP_DIR_OUT;
 }
 
+static bool overlap(const struct prefix *a, const struct prefix *b)
+{
+	return contains(a, &b->addr) || contains(b, &a->addr);
+}
+
+/* Some of what goes there is for the kernel to protect or to let pass, by policies that see no packet of xesp0's. */
+static bool is_shared(const struct planner *pl, const struct prefix *dst)
+{
+	if ((uint64_t)pl->others_n * pl->config->spd.n > SHARED_MAX)
+		return true;
+	for (uint32_t i = 0; i < pl->others_n; i++) {
+		const struct selector *s = &pl->config->spd.policies[pl->others[i]].sel;
+
+		for (uint32_t k = 0; k < s->remote_n; k++)
+			if (overlap(&s->remote[k], dst))
+				return true;
+	}
+	return false;
+}
+
 /*
  * With the kernel's tables as the source the kernel protects what this machine sends itself. It had better
  * be xesp: the kernel's sequence numbers are ahead of ours. But IPv6's packets it protects whatever their
@@ -156,7 +179,7 @@ static bool is_better_ours(const struct planner *pl, const struct policy *p, con
 {
 	struct xesp_addr src;
 
-	return is_ip4(dst) && !is_transport(pl, p) && find_source(pl, &p->sel, &src);
+	return is_ip4(dst) && !is_transport(pl, p) && find_source(pl, &p->sel, &src) && !is_shared(pl, dst);
 }
 
 static size_t count_prefixes(const struct config *c)
@@ -199,8 +222,12 @@ int route_plan_init(struct route_plan *p, const struct config *c, const struct l
 		pl.refused = say_nothing;
 	p->wishes = calloc(count_prefixes(c) + 1, sizeof(*p->wishes));
 	pl.ends = calloc(c->sad.tunnels_n + 1u, sizeof(*pl.ends));
-	if (!p->wishes || !pl.ends)
+	pl.others = calloc(c->spd.n + 1u, sizeof(*pl.others));
+	if (!p->wishes || !pl.ends || !pl.others)
 		err = -ENOMEM;
+	for (uint32_t i = 0; c->xfrm && i < c->spd.n && !err; i++)
+		if (c->spd.policies[i].dirs & 1 << XESP_DIR_OUT && !wants_routes(&c->spd.policies[i]))
+			pl.others[pl.others_n++] = i;
 	for (uint32_t i = 0; i < c->sad.tunnels_n && !err; i++)
 		if (!c->sad.tunnels[i].members_n)
 			pl.ends[pl.ends_n++] = *natt_peer(&c->sad.tunnels[i]);
@@ -211,6 +238,7 @@ int route_plan_init(struct route_plan *p, const struct config *c, const struct l
 		err = plan_policies(&pl);
 	index_fini(&pl.seen);
 	free(pl.ends);
+	free(pl.others);
 	if (err)
 		route_plan_fini(p);
 	return err;

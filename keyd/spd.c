@@ -153,7 +153,8 @@ int spd_init(struct spd *spd, const struct raw_config *raw, struct sad *sad,
 	*spd = (struct spd){ .default_action = raw->default_action == RAW_DEFAULT_BYPASS ||
 							       (!raw->default_action && raw->source == RAW_SOURCE_XFRM) ?
 						       XESP_ACTION_BYPASS :
-						       XESP_ACTION_DISCARD };
+						       XESP_ACTION_DISCARD,
+			     .kernel = raw->source == RAW_SOURCE_XFRM };
 	/* With room to grow: more would move the whole list when the first policy is added. */
 	spd->room = raw->policies_count + raw->policies_count / 8 + 64;
 	spd->policies = calloc(spd->room, sizeof(*spd->policies));

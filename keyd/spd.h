@@ -36,6 +36,7 @@ struct policy {
  */
 struct spd {
 	uint8_t default_action; /* enum xesp_action */
+	bool kernel;            /* what is bypassed the kernel's own policies see to */
 	bool has_pfp; /* some policy has, or had */
 	uint32_t n, room;
 	struct policy *policies;

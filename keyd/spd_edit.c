@@ -406,7 +406,7 @@ static struct source_of *find_sources(const struct spd_edit *e)
 int spd_edit_undo(struct spd_edit *e)
 {
 	struct source_of *from = find_sources(e);
-	struct spd was = { .default_action = e->spd->default_action };
+	struct spd was = { .default_action = e->spd->default_action, .kernel = e->spd->kernel };
 
 	if (!from || reserve(&was, e->n_before + 64)) {
 		free(from);

@@ -425,9 +425,11 @@ static bool has_shadows(const struct spd_table *t, uint32_t dir)
 	return false;
 }
 
-static int write_head(struct spd_table *t, uint8_t default_action, struct fault *f)
+static int write_head(struct spd_table *t, const struct spd *next, struct fault *f)
 {
-	struct xesp_spd_head head = { .generation = t->store.coming, .default_action = default_action };
+	struct xesp_spd_head head = { .generation = t->store.coming,
+				      .default_action = next->default_action,
+				      .kernel = next->kernel };
 	int err = 0;
 
 	for (uint32_t dir = 0; dir < XESP_DIR_MAX && !err; dir++) {
@@ -524,7 +526,7 @@ int spd_table_commit(struct spd_table *t, const struct spd_change *c, struct fau
 	}
 	write_rules(t, c);
 	write_entries(t);
-	err = write_head(t, c->next->default_action, f);
+	err = write_head(t, c->next, f);
 	if (err) {
 		t->known = false;
 		return err;

@@ -45,19 +45,24 @@ own 6 2001:db8:2::2 100 -I 2001:db8:1::1
 [ "$(rivals)" -ge 1 ] || die "nobody noticed that the kernel sends IPv6"
 xesp gw1 status | grep -q 'the kernel sends under SA' || die "xesp status does not name it"
 
-# A policy that xesp leaves to the kernel, inside a prefix that leads into xesp0: protected all the same, by the kernel.
+# A policy that xesp leaves to the kernel, inside a prefix that leads into xesp0: the prefix is the kernel's again.
 run gw1 ip xfrm policy add src 10.1.0.0/24 dst 10.2.0.9/32 dir out priority 5 \
 	tmpl src 192.0.2.1 dst 192.0.2.2 proto esp reqid 99 mode tunnel
 left() { xesp gw1 sa --unserved | grep -q '10.2.0.9'; }
 until_ok 5 left
-run gw1 ping -q -n -c 5 -i 0.1 -W 1 10.2.0.9 >/dev/null 2>&1 && die "answered without an SA"
-pings gw1 5 10.2.0.2
+run gw1 ping -q -n -c 5 -i 0.1 -W 1 -I 10.1.0.1 10.2.0.9 >/dev/null 2>&1 && die "answered without an SA"
+not_led() { ! led; }
+until_ok 5 not_led
+pings gw1 5 10.2.0.2 -I 10.1.0.1
 stop_capture wire w1
-wire only-esp "$CAPTURE" || die "the gateway's own traffic in clear"
+wire only-esp "$CAPTURE" || die "the gateway's own traffic in clear: $(run wire tcpdump -nn -c 3 -r "$CAPTURE" not esp 2>&1)"
 wire unique "$CAPTURE" >"$TMP/unique" || die "$(head -n 5 "$TMP/unique")"
 
+run gw1 ip xfrm policy delete src 10.1.0.0/24 dst 10.2.0.9/32 dir out
+until_ok 5 led
+
 # Without a worker xesp0 takes nothing, and its routes do not count.
-load falls gw1 10.2.0.2 100 0.05
+load falls gw1 10.2.0.2 100 0.05 -I 10.1.0.1
 pause 1
 kill_daemon gw1 xespd KILL
 load_end falls

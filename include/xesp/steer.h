@@ -127,7 +127,7 @@ struct xesp_spd_head {
 	__u32 tuples_n[XESP_DIR_MAX];
 	__u32 default_action; /* enum xesp_action: DISCARD or BYPASS, when no policy matches */
 	__u32 fragments; /* bit 1 << dir: there are policies that a later fragment cannot be held against */
-	__u32 pad;
+	__u32 kernel;    /* 1: what a policy bypasses the kernel holds against policies of its own */
 };
 
 /*

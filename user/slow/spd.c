@@ -96,7 +96,12 @@ enum xesp_drop spd_find(struct spd *s, const struct spd_key *k, struct xesp_spd_
 		return why;
 	if (k->first && s->memory.head[generation & 1].fragments & 1 << XESP_DIR_OUT)
 		remember_fragment(s, k, generation, found);
-	if (found->action == XESP_ACTION_FRAGMENT)
-		return recall_fragment(s, k, generation, found);
-	return XESP_DROP_NONE;
+	if (found->action == XESP_ACTION_FRAGMENT) {
+		why = recall_fragment(s, k, generation, found);
+		if (why)
+			return why;
+	}
+	return found->policy && found->action == XESP_ACTION_BYPASS && s->memory.head[generation & 1].kernel ?
+		       XESP_DROP_NO_POLICY :
+		       XESP_DROP_NONE;
 }

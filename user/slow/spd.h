@@ -23,7 +23,8 @@ void spd_close(struct spd *s);
 /*
  * The first policy that matches; its id is 0 when none does and the action is the default.
  * XESP_DROP_FRAGMENT_UNKNOWN: a later fragment, ports decide and its first was not seen.
- * XESP_DROP_NOT_LOADED, XESP_DROP_STALE_MAPS: nothing is known about the packet.
+ * XESP_DROP_NO_POLICY: it may pass, but for the kernel's own policies (`source: xfrm`), which do not look at what
+ * comes back from here. XESP_DROP_NOT_LOADED, XESP_DROP_STALE_MAPS: nothing is known about the packet.
  */
 enum xesp_drop spd_find(struct spd *s, const struct spd_key *k, struct xesp_spd_val *found);
 

@@ -117,6 +117,12 @@ static void test_plans(void)
 		  "  - {name: c, action: protect, tunnel: u, local: 2001:db8:1::/64, remote: 2001:db8:2::/64}\n"
 		  "  - {name: d, action: protect, tunnel: h}\n",
 		  "apart alone 10.2.0.0/24 from 10.1.0.1", NULL },
+		{ "nor where another policy leaves packets to the kernel", "kernel",
+		  "  - {name: a, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.2.0.0/24}\n"
+		  "  - {name: b, action: protect, tunnel: t, local: 10.1.0.0/24, remote: 10.3.0.0/24}\n"
+		  "  - {name: c, action: bypass, local: 10.1.0.0/24, remote: 10.3.0.9/32, protocol: tcp}\n"
+		  "  - {name: d, action: bypass, direction: in, remote: 10.2.0.0/24}\n",
+		  "apart alone 10.2.0.0/24 from 10.1.0.1", NULL },
 		{ "where a route would loop the kernel sees to it, and nothing is said", "kernel",
 		  "  - {name: a, action: protect, tunnel: t, remote: 192.0.2.0/24}\n"
 		  "  - {name: b, action: protect, tunnel: t, remote: 0.0.0.0/0}\n", "", NULL },
