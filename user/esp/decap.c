@@ -60,10 +60,12 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 	}
 }
 
+#define ESP_SEQ_AT 4u
+
 /* Bytes from the start of the ESP or AH header to its sequence number; the SPI is before it. */
 static uint32_t seq_at(const struct sa *sa)
 {
-	return sa->proto == IPPROTO_AH ? AH_SEQ_AT : 4;
+	return sa->proto == IPPROTO_AH ? AH_SEQ_AT : ESP_SEQ_AT;
 }
 
 /* `len` bytes of ESP header and what is behind it, at `esp`. */
@@ -155,25 +157,25 @@ static void offer(struct esp_worker *w, const struct pkt *p)
 
 static void check_replay(struct esp_worker *w, struct batch *b)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
-		struct pkt *p = &b->pkt[i];
-		enum xesp_drop why;
+	struct pkt *const end = b->pkt + b->n;
+
+	for (struct pkt *p = b->pkt; p < end; p++) {
+		enum xesp_drop why = XESP_DROP_NONE;
+		const struct sa *sa = p->sa;
 		uint32_t seq_lo;
 
 		if (stage_skips(p))
 			continue;
-		seq_lo = wire_get32(p->l3 + p->l4_off + seq_at(p->sa));
-		if (replay_is_ahead(p->sa, seq_lo, &p->seq)) {
-			why = XESP_DROP_NONE;
-		} else {
-			p->seq = replay_infer(p->sa, seq_lo);
-			why = replay_check(p->sa, p->seq);
+		seq_lo = wire_get32(p->l3 + p->l4_off + (w->has_ah ? seq_at(sa) : ESP_SEQ_AT));
+		if (!replay_is_ahead(sa, seq_lo, &p->seq)) {
+			p->seq = replay_infer(sa, seq_lo);
+			why = replay_check(sa, p->seq);
 		}
 		if (why == XESP_DROP_REPLAY_OLD)
-			replay_count_old(p->sa, p->seq);
+			replay_count_old(sa, p->seq);
 		if (why != XESP_DROP_NONE)
 			stage_drop(w, p, why);
-		else if (p->sa->esn && resync_is_due(p->sa))
+		else if (sa->esn && resync_is_due(sa))
 			offer(w, p);
 	}
 }

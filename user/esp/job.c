@@ -11,24 +11,24 @@
 
 #define COUNTER_FIRST 1 /* RFC 3686 section 4 */
 
-static void set_nonce(struct engine_job *j, const struct pkt *p, const struct transform *t,
-		      const uint8_t *iv)
+static inline void set_nonce(struct engine_job *j, const struct sa *sa, uint64_t seq, const uint8_t *iv)
 {
-	uint8_t salt_len = t->salt_len;
+	const struct transform *t = sa->transform;
+	const uint8_t salt_len = t->salt_len;
 
 	switch ((enum transform_nonce)t->nonce) {
 	case TRANSFORM_NO_NONCE:
 		return;
 	case TRANSFORM_SALT_IV: /* RFC 4106 section 4, RFC 7634 section 2, RFC 4309 section 4 */
-		memcpy(j->nonce, p->sa->salt, 4);
+		memcpy(j->nonce, sa->salt, 4);
 		memcpy(j->nonce + salt_len, iv, 8);
 		return;
 	case TRANSFORM_SALT_SEQ: /* RFC 8750 section 4 */
-		memcpy(j->nonce, p->sa->salt, 4);
-		wire_put64(j->nonce + salt_len, p->seq);
+		memcpy(j->nonce, sa->salt, 4);
+		wire_put64(j->nonce + salt_len, seq);
 		return;
 	case TRANSFORM_SALT_IV_COUNTER: /* RFC 3686 section 4 */
-		memcpy(j->nonce, p->sa->salt, 4);
+		memcpy(j->nonce, sa->salt, 4);
 		memcpy(j->nonce + 4, iv, 8);
 		wire_put32(j->nonce + 12, COUNTER_FIRST);
 		return;
@@ -39,15 +39,15 @@ static void set_nonce(struct engine_job *j, const struct pkt *p, const struct tr
 }
 
 /* Associated data of RFC 4106 section 5, RFC 7634 section 2.1, RFC 4309 section 5. */
-static void set_aad(struct engine_job *j, const struct pkt *p, const uint8_t *esp)
+static inline void set_aad(struct engine_job *j, const struct sa *sa, uint64_t seq, const uint8_t *esp)
 {
-	if (!p->sa->esn) {
+	if (!sa->esn) {
 		j->aad = esp;
 		j->aad_len = ESP_HDR_LEN;
 		return;
 	}
 	memcpy(j->made, esp, 4);
-	wire_put64(j->made + 4, p->seq);
+	wire_put64(j->made + 4, seq);
 	j->aad = j->made;
 	j->aad_len = 12;
 }
@@ -64,23 +64,25 @@ static void set_packet(struct engine_job *j, const struct pkt *p, const struct t
 	}
 }
 
-static void set_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x,
-		    uint32_t worker)
+/* What is read of the packet is read first: the bytes that are stored might be part of it, for all the compiler knows. */
+static inline void set_job(struct engine_job *j, const struct pkt *p, const struct stage_pkt *x, uint32_t worker)
 {
-	const struct transform *t = p->sa->transform;
-	uint8_t *esp = p->l3 + p->l4_off;
+	const uint8_t *esp = p->l3 + p->l4_off;
+	const struct sa *sa = p->sa;
+	const struct transform *t = sa->transform;
+	const uint64_t seq = p->seq;
 
-	j->key = p->sa->key[worker];
+	j->key = sa->key[worker];
 	j->text = x->text;
 	j->len = x->text_len;
 	j->tag = x->text + x->text_len;
 	j->tag_len = t->icv_len;
 	j->tail_len = 0;
-	set_nonce(j, p, t, esp + ESP_HDR_LEN);
+	set_nonce(j, sa, seq, esp + ESP_HDR_LEN);
 	if (t->covers_packet)
 		set_packet(j, p, t, esp);
 	else
-		set_aad(j, p, esp);
+		set_aad(j, sa, seq, esp);
 	if (t->covers_iv) { /* RFC 4543 section 3.3 */
 		j->text -= t->iv_len;
 		j->len += t->iv_len;
@@ -89,16 +91,21 @@ static void set_job(struct engine_job *j, const struct pkt *p, const struct stag
 
 void job_make(struct esp_worker *w, struct batch *b)
 {
-	w->jobs_n = 0;
-	for (uint32_t i = 0; i < b->n; i++) {
+	const uint32_t n = b->n, worker = w->worker;
+	const bool has_ah = w->has_ah;
+	struct engine_job *j = w->job;
+	uint16_t *at = w->job_pkt;
+
+	for (uint32_t i = 0; i < n; i++) {
 		const struct pkt *p = &b->pkt[i];
 
 		if (stage_skips(p))
 			continue;
-		w->job_pkt[w->jobs_n] = (uint16_t)i;
-		if (p->sa->proto == IPPROTO_AH)
-			ah_job(w, &w->job[w->jobs_n++], p, &w->x[i]);
+		*at++ = (uint16_t)i;
+		if (__builtin_expect(has_ah && p->sa->proto == IPPROTO_AH, 0))
+			ah_job(w, j++, p, &w->x[i]);
 		else
-			set_job(&w->job[w->jobs_n++], p, &w->x[i], w->worker);
+			set_job(j++, p, &w->x[i], worker);
 	}
+	w->jobs_n = (uint32_t)(j - w->job);
 }
