@@ -16,76 +16,14 @@
 #include "keyd/xfrm_model.h"
 #include "keyd/xfrm_refused.h"
 #include "libxesp/addr.h"
+#include "tests/unit/keyd/xfrm_world.h"
 #include "xesp/fault.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define LOCAL "192.0.2.1"
-#define PEER "192.0.2.2"
+#define LOCAL XFRM_WORLD_LOCAL
+#define PEER XFRM_WORLD_PEER
 
 /* ---- messages */
-
-struct message {
-	union {
-		struct nlmsghdr h;
-		uint8_t bytes[2048];
-	};
-};
-
-static void put(struct message *m, uint16_t type, const void *data, size_t len)
-{
-	struct nlattr *a = (struct nlattr *)(m->bytes + NLMSG_ALIGN(m->h.nlmsg_len));
-
-	a->nla_type = type;
-	a->nla_len = (uint16_t)(sizeof(*a) + len);
-	memcpy(a + 1, data, len);
-	m->h.nlmsg_len = (uint32_t)((uint8_t *)a - m->bytes) + NLMSG_ALIGN(a->nla_len);
-}
-
-static void begin_state(struct message *m, const char *src, const char *dst, uint32_t spi)
-{
-	struct xfrm_usersa_info i = { .id = { .spi = htonl(spi), .proto = IPPROTO_ESP },
-				      .family = AF_INET,
-				      .mode = XFRM_MODE_TUNNEL,
-				      .reqid = 7,
-				      .flags = XFRM_STATE_ESN };
-
-	inet_pton(AF_INET, src, &i.saddr);
-	inet_pton(AF_INET, dst, &i.id.daddr);
-	i.lft.soft_byte_limit = i.lft.hard_byte_limit = XFRM_INF;
-	i.lft.soft_packet_limit = i.lft.hard_packet_limit = XFRM_INF;
-	memset(m, 0, sizeof(*m));
-	m->h.nlmsg_type = XFRM_MSG_NEWSA;
-	m->h.nlmsg_len = NLMSG_LENGTH(sizeof(i));
-	memcpy(NLMSG_DATA(&m->h), &i, sizeof(i));
-}
-
-static void put_aead(struct message *m, const char *name, uint32_t key_bytes, uint32_t icv, uint8_t seed)
-{
-	struct {
-		struct xfrm_algo_aead a;
-		uint8_t key[128];
-	} aead = { .a = { .alg_key_len = key_bytes * 8, .alg_icv_len = icv } };
-
-	snprintf(aead.a.alg_name, sizeof(aead.a.alg_name), "%s", name);
-	for (uint32_t i = 0; i < key_bytes; i++)
-		aead.key[i] = (uint8_t)(seed + i);
-	put(m, XFRMA_ALG_AEAD, &aead, sizeof(aead.a) + key_bytes);
-}
-
-static void put_esn(struct message *m, uint64_t oseq, uint64_t seq, uint32_t window)
-{
-	struct {
-		struct xfrm_replay_state_esn e;
-		uint32_t bitmap[4];
-	} esn = { .e = { .bmp_len = 4,
-			 .oseq = (uint32_t)oseq,
-			 .oseq_hi = (uint32_t)(oseq >> 32),
-			 .seq = (uint32_t)seq,
-			 .seq_hi = (uint32_t)(seq >> 32),
-			 .replay_window = window } };
-
-	put(m, XFRMA_REPLAY_ESN_VAL, &esn, sizeof(esn));
-}
 
 enum spoil { NOTHING, IF_ID, MARK, OFFLOAD, IPTFS, TCP_ENCAP, AH_ONLY_COMP, NO_SPI, LONG_KEY };
 
@@ -104,7 +42,7 @@ static const struct {
 	{ LONG_KEY, "odd length" },
 };
 
-static void spoil(struct message *m, enum spoil what)
+static void spoil(struct xfrm_world_message *m, enum spoil what)
 {
 	struct xfrm_usersa_info *i = NLMSG_DATA(&m->h);
 	const struct xfrm_encap_tmpl tcp = { .encap_type = 7 };
@@ -114,14 +52,14 @@ static void spoil(struct message *m, enum spoil what)
 
 	switch (what) {
 	case NOTHING: break;
-	case IF_ID: put(m, XFRMA_IF_ID, &if_id, sizeof(if_id)); break;
-	case MARK: put(m, XFRMA_MARK, &mark, sizeof(mark)); break;
-	case OFFLOAD: put(m, XFRMA_OFFLOAD_DEV, &offload, sizeof(offload)); break;
+	case IF_ID: xfrm_world_put(m, XFRMA_IF_ID, &if_id, sizeof(if_id)); break;
+	case MARK: xfrm_world_put(m, XFRMA_MARK, &mark, sizeof(mark)); break;
+	case OFFLOAD: xfrm_world_put(m, XFRMA_OFFLOAD_DEV, &offload, sizeof(offload)); break;
 	case IPTFS: i->mode = 5; break;
-	case TCP_ENCAP: put(m, XFRMA_ENCAP, &tcp, sizeof(tcp)); break;
+	case TCP_ENCAP: xfrm_world_put(m, XFRMA_ENCAP, &tcp, sizeof(tcp)); break;
 	case AH_ONLY_COMP: i->id.proto = IPPROTO_COMP; break;
 	case NO_SPI: i->id.spi = 0; break;
-	case LONG_KEY: put_aead(m, "rfc4106(gcm(aes))", 20, 128, 1); break;
+	case LONG_KEY: xfrm_world_put_aead(m, "rfc4106(gcm(aes))", 20, 128, 1); break;
 	}
 }
 
@@ -129,12 +67,12 @@ static void states_row_by_row(void)
 {
 	for (size_t i = 0; i < LEN(left); i++) {
 		struct xfrm_state_entry s;
-		struct message m;
+		struct xfrm_world_message m;
 
-		begin_state(&m, LOCAL, PEER, 0xc0000001);
+		xfrm_world_begin_state(&m, LOCAL, PEER, 0xc0000001);
 		if (left[i].spoil != LONG_KEY)
-			put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
-		put_esn(&m, 0x100000005, 0x200000007, 128);
+			xfrm_world_put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
+		xfrm_world_put_esn(&m, 0x100000005, 0x200000007, 128);
 		spoil(&m, left[i].spoil);
 		if (left[i].spoil == LONG_KEY) { /* claims more key than the attribute has */
 			struct nlattr *a = (struct nlattr *)(m.bytes + m.h.nlmsg_len) - 1;
@@ -160,11 +98,11 @@ static void cut_and_altered(void)
 {
 	struct xfrm_policy_entry p;
 	struct xfrm_state_entry s;
-	struct message m;
+	struct xfrm_world_message m;
 
-	begin_state(&m, LOCAL, PEER, 0xc0000001);
-	put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
-	put_esn(&m, 1, 2, 64);
+	xfrm_world_begin_state(&m, LOCAL, PEER, 0xc0000001);
+	xfrm_world_put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
+	xfrm_world_put_esn(&m, 1, 2, 64);
 	for (uint32_t len = sizeof(m.h); len <= m.h.nlmsg_len; len++) {
 		struct nlmsghdr *cut = malloc(len);
 
@@ -191,87 +129,21 @@ static void cut_and_altered(void)
 
 /* ---- tables */
 
-static bool is_local(const void *ctx, const struct xesp_addr *a)
-{
-	struct xesp_addr mine;
-
-	(void)ctx;
-	addr_parse(&mine, LOCAL, NULL);
-	return addr_equal(a, &mine);
-}
-
-static struct xfrm_state_entry state(const char *src, const char *dst, uint32_t spi, uint64_t added)
-{
-	struct xfrm_state_entry s;
-	struct message m;
-
-	begin_state(&m, src, dst, spi);
-	put_aead(&m, "rfc4106(gcm(aes))", 20, 128, (uint8_t)(spi ^ spi >> 8));
-	put_esn(&m, 9, 11, 64);
-	CU_ASSERT_TRUE_FATAL(xfrm_entry_state(&m.h, &s));
-	s.add_time = added;
-	return s;
-}
-
-static struct xfrm_policy_entry policy(uint8_t dir, const char *src, const char *dst, uint32_t priority)
-{
-	struct xfrm_policy_entry p = { .index = 8 * priority + dir,
-				       .priority = priority,
-				       .dir = dir,
-				       .family = 4,
-				       .sport_last = UINT16_MAX,
-				       .dport_last = UINT16_MAX,
-				       .tmpls_n = 1,
-				       .tmpl = { { .reqid = 7,
-						   .proto = IPPROTO_ESP,
-						   .mode = XFRM_MODE_TUNNEL } } };
-	const bool out = dir == XFRM_ENTRY_OUT;
-
-	CU_ASSERT_FALSE_FATAL(addr_parse_prefix(&p.src, &p.src_len, src, NULL));
-	CU_ASSERT_FALSE_FATAL(addr_parse_prefix(&p.dst, &p.dst_len, dst, NULL));
-	addr_parse(&p.tmpl[0].src, out ? LOCAL : PEER, NULL);
-	addr_parse(&p.tmpl[0].dst, out ? PEER : LOCAL, NULL);
-	return p;
-}
-
-static struct config *build_in(struct xfrm_tables *t, const struct xfrm_model_env *with, struct xfrm_unserved_list *left_out)
-{
-	struct config file = { .routes = true, .xfrm = true,
-			       .spd = { .default_action = XESP_ACTION_BYPASS } };
-	const struct xfrm_model_env env = { .is_local = is_local, .refused = with->refused, .lent = with->lent,
-					    .now_ms = with->now_ms, .file = &file, .label = "kernel" };
-	struct fault f = { "" };
-	struct config *c = NULL;
-
-	if (xfrm_model_build(&c, t, &env, left_out, &f))
-		fprintf(stderr, "xfrm: %s\n", f.text);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
-	return c;
-}
-
 static struct config *build_without(struct xfrm_tables *t, const struct xfrm_refused *refused,
 				    struct xfrm_unserved_list *left_out)
 {
-	return build_in(t, &(struct xfrm_model_env){ .refused = refused }, left_out);
+	return xfrm_world_build(t, &(struct xfrm_model_env){ .refused = refused }, left_out);
 }
 
 static struct config *build_lent(struct xfrm_tables *t, const struct xfrm_lent *lent, uint64_t now_ms,
 				 struct xfrm_unserved_list *left_out)
 {
-	return build_in(t, &(struct xfrm_model_env){ .lent = lent, .now_ms = now_ms }, left_out);
+	return xfrm_world_build(t, &(struct xfrm_model_env){ .lent = lent, .now_ms = now_ms }, left_out);
 }
 
 static struct config *build(struct xfrm_tables *t, struct xfrm_unserved_list *left_out)
 {
 	return build_without(t, NULL, left_out);
-}
-
-static const struct sa *find_spi(const struct config *c, uint32_t spi)
-{
-	for (uint32_t i = 0; i < c->sad.sas_n; i++)
-		if (c->sad.sas[i].spi == spi)
-			return &c->sad.sas[i];
-	return NULL;
 }
 
 static void limits_of_a_state(void)
@@ -289,14 +161,14 @@ static void limits_of_a_state(void)
 		struct xfrm_tables t = { .states_n = 1, .states = &s };
 		struct xfrm_unserved_list left_out = { 0 };
 		struct xfrm_usersa_info *info;
-		struct message m;
+		struct xfrm_world_message m;
 
-		begin_state(&m, PEER, LOCAL, 0x2001);
+		xfrm_world_begin_state(&m, PEER, LOCAL, 0x2001);
 		info = NLMSG_DATA(&m.h);
 		info->lft.hard_byte_limit = info->lft.hard_packet_limit = rows[i].kernel;
 		info->lft.soft_byte_limit = info->lft.soft_packet_limit = rows[i].kernel;
-		put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
-		put_esn(&m, 0, 0, 64);
+		xfrm_world_put_aead(&m, "rfc4106(gcm(aes))", 20, 128, 1);
+		xfrm_world_put_esn(&m, 0, 0, 64);
 		CU_ASSERT_TRUE_FATAL(xfrm_entry_state(&m.h, &s));
 		CU_ASSERT_EQUAL(s.hard_bytes, rows[i].ours);
 		CU_ASSERT_EQUAL(s.soft_bytes, rows[i].ours);
@@ -310,13 +182,13 @@ static void limits_of_a_state(void)
 
 static void a_child_sa(void)
 {
-	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5),
-					     state(LOCAL, PEER, 0x1002, 6), state(PEER, LOCAL, 0x2002, 6) };
+	struct xfrm_state_entry states[] = { xfrm_world_state(LOCAL, PEER, 0x1001, 5), xfrm_world_state(PEER, LOCAL, 0x2001, 5),
+					     xfrm_world_state(LOCAL, PEER, 0x1002, 6), xfrm_world_state(PEER, LOCAL, 0x2002, 6) };
 	struct xfrm_policy_entry policies[] = {
-		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
-		policy(XFRM_ENTRY_FWD, "10.2.0.0/24", "10.1.0.0/24", 200), /* strongSwan's order */
-		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
-		policy(XFRM_ENTRY_OUT, "10.1.0.9/32", "10.2.0.0/24", 100), /* more important */
+		xfrm_world_policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+		xfrm_world_policy(XFRM_ENTRY_FWD, "10.2.0.0/24", "10.1.0.0/24", 200), /* strongSwan's order */
+		xfrm_world_policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
+		xfrm_world_policy(XFRM_ENTRY_OUT, "10.1.0.9/32", "10.2.0.0/24", 100), /* more important */
 	};
 	struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 4, .policies = policies };
 	struct xfrm_unserved_list left_out = { 0 };
@@ -329,11 +201,11 @@ static void a_child_sa(void)
 	CU_ASSERT_EQUAL(c->sad.tunnels_n, 1);
 	/* Both inbound ones take what comes; of the outbound ones the newer sends. */
 	CU_ASSERT_EQUAL(c->sad.sas_n, 3);
-	CU_ASSERT_PTR_NULL(find_spi(c, 0x1001));
-	CU_ASSERT_PTR_NOT_NULL_FATAL(find_spi(c, 0x1002));
-	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x2001));
-	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x2002));
-	CU_ASSERT_EQUAL(find_spi(c, 0x1002)->dir, XESP_DIR_OUT);
+	CU_ASSERT_PTR_NULL(xfrm_world_find_spi(c, 0x1001));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(xfrm_world_find_spi(c, 0x1002));
+	CU_ASSERT_PTR_NOT_NULL(xfrm_world_find_spi(c, 0x2001));
+	CU_ASSERT_PTR_NOT_NULL(xfrm_world_find_spi(c, 0x2002));
+	CU_ASSERT_EQUAL(xfrm_world_find_spi(c, 0x1002)->dir, XESP_DIR_OUT);
 	/* fwd is in, once; the order is that of priorities. */
 	CU_ASSERT_EQUAL(c->spd.n, 3);
 	CU_ASSERT_EQUAL(c->spd.policies[0].action, XESP_ACTION_DISCARD);
@@ -360,11 +232,11 @@ static void policies_name_the_sender(void)
 	};
 
 	for (size_t i = 0; i < LEN(rows); i++) {
-		struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(LOCAL, PEER, 0x1003, 7),
-						     state(LOCAL, PEER, 0x1002, 7), state(PEER, LOCAL, 0x2001, 5) };
-		struct xfrm_policy_entry policies[] = { policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
-							policy(XFRM_ENTRY_OUT, "10.3.0.0/24", "10.2.0.0/24", 201),
-							policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200) };
+		struct xfrm_state_entry states[] = { xfrm_world_state(LOCAL, PEER, 0x1001, 5), xfrm_world_state(LOCAL, PEER, 0x1003, 7),
+						     xfrm_world_state(LOCAL, PEER, 0x1002, 7), xfrm_world_state(PEER, LOCAL, 0x2001, 5) };
+		struct xfrm_policy_entry policies[] = { xfrm_world_policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+							xfrm_world_policy(XFRM_ENTRY_OUT, "10.3.0.0/24", "10.2.0.0/24", 201),
+							xfrm_world_policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200) };
 		struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 3, .policies = policies };
 		struct xfrm_unserved_list left_out = { 0 };
 		struct config *c;
@@ -374,7 +246,7 @@ static void policies_name_the_sender(void)
 		policies[2].tmpl[0].spi = 0x1003; /* of inbound policies it says nothing */
 		c = build(&t, &left_out);
 		CU_ASSERT_EQUAL(c->sad.sas_n, 2);
-		if (!find_spi(c, rows[i].sends)) {
+		if (!xfrm_world_find_spi(c, rows[i].sends)) {
 			printf("  %s\n", rows[i].what);
 			CU_FAIL("another SA sends");
 		}
@@ -385,7 +257,7 @@ static void policies_name_the_sender(void)
 
 static struct xfrm_state_entry in_udp(const char *src, const char *dst, uint32_t spi, uint16_t sport, uint16_t dport)
 {
-	struct xfrm_state_entry s = state(src, dst, spi, 5);
+	struct xfrm_state_entry s = xfrm_world_state(src, dst, spi, 5);
 
 	s.encap = true;
 	s.encap_sport = sport;
@@ -398,11 +270,11 @@ static void lent_to_the_kernel(void)
 {
 	struct xfrm_state_entry states[] = { in_udp(LOCAL, PEER, 0x1001, 4500, 31000),
 					     in_udp(PEER, LOCAL, 0x2001, 31000, 4500) };
-	struct xfrm_policy_entry policies[] = { policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200) };
+	struct xfrm_policy_entry policies[] = { xfrm_world_policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200) };
 	struct xfrm_tables t = { .states_n = 2, .states = states, .policies_n = 1, .policies = policies };
 	struct config *c = build(&t, &(struct xfrm_unserved_list){ 0 });
 	struct xfrm_lent lent = { 0 };
-	const struct sa *in = find_spi(c, 0x2001);
+	const struct sa *in = xfrm_world_find_spi(c, 0x2001);
 	const uint64_t t0 = 5000;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
@@ -413,8 +285,8 @@ static void lent_to_the_kernel(void)
 		struct xfrm_unserved_list left_out = { 0 };
 
 		c = build_lent(&t, &lent, lent_now ? t0 + XFRM_LENT_MS - 1 : t0 + XFRM_LENT_MS, &left_out);
-		CU_ASSERT_EQUAL(find_spi(c, 0x2001) == NULL, lent_now);
-		CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x1001)); /* it sends on to where the daemon says */
+		CU_ASSERT_EQUAL(xfrm_world_find_spi(c, 0x2001) == NULL, lent_now);
+		CU_ASSERT_PTR_NOT_NULL(xfrm_world_find_spi(c, 0x1001)); /* it sends on to where the daemon says */
 		CU_ASSERT_EQUAL(left_out.n, (size_t)lent_now);
 		xfrm_unserved_fini(&left_out);
 		config_free(c);
@@ -425,13 +297,13 @@ static void lent_to_the_kernel(void)
 /* What we cannot serve is the kernel's: its packets are passed to it, and the reason is listed. */
 static void left_with_the_kernel(void)
 {
-	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5),
-					     state("198.51.100.1", PEER, 0x3001, 5),
-					     state(LOCAL, PEER, 0x4001, 9) };
+	struct xfrm_state_entry states[] = { xfrm_world_state(LOCAL, PEER, 0x1001, 5), xfrm_world_state(PEER, LOCAL, 0x2001, 5),
+					     xfrm_world_state("198.51.100.1", PEER, 0x3001, 5),
+					     xfrm_world_state(LOCAL, PEER, 0x4001, 9) };
 	struct xfrm_policy_entry policies[] = {
-		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200), /* its SA's cipher is unknown */
-		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
-		policy(XFRM_ENTRY_OUT, "10.9.0.0/24", "10.8.0.0/24", 300), /* no SA yet */
+		xfrm_world_policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200), /* its SA's cipher is unknown */
+		xfrm_world_policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
+		xfrm_world_policy(XFRM_ENTRY_OUT, "10.9.0.0/24", "10.8.0.0/24", 300), /* no SA yet */
 	};
 	struct xfrm_tables t = { .states_n = 4, .states = states, .policies_n = 3, .policies = policies };
 	struct xfrm_unserved_list left_out = { 0 };
@@ -460,16 +332,16 @@ static void left_with_the_kernel(void)
 /* xespd does not take one: that one is the kernel's, with its policy, and the others go on. */
 static void refused_by_xespd(void)
 {
-	struct xfrm_state_entry states[] = { state(LOCAL, PEER, 0x1001, 5), state(PEER, LOCAL, 0x2001, 5) };
+	struct xfrm_state_entry states[] = { xfrm_world_state(LOCAL, PEER, 0x1001, 5), xfrm_world_state(PEER, LOCAL, 0x2001, 5) };
 	struct xfrm_policy_entry policies[] = {
-		policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
-		policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
+		xfrm_world_policy(XFRM_ENTRY_OUT, "10.1.0.0/24", "10.2.0.0/24", 200),
+		xfrm_world_policy(XFRM_ENTRY_IN, "10.2.0.0/24", "10.1.0.0/24", 200),
 	};
 	struct xfrm_tables t = { .states_n = 2, .states = states, .policies_n = 2, .policies = policies };
 	struct xfrm_unserved_list left_out = { 0 };
 	struct xfrm_refused refused = { 0 };
 	struct config *c = build(&t, &left_out);
-	struct sa *sa = (struct sa *)find_spi(c, 0x1001);
+	struct sa *sa = (struct sa *)xfrm_world_find_spi(c, 0x1001);
 
 	CU_ASSERT_EQUAL(left_out.n, 0);
 	sad_stand(sa, SA_REFUSED, "no such engine");
@@ -477,8 +349,8 @@ static void refused_by_xespd(void)
 	CU_ASSERT_FALSE(xfrm_refused_add(&refused, &c->sad, sa)); /* so that a retry ends */
 	config_free(c);
 	c = build_without(&t, &refused, &left_out);
-	CU_ASSERT_PTR_NULL(find_spi(c, 0x1001));
-	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x2001));
+	CU_ASSERT_PTR_NULL(xfrm_world_find_spi(c, 0x1001));
+	CU_ASSERT_PTR_NOT_NULL(xfrm_world_find_spi(c, 0x2001));
 	CU_ASSERT_EQUAL_FATAL(left_out.n, 2); /* and the policy that has no SA now */
 	CU_ASSERT_PTR_NOT_NULL(strstr(left_out.entry[0].what, "1001"));
 	CU_ASSERT_STRING_EQUAL(left_out.entry[0].reason, "xespd refused it: no such engine");
@@ -490,7 +362,7 @@ static void refused_by_xespd(void)
 	/* Another state under this SPI is another SA. */
 	states[0].add_time++;
 	c = build_without(&t, &refused, &left_out);
-	CU_ASSERT_PTR_NOT_NULL(find_spi(c, 0x1001));
+	CU_ASSERT_PTR_NOT_NULL(xfrm_world_find_spi(c, 0x1001));
 	config_free(c);
 	xfrm_refused_prune(&refused, &t);
 	CU_ASSERT_EQUAL(refused.n, 0);
@@ -511,7 +383,7 @@ static void add_client(struct xfrm_tables *t, uint32_t i)
 	for (uint32_t out = 0; out < 2; out++) {
 		struct xfrm_state_entry *s = &t->states[t->states_n++];
 
-		*s = state(out ? LOCAL : peer, out ? peer : LOCAL, spi + (out << 16), 5);
+		*s = xfrm_world_state(out ? LOCAL : peer, out ? peer : LOCAL, spi + (out << 16), 5);
 		s->reqid = i + 1;
 		memcpy(s->key, &s->spi, sizeof(s->spi));
 	}
@@ -519,7 +391,7 @@ static void add_client(struct xfrm_tables *t, uint32_t i)
 		struct xfrm_policy_entry *p = &t->policies[t->policies_n++];
 		const bool out = dir == XFRM_ENTRY_OUT;
 
-		*p = policy(dir, out ? "0.0.0.0/0" : inner, out ? inner : "0.0.0.0/0", 300);
+		*p = xfrm_world_policy(dir, out ? "0.0.0.0/0" : inner, out ? inner : "0.0.0.0/0", 300);
 		p->index = 8 * i + dir;
 		p->tmpl[0].reqid = i + 1;
 		addr_parse(out ? &p->tmpl[0].dst : &p->tmpl[0].src, peer, NULL);
@@ -557,7 +429,7 @@ static void remote_access(void)
 	CU_ASSERT_EQUAL(less->spd.n, 2 * CLIENTS - 2);
 	/* One has gone: the others are who they were, by name and key, so that nothing of theirs is touched. */
 	for (uint32_t i = 0; i < all->sad.sas_n; i++) {
-		const struct sa *was = &all->sad.sas[i], *is = find_spi(less, was->spi);
+		const struct sa *was = &all->sad.sas[i], *is = xfrm_world_find_spi(less, was->spi);
 
 		if ((was->spi & 0xffff) == 500) {
 			CU_ASSERT_PTR_NULL(is);
