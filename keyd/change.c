@@ -57,31 +57,27 @@ static uint32_t *index_tunnels(const struct maps *m, const struct config *c)
 	return at;
 }
 
-static uint32_t configured_out_id(const struct config *c, const struct tunnel *t)
-{
-	return t->sa_out == SAD_NONE ? 0 : c->sad.sas[t->sa_out].id;
-}
-
 /* What xespd would be told is compared, so that no field can be forgotten here. */
 static bool same_tunnel(const struct config *a, const struct tunnel *ta, const struct config *b,
 			const struct tunnel *tb)
 {
 	const uint32_t ia = (uint32_t)(ta - a->sad.tunnels), ib = (uint32_t)(tb - b->sad.tunnels);
 	union {
-		struct xesp_keymsg_tunnel tunnel;
+		struct xesp_keymsg_tunnel_set tunnel;
 		struct xesp_keymsg_group group;
-	} x = { .tunnel = { .id = 0 } }, y = x;
+	} x, y;
+	size_t len;
 
 	if (!ta->members_n != !tb->members_n)
 		return false;
 	if (ta->members_n) {
-		compose_group(&x, a, ia);
+		len = compose_group(&x, a, ia);
 		compose_group(&y, b, ib);
 	} else {
-		compose_tunnel(&x, a, ia, configured_out_id(a, ta));
-		compose_tunnel(&y, b, ib, configured_out_id(b, tb));
+		len = compose_tunnel(&x, a, ia, COMPOSE_OUT_CONFIGURED);
+		compose_tunnel(&y, b, ib, COMPOSE_OUT_CONFIGURED);
 	}
-	return !memcmp(&x, &y, sizeof(x));
+	return !memcmp(&x, &y, len); /* which stands in its header */
 }
 
 /*

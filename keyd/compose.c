@@ -58,14 +58,32 @@ size_t compose_group(void *buf, const struct config *c, uint32_t group)
 	return fill_header(&m->h, XESP_KEYMSG_GROUP_SET, sizeof(*m));
 }
 
-size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out)
+static bool is_wanted(const struct sa *sa, enum compose_out out)
+{
+	return out == COMPOSE_OUT_CONFIGURED || (out == COMPOSE_OUT && sa->standing != SA_REFUSED);
+}
+
+/* Behind the message what single CPUs send on; returns its length. */
+static size_t put_out(struct xesp_keymsg_tunnel *m, const struct sad *sad, const struct tunnel *t,
+		      enum compose_out out)
+{
+	struct xesp_keymsg_cpu *cpu = (void *)(m + 1);
+
+	if (t->sa_out != SAD_NONE && is_wanted(&sad->sas[t->sa_out], out))
+		m->sa_out = sad->sas[t->sa_out].id;
+	for (uint32_t i = t->sa_cpu; i != SAD_NONE; i = sad->sas[i].cpu_next)
+		if (is_wanted(&sad->sas[i], out))
+			cpu[m->cpus_n++] = (struct xesp_keymsg_cpu){ sad->sas[i].cpu, sad->sas[i].id };
+	return sizeof(*m) + m->cpus_n * sizeof(*cpu);
+}
+
+size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, enum compose_out out)
 {
 	const struct tunnel *t = &c->sad.tunnels[tunnel];
 	struct xesp_keymsg_tunnel *m = buf;
 
 	*m = (struct xesp_keymsg_tunnel){
 		.id = t->id,
-		.sa_out = sa_out,
 		.local = t->local,
 		.remote = t->remote,
 		.mtu = t->mtu,
@@ -96,7 +114,7 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32
 	};
 	memcpy(m->name, t->name, sizeof(m->name));
 	memcpy(m->dscp_map, t->marks.dscp_map, sizeof(m->dscp_map));
-	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, sizeof(*m));
+	return fill_header(&m->h, XESP_KEYMSG_TUNNEL_SET, put_out(m, &c->sad, t, out));
 }
 
 /* A soft limit alone is told as a hard one that is never met: xespd counts only towards limits. */

@@ -2,7 +2,7 @@
 /*
  * compose.h - the messages of xesp/keymsg.h, made of the model; and what xespd may say, checked.
  *
- * Each call writes one whole message but for h.seq into `buf` (XESP_KEYMSG_MAX bytes) and returns
+ * Each call writes one whole message but for h.seq into `buf` (XESP_KEYMSG_MAX bytes, or those of its longest) and returns
  * its length. compose_sa() writes a key: the caller wipes. Main thread.
  */
 #ifndef XESP_KEYD_COMPOSE_H
@@ -20,7 +20,9 @@ size_t compose_hello(void *buf);
 size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id);
 size_t compose_lease(void *buf, uint32_t id, uint64_t first, uint64_t last);
 size_t compose_group(void *buf, const struct config *c, uint32_t group);
-size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, uint32_t sa_out);
+/* With the SAs that it sends on: none yet, those that xespd did not refuse, or all that are configured. */
+enum compose_out { COMPOSE_NO_OUT, COMPOSE_OUT, COMPOSE_OUT_CONFIGURED };
+size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, enum compose_out out);
 size_t compose_sa(void *buf, const struct config *c, uint32_t sa);
 
 /* Is this packet a message that xespd may send? -EPROTO with a sentence. */

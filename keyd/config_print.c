@@ -145,6 +145,8 @@ static void print_sa(const struct sad *sad, const struct sa *sa, const struct sa
 	fprintf(out, "    direction: %s\n", sa->dir == XESP_DIR_IN ? "in" : "out");
 	fprintf(out, "    protocol: %s\n", sa->proto == IPPROTO_AH ? "ah" : "esp");
 	fprintf(out, "    spi: 0x%08x\n", sa->spi);
+	if (sa->cpu != SAD_NONE)
+		fprintf(out, "    cpu: %u\n", sa->cpu);
 	if (sa->alg)
 		fprintf(out, "    algorithm: %s\n", algorithm_name(&algorithm));
 	if (sa->auth)

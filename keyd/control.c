@@ -254,6 +254,7 @@ static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
 	put_text(o, "algorithm", algorithm_print(&algorithm, name));
 	json_object_object_add(o, "esn", json_object_new_boolean(sa->esn));
 	put_number(o, "window", sa->window);
+	json_object_object_add(o, "cpu", sa->cpu == SAD_NONE ? NULL : json_object_new_int64(sa->cpu));
 	json_object_object_add(o, "selector", selector_json(&d->change.now->sad, sa));
 	put_text(o, "fingerprint", sad_print_fingerprint(sa, text));
 	put_text(o, "state", standings[sa->standing]);

@@ -9,6 +9,7 @@
 #include "keyd/edit.h"
 #include "keyd/edit_sad.h"
 #include "keyd/group.h"
+#include "keyd/sa_cpu.h"
 #include "libxesp/addr.h"
 #include "libxesp/secret.h"
 
@@ -158,7 +159,7 @@ static bool same_tunnel(const struct tunnel *a, const struct tunnel *b)
 	struct tunnel x = *a, y = *b;
 
 	x.id = y.id = 0;
-	x.sa_out = y.sa_out = 0;
+	x.sa_out = y.sa_out = x.sa_cpu = y.sa_cpu = 0;
 	x.pfp = y.pfp = x.pfp_proto = y.pfp_proto = 0; /* the policies' */
 	x.members = y.members = NULL;
 	x.natt.peer = y.natt.peer;
@@ -268,7 +269,7 @@ static bool same_sa(const struct sa *a, const struct sa *b)
 	       a->esn == b->esn && a->alg == b->alg && a->auth == b->auth &&
 	       a->key_len == b->key_len && a->auth_key_len == b->auth_key_len &&
 	       a->salt_len == b->salt_len && !memcmp(&a->limits, &b->limits, sizeof(a->limits)) &&
-	       a->values_fields == b->values_fields &&
+	       a->values_fields == b->values_fields && a->cpu == b->cpu &&
 	       !memcmp(&a->values, &b->values, sizeof(a->values)) &&
 	       !memcmp(a->fingerprint, b->fingerprint, sizeof(a->fingerprint)) &&
 	       !memcmp(a->digest, b->digest, sizeof(a->digest));
@@ -510,10 +511,10 @@ static int join_tunnels(struct edit_sad *s, const uint8_t *kind, struct problems
 {
 	struct sad *sad = &s->c->sad;
 	char path[PROBLEMS_PATH_MAX];
-	int err = 0;
+	int err = 0, alone = 0;
 
 	for (uint32_t i = 0; i < sad->tunnels_n; i++)
-		sad->tunnels[i].sa_out = SAD_NONE;
+		sad->tunnels[i].sa_out = sad->tunnels[i].sa_cpu = SAD_NONE;
 	for (int newcomers = 0; newcomers < 2; newcomers++) {
 		for (uint32_t i = 0; i < sad->sas_n; i++) {
 			if ((kind[i] == SA_PUT) != newcomers)
@@ -525,7 +526,13 @@ static int join_tunnels(struct edit_sad *s, const uint8_t *kind, struct problems
 			err |= sad_join_tunnel(sad, i, path, ps);
 		}
 	}
-	return err;
+	for (uint32_t i = 0; i < sad->sas_n && !err; i++) {
+		if (sad->sas[i].cpu == SAD_NONE)
+			continue;
+		print_path(s, i, path);
+		alone |= sa_cpu_check(sad, i, path, ps);
+	}
+	return err | alone;
 }
 
 /* Names, SPIs and keys: the few that are new among each other, then the many against them. */

@@ -40,7 +40,7 @@ int group_take(const struct sad *sad, struct tunnel *g, const struct raw_group *
 	char where[PROBLEMS_PATH_MAX];
 	int err;
 
-	g->sa_out = SAD_NONE;
+	g->sa_out = g->sa_cpu = SAD_NONE;
 	err = sad_take_name(g->name, raw->name, path, ps);
 	problems_below(where, path, "tunnels");
 	if (!raw->tunnels_count || raw->tunnels_count > XESP_GROUP_MAX)

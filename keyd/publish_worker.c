@@ -26,7 +26,7 @@
 enum item_kind {
 	ITEM_BARE,   /* id: the message's type */
 	ITEM_HELLO,
-	ITEM_TUNNEL, /* id: index; first: its outbound SA */
+	ITEM_TUNNEL, /* id: index; first: enum compose_out */
 	ITEM_GROUP,  /* id: index */
 	ITEM_SA,     /* id: index */
 	ITEM_ID,     /* id; first: the message's type */
@@ -121,13 +121,13 @@ void publish_worker_tunnel(struct publish_worker *w, const struct config *c, uin
 			   enum publish_out out)
 {
 	const struct tunnel *t = &c->sad.tunnels[tunnel];
-	uint32_t sa = out == PUBLISH_OUT_SA ? sad_out_id(&c->sad, t) : 0;
+	const enum compose_out what = out == PUBLISH_OUT_SA ? COMPOSE_OUT : COMPOSE_NO_OUT;
 
 	if (t->members_n) {
 		add_item(w, (struct item){ .kind = ITEM_GROUP, .config = c, .id = tunnel });
 		return;
 	}
-	add_item(w, (struct item){ .kind = ITEM_TUNNEL, .config = c, .id = tunnel, .first = sa });
+	add_item(w, (struct item){ .kind = ITEM_TUNNEL, .config = c, .id = tunnel, .first = what });
 }
 
 void publish_worker_sa(struct publish_worker *w, const struct config *c, uint32_t sa)
@@ -183,7 +183,7 @@ static size_t compose(struct publish_worker *w, const struct item *it)
 	case ITEM_GRANT:
 		return compose_lease(w->out, it->id, it->first, it->last);
 	default:
-		return compose_tunnel(w->out, it->config, it->id, (uint32_t)it->first);
+		return compose_tunnel(w->out, it->config, it->id, (enum compose_out)it->first);
 	}
 }
 

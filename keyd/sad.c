@@ -14,6 +14,7 @@
 #include "keyd/numbers.h"
 #include "keyd/path_mtu.h"
 #include "keyd/pfp.h"
+#include "keyd/sa_cpu.h"
 #include "keyd/sa_key.h"
 #include "keyd/sad.h"
 #include "keyd/schema.h"
@@ -98,7 +99,7 @@ int sad_take_tunnel(struct tunnel *t, const struct raw_tunnel *raw, const char *
 {
 	int err;
 
-	t->sa_out = SAD_NONE;
+	t->sa_out = t->sa_cpu = SAD_NONE;
 	err = sad_take_name(t->name, raw->name, path, ps);
 	err |= take_address(&t->local, raw->local, path, "local", ps);
 	err |= take_address(&t->remote, raw->remote, path, "remote", ps);
@@ -194,6 +195,7 @@ int sad_take_sa(struct sa *sa, struct sa_key *key, const struct raw_sa *raw, con
 	err |= take_sequence(sa, raw, path, ps);
 	err |= limits_take(sa, raw, path, ps);
 	err |= pfp_take_sa(sa, raw->selector, path, ps);
+	err |= sa_cpu_take(sa, raw, path, ps);
 	err |= sa_key_take(sa, key, raw, dir, path, ps);
 	return err;
 }
@@ -236,6 +238,8 @@ int sad_join_tunnel(struct sad *sad, uint32_t i, const char *path, struct proble
 				    t->name);
 	if (sa->dir == XESP_DIR_IN)
 		return 0;
+	if (sa->cpu != SAD_NONE)
+		return sa_cpu_join(sad, i, path, ps);
 	if (t->sa_out != SAD_NONE && sa->values.mask)
 		return 0; /* a unique one: pfp.c looks for another with its values */
 	if (t->sa_out != SAD_NONE)
@@ -346,6 +350,10 @@ static int init_sas(struct sad *sad, const struct raw_config *raw, const char *d
 		err |= bad;
 	}
 	sad_spots_fini(&spots);
+	for (uint32_t i = 0; i < raw->sas_count && !err; i++) {
+		snprintf(path, sizeof(path), "sas[%u]", i);
+		err = sa_cpu_check(sad, i, path, ps);
+	}
 	return err ? -EINVAL : 0;
 }
 

@@ -51,6 +51,7 @@ struct tunnel {
 	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */
 	struct xesp_addr oa_local, oa_remote; /* NAT original addresses; zero: not known */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE. Of unique ones the first */
+	uint32_t sa_cpu;         /* likewise: the first of those for a CPU each, sa_cpu.h */
 };
 
 #define SAD_NONE UINT32_MAX
@@ -85,6 +86,8 @@ struct sa {
 	struct limits limits;
 	struct xesp_values values; /* of a unique SA */
 	uint8_t values_fields;     /* enum selector_fields: what the ports among them are */
+	uint32_t cpu;      /* outbound: that alone sends on it, sa_cpu.h; SAD_NONE: for all */
+	uint32_t cpu_next; /* index into sad.sas: the tunnel's next one with a cpu; SAD_NONE */
 	uint8_t fingerprint[SAD_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
 	uint8_t digest[SAD_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
 	uint64_t kernel_added; /* `source: xfrm`: when the kernel got it, seconds since 1970 */

@@ -217,6 +217,7 @@ static const cyaml_schema_field_t sa_fields[] = {
 	WORD("esn", OPTIONAL, struct raw_sa, esn, switch_words),
 	TEXT("replay_window", OPTIONAL, struct raw_sa, replay_window),
 	TEXT("lease", OPTIONAL, struct raw_sa, lease),
+	TEXT("cpu", OPTIONAL, struct raw_sa, cpu),
 	CYAML_FIELD_MAPPING_PTR("lifetime", OPTIONAL | CYAML_FLAG_POINTER, struct raw_sa, lifetime,
 				lifetime_fields),
 	CYAML_FIELD_MAPPING_PTR("selector", OPTIONAL | CYAML_FLAG_POINTER, struct raw_sa, selector,

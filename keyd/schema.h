@@ -123,6 +123,7 @@ struct raw_sa {
 	enum raw_switch esn;
 	char *replay_window;
 	char *lease;
+	char *cpu;
 	struct raw_lifetime *lifetime; /* NULL: not given */
 	struct raw_selector *selector; /* NULL: not given */
 };

@@ -19,14 +19,14 @@
 #include <linux/types.h>
 #include "xesp/steer.h"
 
-#define XESP_KEYMSG_VERSION 3
+#define XESP_KEYMSG_VERSION 4
 #define XESP_KEYMSG_MAX 16384 /* bytes of the largest message */
 
 enum xesp_keymsg_type {
 	XESP_KEYMSG_HELLO = 1,     /* both: struct xesp_keymsg_hello */
 	XESP_KEYMSG_SYNC_BEGIN,    /* keyd: header only */
 	XESP_KEYMSG_SYNC_END,      /* keyd: header only */
-	XESP_KEYMSG_TUNNEL_SET,    /* keyd: struct xesp_keymsg_tunnel: add or replace */
+	XESP_KEYMSG_TUNNEL_SET,    /* keyd: struct xesp_keymsg_tunnel_set, cut off behind cpus_n: add or replace */
 	XESP_KEYMSG_TUNNEL_DEL,    /* keyd: struct xesp_keymsg_id */
 	XESP_KEYMSG_SA_ADD = 7,    /* keyd: struct xesp_keymsg_sa: add or replace by id */
 	XESP_KEYMSG_SA_DEL,        /* keyd: struct xesp_keymsg_id */
@@ -131,7 +131,8 @@ struct xesp_keymsg_tunnel {
 	__u8 flow_label; /* enum xesp_flow_label */
 	__u8 pfp;        /* bits of enum xesp_pfp that each of its SAs has values of its own for; 0: its
 			  * SAs are for all that goes through it */
-	__u8 pad2[5];
+	__u8 cpus_n;     /* struct xesp_keymsg_cpu behind this: 0 to XESP_CPUS_MAX */
+	__u8 pad2[4];
 	/* traffic flow confidentiality, RFC 4303 sections 2.6 and 2.7 */
 	__u32 tfc; /* every payload has at least so many bytes; 0 off; XESP_TFC_MTU: as many as fit */
 	__u32 dummy_pps; /* dummy packets a second; 0 none */
@@ -140,6 +141,20 @@ struct xesp_keymsg_tunnel {
 	/* transport mode in UDP, RFC 3948 section 3.1.2: what the peer takes our and its own address for */
 	struct xesp_addr oa_local;  /* ::: with the other set `local`, else checksums are computed anew */
 	struct xesp_addr oa_remote; /* likewise `remote` */
+};
+
+#define XESP_CPUS_MAX 64
+
+/* RFC 9611: the outbound SA that one CPU alone sends on. CPUs without one send on sa_out. */
+struct xesp_keymsg_cpu {
+	__u32 cpu; /* what a worker matches: the CPU that it is pinned to, else its queue's number */
+	__u32 sa;  /* SA id */
+};
+
+/* The longest TUNNEL_SET: no CPU is named twice. They switch with sa_out, in one message. */
+struct xesp_keymsg_tunnel_set {
+	struct xesp_keymsg_tunnel tunnel;
+	struct xesp_keymsg_cpu cpu[XESP_CPUS_MAX];
 };
 
 /* A tunnel's remote end was seen elsewhere, by an authenticated packet, and is followed there. */
@@ -261,6 +276,8 @@ struct xesp_keymsg_ack {
 _Static_assert(sizeof(struct xesp_keymsg) == 16, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_tunnel) == 16 + 8 + 32 + 32 + 16 + 8 + 32 +
 		       8 + 8 + 64 + 32 + 32, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_tunnel_set) == sizeof(struct xesp_keymsg_tunnel) +
+		       XESP_CPUS_MAX * 8, "no gap between the two");
 _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40 + 40, "layout");

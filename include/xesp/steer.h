@@ -325,7 +325,7 @@ struct xesp_tunnel {
 	char name[XESP_NAME_MAX];
 	struct xesp_addr local;
 	struct xesp_addr remote;
-	__u32 sa_out; /* SA id that outbound packets take now, 0 none */
+	__u32 sa_out; /* SA id that outbound packets take now, of CPUs without one of their own; 0 none */
 	__u8 mode;    /* enum xesp_mode */
 	__u8 pad[3];
 	struct xesp_natt natt;

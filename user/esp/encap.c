@@ -31,12 +31,43 @@
 #define IP4_MTU_MIN 68   /* RFC 791 */
 #define DUMMY_TTL 64     /* where the outer one is copied */
 
+/* An id may have gone to another SA before the tunnel heard of it. */
+static bool is_out_of(const struct sa *sa, uint32_t tunnel)
+{
+	return sa && sa->dir == XESP_DIR_OUT && sa->tunnel == tunnel;
+}
+
+/*
+ * RFC 9611: this CPU's own; where there is none, or none that may still send, the tunnel's for all. Not inlined:
+ * tunnels without such SAs, the most by far, pay the comparison before the call and nothing more.
+ */
+static __attribute__((noinline)) uint32_t choose_out(const struct esp_worker *w,
+						     const struct tunnel *t, uint32_t id)
+{
+	const uint32_t own = t->by_worker[w->worker];
+	const struct sa *sa = own ? sad_find(w->sad, own) : NULL;
+
+	return is_out_of(sa, id) && !lifetime_is_over(sa, w->now_ns) && !lease_is_spent(sa) ? own :
+											      t->sa_out;
+}
+
+static inline struct sa *find_out(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
+{
+	uint32_t out;
+	struct sa *sa;
+
+	if (!t)
+		return NULL;
+	out = t->sa_out; /* 0 is no SA's */
+	if (__builtin_expect(t->has_cpus, 0))
+		out = choose_out(w, t, id);
+	sa = sad_find(w->sad, out);
+	return is_out_of(sa, id) ? sa : NULL;
+}
+
 struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
 {
-	struct sa *sa = t && t->sa_out ? sad_find(w->sad, t->sa_out) : NULL;
-
-	/* An id may have gone to another SA before the tunnel heard of it. */
-	return sa && sa->dir == XESP_DIR_OUT && sa->tunnel == id ? sa : NULL;
+	return find_out(w, t, id);
 }
 
 static void find_sas(struct esp_worker *w, struct batch *b)
@@ -56,7 +87,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 		if (p->id != id) {
 			id = p->id;
 			t = sad_tunnel(w->sad, id);
-			sa = stage_outbound(w, t, id);
+			sa = find_out(w, t, id);
 			if (sa)
 				g = size_of(t, sa->transform);
 			w->has_ah |= g.ah;

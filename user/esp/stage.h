@@ -102,8 +102,8 @@ void stage_wipe_and_drop(struct esp_worker *w, struct pkt *p, const struct stage
 			 enum xesp_drop why);
 
 /*
- * The SA that tunnel t, whose id it is, sends on now: the switch of make-before-break is its
- * sa_out. NULL: none, or t is NULL.
+ * The SA that tunnel t, whose id it is, sends on now: this worker's own, or the one for all. The switch of
+ * make-before-break is that the tunnel is told anew. NULL: none, or t is NULL.
  */
 struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id);
 

@@ -74,16 +74,18 @@ void fetch_outbound(const struct sad *s, uint32_t worker, const struct fetch_run
 {
 	const struct tunnel *t[FETCH_MAX];
 	const struct sa *sa[FETCH_MAX];
+	uint32_t out[FETCH_MAX];
 
 	for (uint32_t i = 0; i < n; i++)
 		fetch_tunnel_slot(s, r[i].id);
 	for (uint32_t i = 0; i < n; i++)
 		t[i] = fetch_tunnel(s, r[i].id);
+	for (uint32_t i = 0; i < n; i++) {
+		out[i] = t[i] ? tunnel_out(t[i], worker) : 0;
+		fetch_by_id(s, out[i]);
+	}
 	for (uint32_t i = 0; i < n; i++)
-		if (t[i])
-			fetch_by_id(s, t[i]->sa_out);
-	for (uint32_t i = 0; i < n; i++)
-		sa[i] = t[i] ? fetch_sa(s, worker, t[i]->sa_out) : NULL;
+		sa[i] = fetch_sa(s, worker, out[i]);
 	for (uint32_t i = 0; i < n; i++)
 		if (sa[i])
 			fetch_key(s, worker, sa[i], r[i].len);

@@ -147,6 +147,7 @@ int sad_open(struct sad **out, const struct sad_state *st, uint32_t workers_n,
 	s->st = *st;
 	s->engine = e;
 	s->home = (struct sa_home){ .arena = ARENA_OF(sa_size(workers_n)), .engine = e, .keys_n = workers_n };
+	cpus_init(&s->cpus, workers_n - 1);
 	s->tunnels_max = st->max_sas; /* as many as map xesp_tunnels has entries */
 	s->shared = arena_map_huge(st->max_sas * sizeof(*s->shared));
 	s->tunnel = arena_map_huge(s->tunnels_max * sizeof(*s->tunnel));
@@ -177,6 +178,16 @@ void sad_set_helpers(struct sad *s, uint32_t helpers_n)
 		abort();
 	s->home.keys_n += helpers_n;
 	s->home.arena = (struct arena)ARENA_OF(sa_size(s->home.keys_n));
+}
+
+void sad_set_cpu(struct sad *s, uint32_t worker, uint32_t cpu)
+{
+	s->cpus.of[worker] = cpu;
+}
+
+uint32_t sad_workers(const struct sad *s)
+{
+	return s->cpus.workers_n;
 }
 
 void sad_close(struct sad *s)
@@ -260,18 +271,25 @@ int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *told, struct 
 {
 	struct xesp_keymsg_tunnel with_peer = *told;
 	const struct xesp_keymsg_tunnel *m = &with_peer;
+	uint32_t *by_worker = NULL;
 	struct tunnel *t;
 	int err;
 
 	err = check_tunnel_id(s, m->id, f);
 	if (!err && m->sa_out)
 		err = check_sa_id(s, m->sa_out, f);
+	if (!err)
+		err = cpus_resolve(&s->cpus, (const void *)(told + 1), told->cpus_n, s->st.max_sas,
+				   &by_worker, f);
 	if (!err) {
 		keep_peer(s, &with_peer);
 		err = tunnel_open(&t, m, f);
 	}
-	if (err)
+	if (err) {
+		free(by_worker);
 		return fault_in(f, err, "tunnel %.*s", XESP_NAME_MAX, m->name);
+	}
+	tunnel_give(t, by_worker);
 	t->named_in = s->sync;
 	tunnel_set_path_mtu(t, s->tunnel[m->id].path_mtu);
 	put_tunnel(s, m->id, t);
@@ -477,6 +495,7 @@ static bool move_peer(struct sad *s, uint32_t id, const struct xesp_addr *addr, 
 {
 	struct tunnel_slot *slot = &s->tunnel[id];
 	struct xesp_keymsg_tunnel m;
+	uint32_t *by_worker;
 	struct tunnel *t;
 
 	if (!slot->tunnel || !slot->tunnel->as_told.natt.follow_peer)
@@ -489,8 +508,14 @@ static bool move_peer(struct sad *s, uint32_t id, const struct xesp_addr *addr, 
 		return slot->moved = true;
 	m.natt.peer = *addr;
 	m.natt.peer_port = port;
-	if (tunnel_open(&t, &m, NULL))
-		return false; /* of another family, or no memory: its next packet says so again */
+	/* Of another family, or no memory: its next packet says so again. */
+	if (cpus_copy(&s->cpus, slot->tunnel->by_worker, &by_worker))
+		return false;
+	if (tunnel_open(&t, &m, NULL)) {
+		free(by_worker);
+		return false;
+	}
+	tunnel_give(t, by_worker);
 	t->named_in = slot->tunnel->named_in;
 	tunnel_set_path_mtu(t, slot->path_mtu);
 	put_tunnel(s, id, t);

@@ -47,6 +47,9 @@ void sad_close(struct sad *s);
  * up. Their indices among an SA's keys follow the slow path's.
  */
 void sad_set_helpers(struct sad *s, uint32_t helpers_n);
+/* Main thread, before the first tunnel: the number by which a worker's own SAs are told, see sad/cpus.h. */
+void sad_set_cpu(struct sad *s, uint32_t worker, uint32_t cpu);
+uint32_t sad_workers(const struct sad *s); /* without the slow path */
 
 /* ---- main thread: what keyd says. Lengths were checked by the caller; values are checked here. */
 
@@ -54,6 +57,7 @@ void sad_set_helpers(struct sad *s, uint32_t helpers_n);
 void sad_sync_begin(struct sad *s);
 void sad_sync_end(struct sad *s);
 
+/* m->cpus_n struct xesp_keymsg_cpu follow it. */
 int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *m, struct fault *f);
 int sad_tunnel_del(struct sad *s, uint32_t id, struct fault *f); /* of a group, too */
 /* sad/group.h: equal tunnels, and those of them whose peer does not answer. */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "sad/acquire.h"
+#include "sad/cpus.h"
 #include "sad/epoch.h"
 #include "sad/group.h"
 #include "sad/lease.h"
@@ -36,6 +37,7 @@ struct sad {
 	uint32_t tunnels_max;
 	struct groups groups;
 	struct uniques uniques;
+	struct cpus cpus;
 	struct epoch epoch;
 	struct lease_desk desk;
 	struct peer_desk peers;

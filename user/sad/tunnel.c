@@ -176,7 +176,15 @@ static struct arena arena = ARENA_OF(sizeof(struct tunnel));
 
 void tunnel_close(struct tunnel *t)
 {
+	if (t)
+		free(t->by_worker);
 	arena_put(&arena, t);
+}
+
+void tunnel_give(struct tunnel *t, uint32_t *by_worker)
+{
+	t->by_worker = by_worker;
+	t->has_cpus = by_worker != NULL;
 }
 
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f)

@@ -42,9 +42,11 @@ struct tunnel {
 	uint8_t mode;      /* enum xesp_mode */
 	uint8_t udp;       /* enum tunnel_udp */
 	uint8_t pfp;       /* bits of enum xesp_pfp: its outbound SAs are unique ones, see sad/unique.h */
+	uint8_t has_cpus;  /* 1: look at by_worker */
 	struct xesp_addr local;
 	uint8_t header[48]; /* outer headers without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
+	uint32_t *by_worker; /* SA ids by worker, see sad/cpus.h; 0: it sends on sa_out. Owned */
 	uint8_t dscp_map[64];  /* with XESP_DSCP_MAP */
 	uint64_t label_secret; /* with XESP_FLOW_LABEL_FLOW */
 	uint16_t oa_sum; /* of the NAT original addresses, in memory order; 0: not known */
@@ -61,6 +63,12 @@ _Static_assert(offsetof(struct tunnel, header) + 20 <= 64,
 /* Workers. NULL: no such tunnel. */
 const struct tunnel *sad_tunnel(const struct sad *s, uint32_t id);
 
+/* The id of what this worker sends on, if that may still send: RFC 9611. 0 none. */
+static inline uint32_t tunnel_out(const struct tunnel *t, uint32_t worker)
+{
+	return __builtin_expect(t->has_cpus, 0) && t->by_worker[worker] ? t->by_worker[worker] : t->sa_out;
+}
+
 /* Without UDP and options: 20 or 40. */
 static inline uint8_t tunnel_ip_len(const struct tunnel *t)
 {
@@ -76,6 +84,8 @@ bool tunnel_same_place(const struct xesp_keymsg_tunnel *a, const struct xesp_key
 /* Main thread. Every value of the message is checked; -EINVAL with a sentence, -ENOMEM. */
 int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct fault *f);
 void tunnel_close(struct tunnel *t); /* NULL is allowed */
+/* Before it is published: what each worker sends on, by sad/cpus.h; NULL: all on sa_out. Takes it. */
+void tunnel_give(struct tunnel *t, uint32_t *by_worker);
 /* path_mtu 0: not known. The smaller of it and the configured one holds. */
 void tunnel_set_path_mtu(struct tunnel *t, uint32_t path_mtu);
 

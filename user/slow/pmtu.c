@@ -13,27 +13,20 @@
 #include "slow/echo.h"
 #include "slow/pmtu.h"
 #include "slow/search.h"
+#include "slow/sender.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
-
-#define BUCKETS 4096 /* of the index by SPI; a power of two */
-#define FIRST_SIGHT_PKTS 65536 /* sent before an SA was first looked at: recent enough */
 
 /* What is known of one tunnel's path. */
 struct path {
 	uint32_t id;
-	__be32 spi;         /* of the SA it sends on; 0: none */
-	uint32_t next;      /* in its bucket of the index, and 0: the last */
-	uint64_t fingerprint; /* of that SA */
 	uint32_t link;
 	uint32_t learned;   /* from ICMP; 0: nothing */
 	uint64_t learned_ms;
 	bool probing;
 	struct search search;
-	/* seq_next as it was, once a second; sent[at] is the oldest */
-	uint64_t sent[PMTU_SENT_S];
-	uint64_t sampled_ms;
-	uint32_t at;
+	struct sender all;  /* of the SA for all workers */
+	struct sender *own; /* [workers_n] of workers with SAs of their own; NULL: there is none */
 };
 
 struct pmtu {
@@ -42,7 +35,8 @@ struct pmtu {
 	void *ctx;
 	struct path **path; /* [max], by tunnel id */
 	uint32_t max;
-	uint32_t bucket[BUCKETS]; /* tunnel ids; 0: empty */
+	uint32_t workers_n;
+	struct senders senders;
 	uint32_t probing_n;
 	uint32_t probing_cap;
 	uint32_t *probing; /* ids of tunnels that probe */
@@ -59,6 +53,7 @@ int pmtu_open(struct pmtu **out, struct sad *sad, pmtu_send_fn send, void *ctx, 
 	p->send = send;
 	p->ctx = ctx;
 	p->max = sad_tunnels_max(sad);
+	p->workers_n = sad_workers(sad);
 	p->path = calloc(p->max, sizeof(p->path[0]));
 	if (!p->path) {
 		free(p);
@@ -72,72 +67,44 @@ void pmtu_close(struct pmtu *p)
 {
 	if (!p)
 		return;
-	for (uint32_t i = 0; i < p->max; i++)
+	for (uint32_t i = 0; i < p->max; i++) {
+		if (p->path[i])
+			free(p->path[i]->own);
 		free(p->path[i]);
+	}
 	free(p->path);
 	free(p->probing);
 	free(p);
 }
 
-/* ---- the index: which tunnel sends under this SPI */
+/* ---- the SAs it sends on */
 
-static uint32_t *bucket_of(struct pmtu *p, __be32 spi)
+static const struct sa *find_out(const struct pmtu *p, uint32_t sa_id, uint32_t tunnel)
 {
-	return &p->bucket[(spi * 0x9e3779b1u) >> 20 & (BUCKETS - 1)];
-}
+	const struct sa *sa = sa_id ? sad_find(p->sad, sa_id) : NULL;
 
-static void index_under(struct pmtu *p, struct path *t, __be32 spi)
-{
-	uint32_t *at;
-
-	if (t->spi) {
-		for (at = bucket_of(p, t->spi); *at && *at != t->id; at = &p->path[*at]->next)
-			;
-		if (*at)
-			*at = t->next;
-	}
-	t->spi = spi;
-	if (spi) {
-		at = bucket_of(p, spi);
-		t->next = *at;
-		*at = t->id;
-	}
+	return sa && sa->dir == XESP_DIR_OUT && sa->tunnel == tunnel ? sa : NULL;
 }
 
 static const struct sa *sa_of(const struct pmtu *p, const struct tunnel *t)
 {
-	const struct sa *sa = t && t->sa_out ? sad_find(p->sad, t->sa_out) : NULL;
-
-	return sa && sa->dir == XESP_DIR_OUT ? sa : NULL;
+	return t ? find_out(p, t->sa_out, t->as_told.id) : NULL;
 }
 
-/* ---- what was sent lately */
-
-static void remember_sent(struct path *t, const struct sa *sa, uint64_t now_ms)
+static void follow_own(struct pmtu *p, struct path *t, const struct tunnel *tun, uint64_t now_ms)
 {
-	uint64_t next = __atomic_load_n(&sa->state->seq_next, __ATOMIC_RELAXED);
+	if (!t->own && tun->has_cpus)
+		t->own = calloc(p->workers_n, sizeof(*t->own)); /* else tried again within a second */
+	for (uint32_t w = 0; t->own && w < p->workers_n; w++) {
+		const uint32_t id = tun->has_cpus ? tun->by_worker[w] : 0;
 
-	if (t->fingerprint != sa->state->fingerprint) {
-		uint64_t first = next > FIRST_SIGHT_PKTS ? next - FIRST_SIGHT_PKTS : 1;
-
-		t->fingerprint = sa->state->fingerprint;
-		for (int i = 0; i < PMTU_SENT_S; i++)
-			t->sent[i] = first;
-	} else if (now_ms - t->sampled_ms < 1000) {
-		return;
+		t->own[w].tunnel = t->id;
+		sender_follow(&p->senders, &t->own[w], find_out(p, id, t->id), now_ms);
 	}
-	t->sampled_ms = now_ms;
-	t->sent[t->at] = next;
-	t->at = (t->at + 1) % PMTU_SENT_S;
-}
-
-/* Is the 32-bit number that of a packet sent lately? Its upper half is inferred, RFC 4303 A2. */
-static bool was_sent_lately(const struct path *t, const struct sa *sa, uint32_t seq)
-{
-	uint64_t next = __atomic_load_n(&sa->state->seq_next, __ATOMIC_RELAXED);
-	uint64_t behind = (uint32_t)((uint32_t)next - 1 - seq); /* numbers sent after it */
-
-	return behind < PMTU_SENT_PKTS && next > 1 + behind && next - 1 - behind >= t->sent[t->at];
+	if (!tun->has_cpus) {
+		free(t->own);
+		t->own = NULL;
+	}
 }
 
 /* ---- the MTU in force */
@@ -176,11 +143,11 @@ static enum xesp_pmtu_from source_of(const struct path *t, const struct tunnel *
 							      XESP_PMTU_FROM_LINK;
 }
 
-static void show(const struct path *t, const struct tunnel *tun, const struct sa *sa, uint64_t now_ms)
+static void show(const struct path *t, const struct tunnel *tun, const struct sa *sa,
+		 enum xesp_pmtu_from from, uint64_t now_ms)
 {
 	const uint32_t mtu = tun->mtu;
 	const struct geometry g = size_of(tun, sa->transform);
-	const enum xesp_pmtu_from from = source_of(t, tun, sa);
 	struct xesp_sa_state *st = sa->state;
 	uint64_t ago_ms = 0;
 
@@ -201,6 +168,7 @@ static uint32_t apply(struct pmtu *p, struct path *t, uint64_t now_ms)
 	const struct tunnel *tun = sad_tunnel(p->sad, t->id);
 	const struct sa *sa = sa_of(p, tun);
 	uint32_t mtu = t->link, found;
+	enum xesp_pmtu_from from;
 
 	if (t->learned && (!mtu || t->learned < mtu))
 		mtu = t->learned;
@@ -208,8 +176,15 @@ static uint32_t apply(struct pmtu *p, struct path *t, uint64_t now_ms)
 	if (found && (!mtu || found < mtu))
 		mtu = found;
 	sad_tunnel_mtu(p->sad, t->id, mtu);
+	from = source_of(t, tun, sa);
 	if (sa)
-		show(t, tun, sa, now_ms);
+		show(t, tun, sa, from, now_ms);
+	for (uint32_t w = 0; t->own && w < p->workers_n; w++) {
+		const struct sa *own = find_out(p, t->own[w].sa, t->id);
+
+		if (own)
+			show(t, tun, own, from, now_ms);
+	}
 	return tun->mtu;
 }
 
@@ -349,7 +324,7 @@ static struct path *path_of(struct pmtu *p, uint32_t id)
 	if (!p->path[id]) {
 		p->path[id] = calloc(1, sizeof(*p->path[id]));
 		if (p->path[id])
-			p->path[id]->id = id;
+			p->path[id]->id = p->path[id]->all.tunnel = id;
 	}
 	return p->path[id];
 }
@@ -369,10 +344,8 @@ uint32_t pmtu_refresh(struct pmtu *p, uint32_t id, uint32_t link, uint64_t now_m
 	}
 	if (link) /* else the next hop is not resolved just now; what was known still is likely */
 		t->link = link;
-	if (t->spi != (sa ? sa->spi : 0))
-		index_under(p, t, sa ? sa->spi : 0);
-	if (sa)
-		remember_sent(t, sa, now_ms);
+	sender_follow(&p->senders, &t->all, sa, now_ms);
+	follow_own(p, t, tun, now_ms);
 	age(t, tun, now_ms);
 	steer_search(p, t, tun, sa, now_ms);
 	return apply(p, t, now_ms);
@@ -419,14 +392,13 @@ static enum pmtu_verdict hear(struct pmtu *p, struct path *t, const struct tunne
 
 enum pmtu_verdict pmtu_hear(struct pmtu *p, const struct icmp_in_msg *m, uint64_t now_ms)
 {
-	for (uint32_t id = m->has_numbers ? *bucket_of(p, m->spi) : 0; id;) {
-		struct path *t = p->path[id];
-		const struct tunnel *tun = sad_tunnel(p->sad, id);
-		const struct sa *sa = sa_of(p, tun);
+	for (const struct sender *s = m->has_numbers ? sender_first(&p->senders, m->spi) : NULL; s;
+	     s = s->next) {
+		const struct tunnel *tun = sad_tunnel(p->sad, s->tunnel);
+		const struct sa *sa = find_out(p, s->sa, s->tunnel);
 
-		if (sa && sa->spi == m->spi && is_about(tun, m) && was_sent_lately(t, sa, m->seq))
-			return hear(p, t, tun, m, now_ms);
-		id = t->next;
+		if (sa && sa->spi == m->spi && is_about(tun, m) && sender_sent_lately(s, sa, m->seq))
+			return hear(p, p->path[s->tunnel], tun, m, now_ms);
 	}
 	return PMTU_NOT_OURS;
 }

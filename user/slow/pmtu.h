@@ -19,10 +19,6 @@ struct fault;
 struct pmtu;
 struct sad;
 
-/* How long ago a packet may have been sent that an ICMP error is about, and how many since. */
-#define PMTU_SENT_S    10
-#define PMTU_SENT_PKTS (UINT64_C(1) << 24)
-
 /* A probe of len inner bytes; false: not sent. */
 typedef bool (*pmtu_send_fn)(void *ctx, const struct echo *e, uint32_t len);
 

@@ -103,14 +103,30 @@ static const char *sequence_text(struct json_object *sa)
 	return show_text(seq, json_object_object_get(seq, "next") ? "next" : "highest");
 }
 
+static bool any_has(struct json_object *list, const char *key)
+{
+	size_t n = json_object_array_length(list), i = 0;
+
+	while (i < n && !json_object_object_get(json_object_array_get_idx(list, i), key))
+		i++;
+	return i < n;
+}
+
 static void print_sa_table(struct json_object *sas)
 {
-	static const char *const columns[] = { "NAME",        "TUNNEL",    "DIR",       "SPI",
+	static const char *const all[] = { "NAME",        "TUNNEL",    "DIR",       "SPI",
 					       "STATE",       "ALGORITHM", ">SEQUENCE", ">PACKETS",
 					       ">BYTES",      ">LOST",     ">DROPS",    ">USED",
-					       ">PATH MTU",   "FINGERPRINT", NULL };
-	struct table *t = table_open(columns);
+					       ">PATH MTU",   "FINGERPRINT", ">CPU", NULL };
+	const char *columns[sizeof(all) / sizeof(all[0])];
+	const bool cpus = any_has(sas, "cpu");
+	struct table *t;
 	char buf[32];
+
+	memcpy(columns, all, sizeof(all));
+	if (!cpus)
+		columns[sizeof(all) / sizeof(all[0]) - 2] = NULL;
+	t = table_open(columns);
 
 	for (size_t i = 0; i < json_object_array_length(sas); i++) {
 		struct json_object *sa = json_object_array_get_idx(sas, i);
@@ -132,6 +148,8 @@ static void print_sa_table(struct json_object *sas)
 		table_cell(t, "%s", used_text(buf, sa));
 		table_cell(t, "%s", path_text(buf, sa));
 		table_cell(t, "%s", show_text(sa, "fingerprint"));
+		if (cpus)
+			table_cell(t, "%s", show_text(sa, "cpu"));
 	}
 	table_close(t);
 }
@@ -176,6 +194,8 @@ static void print_sa_details(struct json_object *sa)
 	else
 		printf("  sequence   highest %s, replay window %s packets, ESN: %s\n",
 		       show_text(seq, "highest"), show_text(sa, "window"), show_text(sa, "esn"));
+	if (json_object_object_get(sa, "cpu"))
+		printf("  cpu        %s: the worker there sends on it, no other\n", show_text(sa, "cpu"));
 	if (json_object_object_get(sa, "selector")) {
 		printf("  only       ");
 		show_values(json_object_object_get(sa, "selector"));

@@ -42,13 +42,13 @@ static struct json_object *worker_json(const struct daemon *d, uint32_t worker)
 {
 	const struct xesp_worker_stats stats = read_row(d, worker);
 	struct json_object *o = json_object_new_object();
+	/* The slow path serves no queue, and has no SAs of its own. */
+	const bool slow = worker == pool_slow_worker(d->pool);
 
 	add_u64(o, "worker", worker);
-	/* The slow path serves no queue. */
-	json_object_object_add(o, "queue",
-			       worker == pool_slow_worker(d->pool) ?
-				       NULL :
-				       json_object_new_int64((int64_t)worker));
+	json_object_object_add(o, "queue", slow ? NULL : json_object_new_int64((int64_t)worker));
+	json_object_object_add(o, "cpu",
+			       slow ? NULL : json_object_new_int64(pool_cpu(d->pool, worker)));
 	add_u64(o, "rx_packets", stats.rx_packets);
 	add_u64(o, "rx_bytes", stats.rx_bytes);
 	add_u64(o, "tx_packets", stats.tx_packets);

@@ -52,7 +52,7 @@ static void hang_up(struct keyd_link *l);
 /* ---- checks */
 
 static const struct {
-	size_t len; /* exact, or with SELECTORS of the fixed part; 0: not for keyd to send */
+	size_t len; /* exact, but TUNNEL_SET's is without what cpus_n counts; 0: not for keyd to send */
 	const char *name;
 } messages[] = {
 	[XESP_KEYMSG_HELLO] = { sizeof(struct xesp_keymsg_hello), "HELLO" },
@@ -86,6 +86,8 @@ int keyd_link_check(const void *packet, size_t len, struct fault *f)
 	want = h->type < MESSAGES_N ? messages[h->type].len : 0;
 	if (!want)
 		return fault_set(f, -EPROTO, "message type %u is not keyd's to send", h->type);
+	if (h->type == XESP_KEYMSG_TUNNEL_SET && len >= want)
+		want += tunnel->cpus_n * sizeof(struct xesp_keymsg_cpu);
 	if (len != want)
 		return fault_set(f, -EPROTO, "%s of %zu bytes instead of %zu",
 				 messages[h->type].name, len, want);

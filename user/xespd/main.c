@@ -274,6 +274,8 @@ static int open_rooms(struct daemon *d, struct fault *f)
 	if (err)
 		return err;
 	sad_set_helpers(d->sad, pool_helpers(d->pool));
+	for (uint32_t w = 0; w < pool_workers(d->pool); w++)
+		sad_set_cpu(d->sad, w, pool_cpu(d->pool, w));
 	err = fib_open(&d->fib, d->base, pool_workers(d->pool) + 1, f);
 	if (err)
 		return err;

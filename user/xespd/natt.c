@@ -55,6 +55,23 @@ static void send_keepalive(struct natt *n, const struct tunnel *t)
 			 strerror(-err));
 }
 
+/* On whichever SA: workers store it, esp/esp.c. */
+static uint64_t last_used(const struct natt *n, const struct tunnel *t)
+{
+	uint64_t last = 0;
+
+	for (uint32_t w = 0; w <= sad_workers(n->d->sad); w++) {
+		const struct sa *sa = sad_find(n->d->sad, tunnel_out(t, w));
+		uint64_t used = sa ? __atomic_load_n(&sa->state->last_used_ns, __ATOMIC_RELAXED) : 0;
+
+		if (used > last)
+			last = used;
+		if (!t->has_cpus)
+			break;
+	}
+	return last;
+}
+
 /* Sends when due; returns when the tunnel has to be looked at again. */
 static uint64_t serve(struct natt *n, uint32_t id, const struct tunnel *t, uint64_t now)
 {
@@ -68,8 +85,8 @@ static uint64_t serve(struct natt *n, uint32_t id, const struct tunnel *t, uint6
 		*since = 0;
 		return UINT64_MAX;
 	}
-	/* Workers store it, esp/esp.c. Of a new SA it is 0: what the one before had sent counts. */
-	used = __atomic_load_n(&sa->state->last_used_ns, __ATOMIC_RELAXED);
+	/* Of a new SA it is 0: what the one before had sent counts. */
+	used = last_used(n, t);
 	if (used > *since)
 		*since = used;
 	if (!*since)

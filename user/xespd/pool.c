@@ -34,6 +34,7 @@ struct pool {
 	struct umem *umem;
 	struct share *share;
 	uint32_t workers_n;
+	int cpu[XESP_QUEUES_MAX]; /* that the worker is pinned to; -1: to none */
 	bool started;
 	uint32_t reclaim_in; /* ticks; 0: nothing to reclaim */
 	struct iface *ifaces[XESP_PORTS_MAX]; /* by port number */
@@ -63,6 +64,21 @@ static uint32_t helpers_for(uint32_t workers_n, uint32_t most)
 		n = (uint32_t)CPU_COUNT(&set) - workers_n;
 	n = n < most ? n : most;
 	return n < POOL_HELPERS_MAX ? n : POOL_HELPERS_MAX;
+}
+
+/* One CPU each when there are enough and more than one is wanted; else the scheduler knows best. */
+static int cpu_for(uint32_t worker, uint32_t workers_n)
+{
+	uint32_t seen = 0;
+	cpu_set_t set;
+
+	if (workers_n < 2 || sched_getaffinity(0, sizeof(set), &set) ||
+	    (uint32_t)CPU_COUNT(&set) < workers_n)
+		return -1;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET((size_t)cpu, &set) && seen++ == worker)
+			return cpu;
+	return -1;
 }
 
 static int open_crew(struct pool *p, struct fault *f)
@@ -103,6 +119,8 @@ int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f)
 	for (int i = 0; i < n; i++)
 		if (list[i].rx_n > p->workers_n)
 			p->workers_n = list[i].rx_n;
+	for (uint32_t w = 0; w < p->workers_n; w++)
+		p->cpu[w] = cpu_for(w, p->workers_n);
 	p->helpers_n = helpers_for(p->workers_n, o->helpers);
 	p->spread = o->spread;
 	err = open_crew(p, f);
@@ -135,6 +153,11 @@ uint32_t pool_helpers(const struct pool *p)
 uint32_t pool_workers(const struct pool *p)
 {
 	return p->workers_n;
+}
+
+uint32_t pool_cpu(const struct pool *p, uint32_t worker)
+{
+	return p->cpu[worker] < 0 ? worker : (uint32_t)p->cpu[worker];
 }
 
 uint32_t pool_slow_worker(const struct pool *p)
@@ -295,21 +318,6 @@ int pool_open_ports(struct pool *p, struct fault *f)
 	return failed == n ? err : 0;
 }
 
-/* One CPU each when there are enough and more than one is wanted; else the scheduler knows best. */
-static int cpu_for(uint32_t worker, uint32_t workers_n)
-{
-	uint32_t seen = 0;
-	cpu_set_t set;
-
-	if (workers_n < 2 || sched_getaffinity(0, sizeof(set), &set) ||
-	    (uint32_t)CPU_COUNT(&set) < workers_n)
-		return -1;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET((size_t)cpu, &set) && seen++ == worker)
-			return cpu;
-	return -1;
-}
-
 static int start_workers(struct pool *p, struct fault *f)
 {
 	struct worker_opts o = {
@@ -325,7 +333,7 @@ static int start_workers(struct pool *p, struct fault *f)
 
 	for (uint32_t w = 0; w < p->workers_n && !err; w++) {
 		o.index = w;
-		o.cpu = cpu_for(w, p->workers_n);
+		o.cpu = p->cpu[w];
 		o.pool = umem_pool(p->umem, w);
 		o.lane = p->crew ? &p->lanes[w] : NULL;
 		err = worker_open(&p->workers[w], &o, f);

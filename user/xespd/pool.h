@@ -43,6 +43,9 @@ int pool_open(struct pool **out, const struct pool_opts *o, struct fault *f);
 
 uint32_t pool_workers(const struct pool *p);
 
+/* By which number a worker's own SAs are told, RFC 9611: the CPU that it is pinned to, else its queue's number. */
+uint32_t pool_cpu(const struct pool *p, uint32_t worker);
+
 /* Threads without a queue, which help the workers with their crypto: worker/crew.h. */
 uint32_t pool_helpers(const struct pool *p);
 

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "keyd/lease.h"
 #include "keyd/publish_worker.h"
 #include "tests/unit/keyd/keyd.h"
 
@@ -25,7 +26,7 @@ struct xespd {
 	uint32_t refuse_spi; /* host byte order */
 	uint32_t die_at_spi; /* hang up when this one comes */
 	pthread_mutex_t lock;
-	char story[2048]; /* "T1>2 A3 D4 ...": what it was told, ids behind the letters */
+	char story[2048]; /* "T1>2,0:5 A3 D4 ...": what it was told, ids behind the letters; 0:5 is CPU 0 on SA 5 */
 };
 
 struct fixture {
@@ -50,6 +51,17 @@ static void tell(struct xespd *d, const char *fmt, uint32_t id, uint32_t more)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void tell_cpus(struct xespd *d, const struct xesp_keymsg_tunnel_set *t)
+{
+	pthread_mutex_lock(&d->lock);
+	for (uint32_t i = 0; i < t->tunnel.cpus_n; i++) {
+		size_t used = strlen(d->story);
+
+		snprintf(d->story + used, sizeof(d->story) - used, ",%u:%u", t->cpu[i].cpu, t->cpu[i].sa);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* False: it hangs up. */
 static bool answer(struct xespd *d)
 {
@@ -61,6 +73,7 @@ static bool answer(struct xespd *d)
 	switch (h->type) {
 	case XESP_KEYMSG_TUNNEL_SET:
 		tell(d, "T", t->id, t->sa_out);
+		tell_cpus(d, (const void *)t);
 		return peer_ack(&d->peer, h->seq, 0, "");
 	case XESP_KEYMSG_TUNNEL_DEL:
 		tell(d, "X", id->id, 0);
@@ -433,6 +446,66 @@ static void test_leases_are_granted_and_refused(void)
 	finish(&x);
 }
 
+/* SA "o", and for CPUs 3 and 1 the SAs `c` and `d`, as their keys are numbered; 0: not there. */
+static int apply_cpus(struct fixture *x, unsigned int c, unsigned int d, const char *d_cpu)
+{
+	char o[256], one[256] = "", two[256] = "", all[800], more[64];
+	struct change_result r;
+
+	fixture_sa(o, "o", "out", 4097, 1, ", lease: 100");
+	if (c)
+		fixture_sa(one, "c", "out", 4096 + c, c, ", lease: 100, cpu: 3");
+	snprintf(more, sizeof(more), ", lease: 100, cpu: %s", d_cpu);
+	if (d)
+		fixture_sa(two, "d", "out", 4096 + d, d, more);
+	snprintf(all, sizeof(all), "%s%s%s", one, o, two);
+	return keyd_apply(&x->k, &r, all, lan);
+}
+
+/* RFC 9611: each CPU's is switched to by itself, and all in the one message with the tunnel. */
+static void test_cpus_are_switched_one_by_one(void)
+{
+	struct fixture x;
+
+	setup(&x);
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 2, 3, "1"), 0); /* ids: c 1, o 2, d 3 */
+	start_xespd(&x);
+	expect_story(&x, "T1>2,1:3,3:1 A1 A2 A3");
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 2, 3, "1"), 0);
+	expect_story(&x, "");
+	/* A new key for CPU 3. */
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 4, 3, "1"), 0);
+	expect_story(&x, "A4 T1>2,1:3,3:4 D1");
+	/* An SA for another CPU is the same SA. */
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 4, 3, "7"), 0);
+	expect_story(&x, "T1>2,3:4,7:3");
+	/* Away: the tunnel is told first. */
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 0, 3, "7"), 0);
+	expect_story(&x, "T1>2,7:3 D4");
+	/* One that xespd refuses takes all back, and that tunnel was not touched. */
+	__atomic_store_n(&x.d.refuse_spi, 4096 + 6, __ATOMIC_RELAXED);
+	CU_ASSERT_EQUAL(apply_cpus(&x, 6, 3, "7"), -EREMOTEIO);
+	expect_story(&x, "A5 D5");
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 0, 0, ""), 0);
+	expect_story(&x, "T1>2 D3");
+	finish(&x);
+}
+
+/* What xespd would not have is not named to it when it is told all anew. */
+static void test_a_cpu_whose_sa_is_refused(void)
+{
+	struct fixture x;
+
+	setup(&x);
+	lease_close(x.k.grants.book);
+	x.k.grants.book = NULL;
+	snprintf(x.k.grants.problem, sizeof(x.k.grants.problem), "no book");
+	CU_ASSERT_EQUAL_FATAL(apply_cpus(&x, 2, 3, "1"), 0);
+	start_xespd(&x);
+	expect_story(&x, "T1>0");
+	finish(&x);
+}
+
 CU_TestInfo change_worker_tests[] = {
 	{ "a reload that changes nothing tells xespd nothing", test_connecting_and_unchanged_reloads },
 	{ "another algorithm under the same key", test_another_algorithm_under_the_same_key },
@@ -441,6 +514,8 @@ CU_TestInfo change_worker_tests[] = {
 	{ "xespd's refusals are named one by one", test_refusals_are_named_one_by_one },
 	{ "xespd dies midway: the new configuration holds", test_a_worker_that_dies_midway },
 	{ "the kernel's SA is gone: not switched to", test_an_sa_that_is_gone_is_not_switched_to },
+	{ "SAs of single CPUs: each is switched by itself", test_cpus_are_switched_one_by_one },
+	{ "SAs of single CPUs that have no numbers", test_a_cpu_whose_sa_is_refused },
 	{ "leases: granted once, refused to others", test_leases_are_granted_and_refused },
 	CU_TEST_INFO_NULL,
 };

@@ -70,6 +70,9 @@ static void describe(const struct config *c, char *buf, size_t size)
 	"{\"name\":\"" name "\",\"tunnel\":\"" tunnel "\",\"direction\":\"" dir "\",\"spi\":" spi \
 	",\"algorithm\":\"aes-gcm-128\",\"key\":\"" KEY(key) "\"}"
 
+#define CPU(name, spi, key, cpu)                                                                  \
+	"{\"name\":\"" name "\",\"tunnel\":\"a\",\"direction\":\"out\",\"spi\":" spi            \
+	",\"algorithm\":\"aes-gcm-128\",\"key\":\"" KEY(key) "\",\"cpu\":" cpu "}"
 #define OWN(name, spi, key, remote)                                                               \
 	"{\"name\":\"" name "\",\"tunnel\":\"d\",\"direction\":\"out\",\"spi\":" spi            \
 	",\"algorithm\":\"aes-gcm-128\",\"key\":\"" KEY(key) "\",\"selector\":{\"remote\":\"" remote "\"}}"
@@ -145,6 +148,13 @@ static const struct {
 	{ "added policy that is another",
 	  "{\"add\":{\"policies\":[{\"name\":\"three\",\"action\":\"bypass\"}]}}", NULL, NULL,
 	  "add.policies[0].name: 'three' is there already" },
+	{ "SAs of single CPUs", "{\"set\":{\"sas\":[" CPU("c5", "5000", "03", "5") "," CPU("c0", "5001", "04", "\"0\"") "]}}",
+	  "a b c g|ao>a ai>a c5>a c0>a|one:a two:g three four:c", "00000 00000 20000 00000", NULL },
+	{ "two of one CPU", "{\"set\":{\"sas\":[" CPU("c5", "5000", "03", "5") "," CPU("d5", "5001", "04", "5") "]}}", NULL,
+	  NULL, "set.sas[1].cpu: tunnel 'a' has an outbound SA for CPU 5 already, 'c5'" },
+	{ "one of a CPU, and the one for all goes",
+	  "{\"set\":{\"sas\":[" CPU("c5", "5000", "03", "5") "]},\"delete\":{\"sas\":[\"ao\"]}}", NULL, NULL,
+	  "set.sas[0].cpu: tunnel 'a' has no outbound SA without cpu" },
 	{ "a second outbound SA", "{\"set\":{\"sas\":[" SA("ao2", "a", "out", "6000", "09") "]}}", NULL, NULL,
 	  "set.sas[0].tunnel: tunnel 'a' has an outbound SA already, 'ao'" },
 	{ "an SPI that is taken", "{\"set\":{\"sas\":[" SA("x", "b", "in", "4097", "09") "]}}", NULL, NULL,

@@ -37,6 +37,8 @@ static const struct bad {
 	{ "a group without its members", 56, XESP_KEYMSG_GROUP_SET, V, 56, "GROUP_SET of 56" },
 	{ "a lease without its last", 32, XESP_KEYMSG_LEASE_GRANT, V, 32, "LEASE_GRANT of 32" },
 	{ "a spread without its mode", 16, XESP_KEYMSG_SPREAD, V, 16, "SPREAD of 16" },
+	{ "a tunnel with CPUs that it does not count", sizeof(struct xesp_keymsg_tunnel) + 8,
+	  XESP_KEYMSG_TUNNEL_SET, V, sizeof(struct xesp_keymsg_tunnel) + 8, "TUNNEL_SET of" },
 	{ "a tunnel of a header", 16, XESP_KEYMSG_TUNNEL_SET, V, 16, "TUNNEL_SET of 16" },
 };
 

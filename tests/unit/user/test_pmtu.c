@@ -240,11 +240,52 @@ static void probes_find_it(void)
 	end();
 }
 
+/* RFC 9611: a router quotes what a CPU sent on an SA of its own. */
+static void about_a_cpus_own(void)
+{
+	struct xesp_keymsg_tunnel_set m;
+	struct xesp_keymsg_sa own;
+	struct icmp_in_msg icmp;
+
+	begin(&learn, 100);
+	own = pair.out;
+	own.id = 5;
+	own.spi = htonl(0x1005);
+	own.key[0] ^= 5;
+	pair_identify(&pair, &own, 0, 0);
+	CU_ASSERT_EQUAL_FATAL(sad_add(pair.sad, &own, NULL), 0);
+	m = (struct xesp_keymsg_tunnel_set){ .tunnel = pair.tunnel_out, .cpu = { { 2, 5 } } };
+	m.tunnel.cpus_n = 1;
+	CU_ASSERT_EQUAL_FATAL(sad_tunnel_set(pair.sad, &m.tunnel, NULL), 0);
+	pair.st.sa[5].seq_next = 50;
+	pmtu_refresh(pmtu, PAIR_TUNNEL_OUT, 1500, NOW);
+	CU_ASSERT_EQUAL(pair.st.sa[5].path_mtu, 1500);
+	icmp = said(1400, 60); /* a number of the other SA */
+	icmp.spi = own.spi;
+	CU_ASSERT_EQUAL(pmtu_hear(pmtu, &icmp, NOW), PMTU_NOT_OURS);
+	icmp.seq = 49;
+	CU_ASSERT_EQUAL(pmtu_hear(pmtu, &icmp, NOW), PMTU_LEARNED);
+	CU_ASSERT_EQUAL(sad_tunnel(pair.sad, PAIR_TUNNEL_OUT)->mtu, 1400);
+	CU_ASSERT_EQUAL(pair.st.sa[5].path_mtu, 1400);
+	CU_ASSERT_EQUAL(pair.st.sa[PAIR_SA_OUT].path_mtu, 1400);
+	icmp = said(1300, 100);
+	CU_ASSERT_EQUAL(pmtu_hear(pmtu, &icmp, NOW), PMTU_LEARNED);
+	/* The CPU has it no more. */
+	CU_ASSERT_EQUAL_FATAL(sad_tunnel_set(pair.sad, &pair.tunnel_out, NULL), 0);
+	CU_ASSERT_EQUAL(sad_del(pair.sad, 5, NULL), 0);
+	pmtu_refresh(pmtu, PAIR_TUNNEL_OUT, 1500, NOW);
+	icmp = said(1200, 49);
+	icmp.spi = own.spi;
+	CU_ASSERT_EQUAL(pmtu_hear(pmtu, &icmp, NOW), PMTU_NOT_OURS);
+	end();
+}
+
 CU_TestInfo pmtu_tests[] = {
 	{ "a router is believed, and forgotten", learned_and_forgotten },
 	{ "routers that do not say what fits", routers_of_old },
 	{ "only about numbers that were sent", numbers_that_are_believed },
 	{ "only about numbers that were sent lately", numbers_grow_old },
+	{ "about what a CPU sent on an SA of its own", about_a_cpus_own },
 	{ "who is not believed", who_is_not_believed },
 	{ "pmtu: fixed", fixed_is_fixed },
 	{ "probes find what routers do not say", probes_find_it },
