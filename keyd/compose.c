@@ -106,6 +106,7 @@ size_t compose_tunnel(void *buf, const struct config *c, uint32_t tunnel, enum c
 		.probe_remote = t->probe_remote,
 		.mode = t->mode,
 		.pfp = t->pfp,
+		.cpu_acquire = t->cpu_acquire,
 		.natt = t->natt,
 		.oa_local = t->oa_local,
 		.oa_remote = t->oa_remote,

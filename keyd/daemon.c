@@ -174,8 +174,14 @@ static void on_acquire(void *ctx, const struct xesp_keymsg_acquire *m)
 {
 	struct change *c = ctx;
 	struct daemon *d = daemon_of(c);
-	const struct acquire *a = acquires_note(&d->acquires, c->now, m, maps_now_ns());
+	const struct acquire *a;
 
+	if (m->cpu != XESP_CPU_NONE) {
+		if (d->xfrm)
+			xfrm_source_cpu_wanted(d->xfrm, m);
+		return;
+	}
+	a = acquires_note(&d->acquires, c->now, m, maps_now_ns());
 	if (a)
 		events_acquire(d->events, a);
 }

@@ -331,7 +331,7 @@ static int init_sas(struct sad *sad, const struct raw_config *raw, const char *d
 {
 	struct sad_spots spots = { .spis = calloc(raw->sas_count + 1, sizeof(*spots.spis)) };
 	char path[PROBLEMS_PATH_MAX];
-	int err = 0;
+	int err = 0, alone = 0;
 
 	sad_spots_init(&spots, raw->sas_count);
 	if (!spots.spis)
@@ -352,9 +352,9 @@ static int init_sas(struct sad *sad, const struct raw_config *raw, const char *d
 	sad_spots_fini(&spots);
 	for (uint32_t i = 0; i < raw->sas_count && !err; i++) {
 		snprintf(path, sizeof(path), "sas[%u]", i);
-		err = sa_cpu_check(sad, i, path, ps);
+		alone |= sa_cpu_check(sad, i, path, ps);
 	}
-	return err ? -EINVAL : 0;
+	return err | alone ? -EINVAL : 0;
 }
 
 /* ---- the whole */

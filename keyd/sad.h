@@ -49,6 +49,8 @@ struct tunnel {
 	uint8_t pfp;       /* bits of enum xesp_pfp: its SAs are unique ones, see pfp.h */
 	uint8_t pfp_proto; /* with pfp: what the ports of its policies are of; 0 any */
 	struct xesp_natt natt; /* natt.h; `peer` is set when it is encapsulated */
+	bool cpu_acquire;  /* `source: xfrm`: CPUs without an SA of their own ask for one, xfrm_want.h */
+	uint32_t reqid;    /* `source: xfrm`: the kernel's */
 	struct xesp_addr oa_local, oa_remote; /* NAT original addresses; zero: not known */
 	uint32_t sa_out;         /* index into sad.sas; SAD_NONE. Of unique ones the first */
 	uint32_t sa_cpu;         /* likewise: the first of those for a CPU each, sa_cpu.h */

@@ -19,6 +19,7 @@ int xfrm_builder_init(struct builder *b)
 
 	index_init(&b->ways, sizeof(struct way));
 	index_init(&b->named, sizeof(struct named));
+	index_init(&b->slots, sizeof(struct slot));
 	b->raw.version = builder_text(b, "%s", CONFIG_VERSION);
 	b->raw.default_action = file->spd.default_action == XESP_ACTION_BYPASS ? RAW_DEFAULT_BYPASS :
 										 RAW_DEFAULT_DISCARD;
@@ -35,16 +36,18 @@ int xfrm_builder_init(struct builder *b)
 	b->raw.tunnels = calloc(t->states_n + 1, sizeof(*b->raw.tunnels));
 	b->raw.sas = calloc(t->states_n + 1, sizeof(*b->raw.sas));
 	b->raw.policies = calloc(t->policies_n + 1, sizeof(*b->raw.policies));
+	b->slot = calloc(t->states_n + 1, sizeof(*b->slot));
 	b->way = calloc(t->states_n + 1, sizeof(*b->way));
 	b->sends = calloc(t->states_n + 1, sizeof(*b->sends));
 	b->has_in = calloc(t->states_n + 1, 1);
+	b->wants_cpus = calloc(t->states_n + 1, 1);
 	b->naming = calloc(t->policies_n + 1, sizeof(*b->naming));
 	b->sa_state = calloc(t->states_n + 1, sizeof(*b->sa_state));
 	b->sorted = calloc(t->policies_n + 1, sizeof(*b->sorted));
 	b->left_out_state = calloc(t->states_n + 1, 1);
 	b->left_out_policy = calloc(t->policies_n + 1, 1);
-	return b->raw.interfaces && b->raw.tunnels && b->raw.sas && b->raw.policies && b->way && b->sends && b->naming &&
-			       b->sa_state && b->has_in && b->sorted && b->left_out_state && b->left_out_policy ?
+	return b->raw.interfaces && b->raw.tunnels && b->raw.sas && b->raw.policies && b->way && b->slot && b->sends && b->naming &&
+			       b->sa_state && b->has_in && b->wants_cpus && b->sorted && b->left_out_state && b->left_out_policy ?
 		       0 : -ENOMEM;
 }
 
@@ -57,11 +60,14 @@ void xfrm_builder_fini(struct builder *b)
 	free(b->arena.text);
 	index_fini(&b->ways);
 	index_fini(&b->named);
+	index_fini(&b->slots);
 	free(b->way);
+	free(b->slot);
 	free(b->sends);
 	free(b->naming);
 	free(b->sa_state);
 	free(b->has_in);
+	free(b->wants_cpus);
 	free(b->sorted);
 	free(b->left_out_state);
 	free(b->left_out_policy);

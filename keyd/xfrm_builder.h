@@ -17,6 +17,12 @@ struct way {
 	uint8_t pad[3];
 };
 
+/* Of one way and CPU one outbound state sends. Hashed as bytes. */
+struct slot {
+	uint32_t tunnel; /* of raw.tunnels */
+	uint32_t cpu;    /* XFRM_PCPU_ALL: those that have none of their own */
+};
+
 /* An outbound policy's template that names one SA. Hashed as bytes. */
 struct named {
 	uint32_t spi, reqid;
@@ -37,12 +43,16 @@ struct builder {
 	struct raw_config raw;
 	struct index ways;
 	struct way *way;          /* of raw.tunnels, same index */
-	const struct xfrm_state_entry **sends; /* of raw.tunnels: of the outbound ones, which */
+	struct index slots;       /* of slot */
+	struct slot *slot;        /* [slots_n] */
+	const struct xfrm_state_entry **sends; /* of slot, same index: which */
+	uint32_t slots_n;
 	struct index named;       /* of naming */
 	struct named *naming;     /* of t->policies, the first so many */
 	size_t *sa_state;         /* of raw.sas: index into t->states */
 	const struct xfrm_policy_entry **sorted;
 	uint8_t *has_in;          /* of raw.tunnels: 1 there is an inbound SA */
+	uint8_t *wants_cpus;      /* of raw.tunnels: 1 a policy asks for SAs of each CPU */
 	uint8_t *left_out_state, *left_out_policy; /* by index in t: 1 unserved */
 };
 

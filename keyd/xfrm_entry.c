@@ -22,6 +22,7 @@
 #define DIR_IN 1
 #define DIR_OUT 2
 #define MODE_IPTFS 5
+#define POLICY_CPU_ACQUIRE 4
 
 #define UDP_ENCAP_RFC3948 2
 
@@ -217,6 +218,7 @@ bool xfrm_entry_state(const struct nlmsghdr *h, struct xfrm_state_entry *s)
 	s->if_id = u32_of(tb[XFRMA_IF_ID]);
 	mark = payload(tb[XFRMA_MARK], sizeof(*mark));
 	s->mark = mark ? mark->v & mark->m : 0;
+	s->pcpu = payload(tb[ATTR_SA_PCPU], 4) ? nla_get_u32(tb[ATTR_SA_PCPU]) : XFRM_PCPU_ALL;
 	take_algorithms(s, tb);
 	take_replay(s, i, tb);
 	take_lifetimes(s, i);
@@ -304,6 +306,7 @@ bool xfrm_entry_policy(const struct nlmsghdr *h, struct xfrm_policy_entry *p)
 	p->dir = i->dir == XFRM_POLICY_IN ? XFRM_ENTRY_IN :
 		 i->dir == XFRM_POLICY_OUT ? XFRM_ENTRY_OUT : XFRM_ENTRY_FWD;
 	p->block = i->action == XFRM_POLICY_BLOCK;
+	p->cpu_acquire = p->dir == XFRM_ENTRY_OUT && i->flags & POLICY_CPU_ACQUIRE;
 	p->if_id = u32_of(tb[XFRMA_IF_ID]);
 	mark = payload(tb[XFRMA_MARK], sizeof(*mark));
 	p->mark = mark ? mark->v & mark->m : 0;

@@ -17,6 +17,7 @@
 #define XFRM_ALG_NAME_MAX 64
 #define XFRM_KEY_MAX 96
 #define XFRM_REASON_MAX 96
+#define XFRM_PCPU_ALL UINT32_MAX
 #define XFRM_TMPLS_MAX 6 /* the kernel's XFRM_MAX_DEPTH */
 
 enum xfrm_entry_dir { XFRM_ENTRY_IN, XFRM_ENTRY_OUT, XFRM_ENTRY_FWD, XFRM_ENTRY_UNKNOWN };
@@ -31,6 +32,7 @@ struct xfrm_state_entry {
 	bool esn;
 	bool encap;                /* UDP, with the ports below, host byte order */
 	uint16_t encap_sport, encap_dport;
+	uint32_t pcpu;             /* outbound: sent on by this CPU alone; XFRM_PCPU_ALL, and before kernel 6.13 */
 	uint32_t window;           /* packets; 0 none */
 	uint64_t oseq, seq;        /* last number sent; highest received */
 	uint64_t add_time;         /* seconds since 1970: which of two is newer */
@@ -56,6 +58,7 @@ struct xfrm_policy_entry {
 	uint32_t if_id, mark;
 	uint8_t dir;    /* IN, OUT, FWD */
 	uint8_t block;  /* 1: discard */
+	bool cpu_acquire; /* outbound: each CPU is to have an SA of its own, RFC 9611 */
 	uint8_t family; /* 4 or 6 */
 	uint8_t proto;  /* 0 any */
 	struct xesp_addr src, dst; /* network byte order, mapped form */

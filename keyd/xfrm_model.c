@@ -184,6 +184,35 @@ static bool is_better(const struct builder *b, const struct xfrm_state_entry *s,
 	return s->add_time > than->add_time || (s->add_time == than->add_time && s < than);
 }
 
+/* The place of the state that sends; it is made when it is not there yet. INDEX_NONE: it is not, or no memory. */
+static uint32_t find_slot(struct builder *b, uint32_t tunnel, uint32_t cpu, bool make)
+{
+	const struct slot like = { tunnel, cpu };
+	uint32_t at = index_find(&b->slots, &like), found;
+
+	if (at != INDEX_NONE || !make)
+		return at;
+	at = b->slots_n;
+	b->slot[at] = like;
+	if (index_add(&b->slots, &b->slot[at], at, &found)) {
+		b->arena.failed = true;
+		return INDEX_NONE;
+	}
+	b->slots_n++;
+	return at;
+}
+
+/* Does it send, of those of its way and CPU that were looked at so far? Then it does from now on. */
+static bool take_slot(struct builder *b, uint32_t tunnel, const struct xfrm_state_entry *s)
+{
+	uint32_t at = find_slot(b, tunnel, s->pcpu, true);
+
+	if (at == INDEX_NONE || !is_better(b, s, b->sends[at]))
+		return false;
+	b->sends[at] = s;
+	return true;
+}
+
 static void add_state(struct builder *b, size_t i)
 {
 	const struct xfrm_state_entry *s = &b->t->states[i];
@@ -218,11 +247,9 @@ static void add_state(struct builder *b, size_t i)
 	if (tunnel == INDEX_NONE)
 		return;
 	set_encap(b, tunnel, s, out);
-	if (out && !is_better(b, s, b->sends[tunnel]))
+	if (out && !take_slot(b, tunnel, s))
 		return; /* an older one, which the peer still takes, or one that it does not take yet */
-	if (out)
-		b->sends[tunnel] = s;
-	else
+	if (!out)
 		b->has_in[tunnel] = 1;
 	sa = &b->raw.sas[b->raw.sas_count];
 	*sa = (struct raw_sa){
@@ -231,6 +258,7 @@ static void add_state(struct builder *b, size_t i)
 		.direction = out ? RAW_DIRECTION_OUT : RAW_DIRECTION_IN,
 		.protocol = s->proto == IPPROTO_AH ? RAW_PROTOCOL_AH : RAW_PROTOCOL_ESP,
 		.spi = builder_text(b, "0x%x", s->spi),
+		.cpu = out && s->pcpu != XFRM_PCPU_ALL ? builder_text(b, "%u", s->pcpu) : NULL,
 		.algorithm = s->proto == IPPROTO_AH ? NULL : cipher,
 		.integrity = s->auth[0] ? builder_text(b, "%s", s->auth) : NULL,
 		.key = s->key_len ? builder_hex(b, s->key, s->key_len) : NULL,
@@ -253,7 +281,7 @@ static void drop_replaced(struct builder *b)
 		bool out;
 
 		if (way_of_state(b, s, &w, &out) && out &&
-		    b->sends[find_tunnel(b, &w, false)] != s)
+		    b->sends[find_slot(b, find_tunnel(b, &w, false), s->pcpu, false)] != s)
 			continue;
 		b->raw.sas[kept] = b->raw.sas[i];
 		b->sa_state[kept++] = b->sa_state[i];
@@ -288,11 +316,11 @@ static bool way_of_policy(const struct xfrm_policy_entry *p, struct way *w)
 }
 
 /* Where outbound packets would find an SA, or inbound ones could come from. */
-static bool is_served(const struct builder *b, uint32_t tunnel, bool out)
+static bool is_served(struct builder *b, uint32_t tunnel, bool out)
 {
 	if (tunnel == INDEX_NONE)
 		return false;
-	return out ? b->sends[tunnel] != NULL : b->has_in[tunnel];
+	return out ? find_slot(b, tunnel, XFRM_PCPU_ALL, false) != INDEX_NONE : b->has_in[tunnel];
 }
 
 static char *prefix_text(struct builder *b, const struct xesp_addr *a, uint8_t len)
@@ -375,6 +403,7 @@ static void add_policy(struct builder *b, const struct xfrm_policy_entry *p)
 	} else if (tunnel != INDEX_NONE) {
 		raw->action = RAW_ACTION_PROTECT;
 		raw->tunnel = b->raw.tunnels[tunnel].name;
+		b->wants_cpus[tunnel] |= p->cpu_acquire;
 	}
 }
 
@@ -448,8 +477,12 @@ static void write_down(struct builder *b)
 	b->raw.tunnels_count = b->raw.sas_count = b->raw.policies_count = 0;
 	index_fini(&b->ways);
 	index_init(&b->ways, sizeof(struct way));
+	index_fini(&b->slots);
+	index_init(&b->slots, sizeof(struct slot));
+	b->slots_n = 0;
 	memset(b->sends, 0, (b->t->states_n + 1) * sizeof(*b->sends));
 	memset(b->has_in, 0, b->t->states_n + 1);
+	memset(b->wants_cpus, 0, b->t->states_n + 1);
 	memset(b->raw.tunnels, 0, (b->t->states_n + 1) * sizeof(*b->raw.tunnels));
 	for (size_t i = 0; i < b->t->states_n; i++)
 		if (!b->left_out_state[i])
@@ -467,12 +500,17 @@ static void note_states(const struct builder *b, struct config *c)
 	}
 }
 
-/* No word of a file says it: where a peer is the IKE daemon says, but we see it first. */
-static void note_tunnels(struct config *c)
+/* No words of a file say it: where a peer is the IKE daemon says, but we see it first; and whom to ask for SAs of CPUs. */
+static void note_tunnels(const struct builder *b, struct config *c)
 {
-	for (uint32_t i = 0; i < c->sad.tunnels_n; i++)
-		if (c->sad.tunnels[i].natt.encap == XESP_ENCAP_UDP)
-			c->sad.tunnels[i].natt.follow_peer = XESP_FOLLOW_TELL;
+	for (uint32_t i = 0; i < c->sad.tunnels_n; i++) {
+		struct tunnel *t = &c->sad.tunnels[i];
+
+		if (t->natt.encap == XESP_ENCAP_UDP)
+			t->natt.follow_peer = XESP_FOLLOW_TELL;
+		t->cpu_acquire = b->wants_cpus[i];
+		t->reqid = b->way[i].reqid;
+	}
 }
 
 int xfrm_model_build(struct config **out, const struct xfrm_tables *t,
@@ -499,7 +537,7 @@ int xfrm_model_build(struct config **out, const struct xfrm_tables *t,
 		err = config_from_raw(out, &b.raw, env->label, &ps);
 		if (!err) {
 			note_states(&b, *out);
-			note_tunnels(*out);
+			note_tunnels(&b, *out);
 			if (env->overlap)
 				xfrm_overlap_find(b.sorted, t->policies_n, env->overlap);
 			break;

@@ -2,6 +2,7 @@
 /* xfrm_source.c - see xfrm_source.h. */
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/xfrm.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "keyd/xfrm_rival.h"
 #include "keyd/xfrm_source.h"
 #include "keyd/xfrm_tell.h"
+#include "keyd/xfrm_want.h"
 #include "libxesp/addr.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -55,6 +57,7 @@ struct xfrm_source {
 	struct log_limit complain;
 	struct xfrm_refused refused;
 	struct xfrm_lent lent;
+	struct xfrm_wants wants;
 	bool reading; /* on_changed() is at work, and sees what is refused itself */
 	bool applied; /* at least once */
 };
@@ -385,6 +388,51 @@ bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t)
 	event_add(x->unlend, &over);
 	xfrm_follow_again(x->follow);
 	return true;
+}
+
+/* ---- SAs of single CPUs */
+
+static const struct tunnel *find_tunnel(const struct sad *sad, uint32_t id)
+{
+	for (uint32_t i = 0; i < sad->tunnels_n; i++)
+		if (sad->tunnels[i].id == id)
+			return &sad->tunnels[i];
+	return NULL;
+}
+
+static const struct policy *find_policy(const struct spd *spd, uint32_t id)
+{
+	for (uint32_t i = 0; i < spd->n; i++)
+		if (spd->ids[i] == id)
+			return &spd->policies[i];
+	return NULL;
+}
+
+void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct xesp_keymsg_acquire *m)
+{
+	const struct config *c = x->o.present(x->o.ctx);
+	const struct tunnel *t = c ? find_tunnel(&c->sad, m->tunnel) : NULL;
+	const struct policy *p = c ? find_policy(&c->spd, m->policy) : NULL;
+	struct xfrm_want w = { .cpu = m->cpu };
+	struct fault f = { "" };
+
+	/* A policy of the kernel's has one prefix a side. */
+	if (!t || !t->cpu_acquire || t->sa_out == SAD_NONE || !p || !p->sel.local_n || !p->sel.remote_n ||
+	    !xfrm_want_is_due(&x->wants, m->tunnel, m->cpu, maps_now_ns() / 1000000))
+		return;
+	w.name = name_of(&c->sad, &c->sad.sas[t->sa_out]);
+	w.name.reqid = t->reqid;
+	w.mode = t->mode == XESP_MODE_TRANSPORT ? XFRM_MODE_TRANSPORT : XFRM_MODE_TUNNEL;
+	w.family = p->sel.family;
+	w.proto = p->sel.proto;
+	w.src = p->sel.local[0].addr;
+	w.src_len = p->sel.local[0].len;
+	w.dst = p->sel.remote[0].addr;
+	w.dst_len = p->sel.remote[0].len;
+	if (xfrm_tell_want(x->tell, &w, &f))
+		complain(x, &f);
+	else
+		log_info("xfrm: tunnel '%s' has no SA of CPU %u: the IKE daemon was asked for one", t->name, m->cpu);
 }
 
 void xfrm_source_worker_came(struct xfrm_source *x)

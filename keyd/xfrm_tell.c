@@ -21,6 +21,7 @@
 
 #define RECV_BYTES 16384
 #define ANSWER_MS 1000
+#define ATTR_SA_PCPU 35 /* XFRMA_SA_PCPU, newer than the headers that we build with */
 #define BITMAP_WORDS_MAX 2048 /* the kernel's XFRMA_REPLAY_ESN_MAX is 4096 bits */
 
 struct xfrm_tell {
@@ -326,6 +327,46 @@ int xfrm_tell_expired(struct xfrm_tell *x, const struct xfrm_name *name, bool ha
 		err = exchange(x, msg, &h);
 	nlmsg_free(msg);
 	return err ? fail(f, err, name, "cannot tell that it expired") : 0;
+}
+
+static void put_selector(struct xfrm_selector *sel, const struct xfrm_want *w)
+{
+	const uint8_t mapped = w->family == 4 ? 96 : 0;
+
+	*sel = (struct xfrm_selector){ .family = w->family == 4 ? AF_INET : AF_INET6, .proto = w->proto };
+	put_addr(&sel->saddr, &w->src);
+	put_addr(&sel->daddr, &w->dst);
+	sel->prefixlen_s = (uint8_t)(w->src_len - mapped);
+	sel->prefixlen_d = (uint8_t)(w->dst_len - mapped);
+}
+
+int xfrm_tell_want(struct xfrm_tell *x, const struct xfrm_want *w, struct fault *f)
+{
+	struct xfrm_user_acquire a = { .id = { .proto = w->name.proto },
+				       .policy = { .dir = XFRM_POLICY_OUT },
+				       .aalgos = UINT32_MAX, .ealgos = UINT32_MAX, .calgos = UINT32_MAX };
+	struct xfrm_user_tmpl t = { .id = { .proto = w->name.proto }, .family = family_of(&w->name.dst),
+				    .reqid = w->name.reqid, .mode = w->mode,
+				    .aalgos = UINT32_MAX, .ealgos = UINT32_MAX, .calgos = UINT32_MAX };
+	struct nl_msg *msg = nlmsg_alloc_simple(XFRM_MSG_ACQUIRE, NLM_F_REQUEST | NLM_F_ACK);
+	const struct nlmsghdr *h = NULL;
+	int err;
+
+	put_addr(&a.id.daddr, &w->name.dst);
+	put_addr(&a.saddr, &w->name.src);
+	put_addr(&t.id.daddr, &w->name.dst);
+	put_addr(&t.saddr, &w->name.src);
+	put_selector(&a.sel, w);
+	a.policy.sel = a.sel;
+	err = msg ? nlmsg_append(msg, &a, sizeof(a), NLMSG_ALIGNTO) : -ENOMEM;
+	if (!err)
+		err = nla_put(msg, XFRMA_TMPL, sizeof(t), &t);
+	if (!err)
+		err = nla_put_u32(msg, ATTR_SA_PCPU, w->cpu);
+	if (!err)
+		err = exchange(x, msg, &h);
+	nlmsg_free(msg);
+	return err ? fail(f, err, &w->name, "no SA of a CPU can be asked for") : 0;
 }
 
 /* ---- what the kernel can do */

@@ -63,6 +63,22 @@ bool xfrm_tell_read(const struct nlmsghdr *h, struct xfrm_name *name, struct xfr
 int xfrm_tell_expired(struct xfrm_tell *x, const struct xfrm_name *name, bool hard, struct fault *f);
 
 /*
+ * Asks the IKE daemon, in the kernel's name, for an SA of this CPU: XFRM_MSG_ACQUIRE, as the kernel would say it of a
+ * packet that the policy covers. -EINVAL: the kernel has no such CPU; -errno
+ */
+struct xfrm_want {
+	struct xfrm_name name; /* the tunnel's ends, reqid and protocol */
+	uint8_t mode;          /* XFRM_MODE_TUNNEL, XFRM_MODE_TRANSPORT */
+	uint32_t cpu;
+	/* the policy's selector, addresses in the mapped form, lengths of it */
+	uint8_t family; /* 4 or 6 */
+	uint8_t proto;  /* 0 any */
+	struct xesp_addr src, dst;
+	uint8_t src_len, dst_len;
+};
+int xfrm_tell_want(struct xfrm_tell *x, const struct xfrm_want *w, struct fault *f);
+
+/*
  * Has this kernel ESP? By a state that no kernel installs: one with ESP misses its cipher (-EINVAL), and loads a module
  * for it where it has one. -EPROTONOSUPPORT: it has none. 0: it has, or it cannot be told. `family` is AF_INET or AF_INET6.
  */

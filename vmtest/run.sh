@@ -53,10 +53,10 @@ seconds_for() { # seconds_for <name>
 	case $1 in kernel_*) echo 1500 ;; ike_* | xfrm_*) echo 900 ;; *) echo 600 ;; esac
 }
 
-# What runs under which kernel when none is asked for: sid's is there for the one thing that needs Linux 7.
+# What runs under which kernel when none is asked for: sid's is there for what needs one newer than 6.12.
 suits() { # suits <series> <name>
 	[ $ASKED = no ] || return 0
-	case $2 in zero_copy_*) [ "$1" = sid ] ;; *) [ "$1" != sid ] ;; esac
+	case $2 in zero_copy_* | *_cpus) [ "$1" = sid ] ;; *) [ "$1" != sid ] ;; esac
 }
 only_full() { [ $FULL = no ] && [ "$PROGRAMS" = "*" ] && grep -qx "$1" vmtest/only-full; } # only_full <name>
 
@@ -65,7 +65,7 @@ daemons() {
 	local name trees=''
 	for name in $(programs | cut -d ' ' -f 1); do
 		! wanted "$name" || case $name in
-		ike_hybrid* | ike_rekeys*) [[ $trees == *XESP_STRONGSWAN6* ]] || trees+=" XESP_STRONGSWAN6=$(whole_tree strongswan6 sid strongswan-charon strongswan-swanctl \
+		ike_hybrid* | ike_rekeys* | ike_cpus) [[ $trees == *XESP_STRONGSWAN6* ]] || trees+=" XESP_STRONGSWAN6=$(whole_tree strongswan6 sid strongswan-charon strongswan-swanctl \
 			libstrongswan-standard-plugins libstrongswan-extra-plugins)" ;;
 		ike_libreswan*) trees+=" XESP_LIBRESWAN=$(whole_tree libreswan bookworm libreswan)" ;;
 		esac

@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #include "xesp/steer.h"
 
-#define XESP_KEYMSG_VERSION 4
+#define XESP_KEYMSG_VERSION 5
 #define XESP_KEYMSG_MAX 16384 /* bytes of the largest message */
 
 enum xesp_keymsg_type {
@@ -132,7 +132,8 @@ struct xesp_keymsg_tunnel {
 	__u8 pfp;        /* bits of enum xesp_pfp that each of its SAs has values of its own for; 0: its
 			  * SAs are for all that goes through it */
 	__u8 cpus_n;     /* struct xesp_keymsg_cpu behind this: 0 to XESP_CPUS_MAX */
-	__u8 pad2[4];
+	__u8 cpu_acquire; /* 1: a worker that has none of these says so, by ACQUIRE, and sends on sa_out */
+	__u8 pad2[3];
 	/* traffic flow confidentiality, RFC 4303 sections 2.6 and 2.7 */
 	__u32 tfc; /* every payload has at least so many bytes; 0 off; XESP_TFC_MTU: as many as fit */
 	__u32 dummy_pps; /* dummy packets a second; 0 none */
@@ -166,12 +167,19 @@ struct xesp_keymsg_peer {
 	struct xesp_addr addr;
 };
 
-/* A packet found no SA of its own in a tunnel of unique ones: RFC 4301 section 5.1 step 3b. */
+#define XESP_CPU_NONE 0xffffffffu
+
+/*
+ * A packet found no SA of its own in a tunnel of unique ones: RFC 4301 section 5.1 step 3b. Or a CPU has none of its own,
+ * RFC 9611, and the packet went by the one for all.
+ */
 struct xesp_keymsg_acquire {
 	struct xesp_keymsg h;
 	__u32 tunnel;
 	__u32 policy; /* by which it got there */
 	struct xesp_values values;
+	__u32 cpu; /* whose own is wanted; XESP_CPU_NONE: one with these values */
+	__u32 pad;
 };
 
 #define XESP_MSS_OFF 0
@@ -282,7 +290,7 @@ _Static_assert(sizeof(struct xesp_keymsg_group) == 16 + 8 + 32 + 64, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_peer) == 16 + 8 + 16, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_sa) == 16 + 12 + 8 + 4 + 16 + 104 + 40 + 40, "layout");
 _Static_assert(sizeof(struct xesp_values) == 40, "hashed and compared as words");
-_Static_assert(sizeof(struct xesp_keymsg_acquire) == 16 + 8 + 40, "layout");
+_Static_assert(sizeof(struct xesp_keymsg_acquire) == 16 + 8 + 40 + 8, "layout");
 _Static_assert(sizeof(struct xesp_keymsg_ack) == 144, "layout");
 
 #endif /* XESP_KEYMSG_H */

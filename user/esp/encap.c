@@ -21,10 +21,12 @@
 #include "esp/stage.h"
 #include "esp/wire.h"
 #include "libxesp/addr.h"
+#include "sad/acquire.h"
 #include "sad/lease.h"
 #include "sad/fetch.h"
 #include "sad/lifetime.h"
 #include "sad/sa.h"
+#include "sad/sad.h"
 #include "sad/tunnel.h"
 
 #define IP6_MTU_MIN 1280 /* RFC 8200 section 5 */
@@ -39,19 +41,22 @@ static bool is_out_of(const struct sa *sa, uint32_t tunnel)
 
 /*
  * RFC 9611: this CPU's own; where there is none, or none that may still send, the tunnel's for all. Not inlined:
- * tunnels without such SAs, the most by far, pay the comparison before the call and nothing more.
+ * tunnels without such SAs, the most by far, pay the comparison before the call and nothing more. p NULL: nobody is asked.
  */
 static __attribute__((noinline)) uint32_t choose_out(const struct esp_worker *w,
-						     const struct tunnel *t, uint32_t id)
+						     const struct tunnel *t, uint32_t id, const struct pkt *p)
 {
 	const uint32_t own = t->by_worker[w->worker];
 	const struct sa *sa = own ? sad_find(w->sad, own) : NULL;
 
+	if (!own && p && t->cpu_acquire && w->worker < sad_workers(w->sad))
+		acquire_ask_cpu(w->acquires, id, p->policy, w->worker);
 	return is_out_of(sa, id) && !lifetime_is_over(sa, w->now_ns) && !lease_is_spent(sa) ? own :
 											      t->sa_out;
 }
 
-static inline struct sa *find_out(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
+static inline struct sa *find_out(const struct esp_worker *w, const struct tunnel *t, uint32_t id,
+				  const struct pkt *p)
 {
 	uint32_t out;
 	struct sa *sa;
@@ -60,14 +65,14 @@ static inline struct sa *find_out(const struct esp_worker *w, const struct tunne
 		return NULL;
 	out = t->sa_out; /* 0 is no SA's */
 	if (__builtin_expect(t->has_cpus, 0))
-		out = choose_out(w, t, id);
+		out = choose_out(w, t, id, p);
 	sa = sad_find(w->sad, out);
 	return is_out_of(sa, id) ? sa : NULL;
 }
 
 struct sa *stage_outbound(const struct esp_worker *w, const struct tunnel *t, uint32_t id)
 {
-	return find_out(w, t, id);
+	return find_out(w, t, id, NULL);
 }
 
 static void find_sas(struct esp_worker *w, struct batch *b)
@@ -87,7 +92,7 @@ static void find_sas(struct esp_worker *w, struct batch *b)
 		if (p->id != id) {
 			id = p->id;
 			t = sad_tunnel(w->sad, id);
-			sa = find_out(w, t, id);
+			sa = find_out(w, t, id, p);
 			if (sa)
 				g = size_of(t, sa->transform);
 			w->has_ah |= g.ah;

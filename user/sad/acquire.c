@@ -28,10 +28,10 @@ void acquire_desk_close(struct acquire_desk *d)
 	d->fd = -1;
 }
 
-void acquire_ask(struct acquire_desk *d, uint32_t tunnel, uint32_t policy,
-		 const struct xesp_values *v)
+static void leave(struct acquire_desk *d, const struct acquire_note *what)
 {
-	struct acquire_note *n = &d->note[unique_hash(tunnel, v) & (ACQUIRE_PLACES - 1)];
+	const uint32_t place = unique_hash(what->tunnel, &what->values) ^ (what->worker + 1) * 0x9e3779b1u >> 26;
+	struct acquire_note *n = &d->note[place & (ACQUIRE_PLACES - 1)];
 	const uint64_t one = 1;
 	uint32_t was = FREE;
 
@@ -42,14 +42,26 @@ void acquire_ask(struct acquire_desk *d, uint32_t tunnel, uint32_t policy,
 	if (!__atomic_compare_exchange_n(&n->state, &was, WRITING, false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
 		return;
-	n->tunnel = tunnel;
-	n->policy = policy;
-	n->values = *v;
+	n->tunnel = what->tunnel;
+	n->policy = what->policy;
+	n->worker = what->worker;
+	n->values = what->values;
 	/* Release, with the acquire in acquire_take(). */
 	__atomic_store_n(&n->state, FULL, __ATOMIC_RELEASE);
 	/* Full: it is readable already. The one system call, ACQUIRE_PLACES times a second at most. */
 	if (write(d->fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+void acquire_ask(struct acquire_desk *d, uint32_t tunnel, uint32_t policy,
+		 const struct xesp_values *v)
+{
+	leave(d, &(struct acquire_note){ .tunnel = tunnel, .policy = policy, .worker = ACQUIRE_VALUES, .values = *v });
+}
+
+void acquire_ask_cpu(struct acquire_desk *d, uint32_t tunnel, uint32_t policy, uint32_t worker)
+{
+	leave(d, &(struct acquire_note){ .tunnel = tunnel, .policy = policy, .worker = worker });
 }
 
 static uint64_t now_ns(void)

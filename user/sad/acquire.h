@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * acquire.h - packets that found no SA of their own: from workers to the main thread.
+ * acquire.h - packets that found no SA of their own, and CPUs that have none: from workers to the main thread.
  *
  * RFC 4301 section 5.1 step 3b: key management is invoked to create the SA. A worker finds out, and
  * must neither wait nor allocate; the main thread tells keyd. Notes lie in places by the hash of
@@ -24,7 +24,7 @@ struct acquire_note {
 	uint32_t state;  /* atomic, see acquire.c */
 	uint32_t tunnel;
 	uint32_t policy;
-	uint32_t pad;
+	uint32_t worker; /* whose CPU has none (RFC 9611); ACQUIRE_VALUES: one with these values is wanted */
 	uint64_t read_ns; /* main thread */
 	struct xesp_values values;
 };
@@ -39,9 +39,12 @@ struct acquire_desk {
 int acquire_desk_open(struct acquire_desk *d, struct fault *f);
 void acquire_desk_close(struct acquire_desk *d);
 
+#define ACQUIRE_VALUES UINT32_MAX
+
 /* Any worker. */
 void acquire_ask(struct acquire_desk *d, uint32_t tunnel, uint32_t policy,
 		 const struct xesp_values *v);
+void acquire_ask_cpu(struct acquire_desk *d, uint32_t tunnel, uint32_t policy, uint32_t worker);
 
 /* Main thread: calls `tell` for each note. */
 void acquire_take(struct acquire_desk *d, void (*tell)(void *ctx, const struct acquire_note *n),

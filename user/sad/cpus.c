@@ -36,12 +36,16 @@ static int make_table(const struct cpus *c, uint32_t **out)
 	return *out ? 0 : -ENOMEM;
 }
 
-int cpus_resolve(const struct cpus *c, const struct xesp_keymsg_cpu *cpu, uint32_t n,
-		 uint32_t max_sas, uint32_t **out, struct fault *f)
+int cpus_resolve(const struct cpus *c, const struct xesp_keymsg_tunnel *m, uint32_t max_sas, uint32_t **out,
+		 struct fault *f)
 {
+	const struct xesp_keymsg_cpu *cpu = (const void *)(m + 1);
+	const uint32_t n = m->cpus_n;
 	int err = check(cpu, n, max_sas, f);
 
 	*out = NULL;
+	if (!err && m->cpu_acquire && make_table(c, out))
+		err = fault_set(f, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < n && !err; i++) {
 		for (uint32_t w = 0; w < c->workers_n && !err; w++) {
 			if (c->of[w] != cpu[i].cpu)

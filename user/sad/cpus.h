@@ -26,12 +26,12 @@ struct cpus {
 void cpus_init(struct cpus *c, uint32_t workers_n);
 
 /*
- * *out: SA ids by worker, the slow path's too, 0 where a worker has none of its own; NULL: none has.
- * The caller frees it. Ids of SAs are below max_sas.
+ * *out: SA ids by worker, the slow path's too, 0 where a worker has none of its own; NULL: none has, and none is to
+ * ask for one. The caller frees it. m->cpus_n struct xesp_keymsg_cpu follow `m`. Ids of SAs are below max_sas.
  * -EINVAL too many CPUs, one twice, or no such SA id; -ENOMEM
  */
-int cpus_resolve(const struct cpus *c, const struct xesp_keymsg_cpu *cpu, uint32_t n,
-		 uint32_t max_sas, uint32_t **out, struct fault *f);
+int cpus_resolve(const struct cpus *c, const struct xesp_keymsg_tunnel *m, uint32_t max_sas, uint32_t **out,
+		 struct fault *f);
 /* The same table again; NULL of NULL. -ENOMEM */
 int cpus_copy(const struct cpus *c, const uint32_t *by_worker, uint32_t **out);
 

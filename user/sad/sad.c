@@ -185,6 +185,11 @@ void sad_set_cpu(struct sad *s, uint32_t worker, uint32_t cpu)
 	s->cpus.of[worker] = cpu;
 }
 
+uint32_t sad_cpu(const struct sad *s, uint32_t worker)
+{
+	return s->cpus.of[worker];
+}
+
 uint32_t sad_workers(const struct sad *s)
 {
 	return s->cpus.workers_n;
@@ -279,8 +284,7 @@ int sad_tunnel_set(struct sad *s, const struct xesp_keymsg_tunnel *told, struct 
 	if (!err && m->sa_out)
 		err = check_sa_id(s, m->sa_out, f);
 	if (!err)
-		err = cpus_resolve(&s->cpus, (const void *)(told + 1), told->cpus_n, s->st.max_sas,
-				   &by_worker, f);
+		err = cpus_resolve(&s->cpus, told, s->st.max_sas, &by_worker, f);
 	if (!err) {
 		keep_peer(s, &with_peer);
 		err = tunnel_open(&t, m, f);

@@ -49,6 +49,7 @@ void sad_close(struct sad *s);
 void sad_set_helpers(struct sad *s, uint32_t helpers_n);
 /* Main thread, before the first tunnel: the number by which a worker's own SAs are told, see sad/cpus.h. */
 void sad_set_cpu(struct sad *s, uint32_t worker, uint32_t cpu);
+uint32_t sad_cpu(const struct sad *s, uint32_t worker);
 uint32_t sad_workers(const struct sad *s); /* without the slow path */
 
 /* ---- main thread: what keyd says. Lengths were checked by the caller; values are checked here. */

@@ -213,6 +213,7 @@ int tunnel_open(struct tunnel **out, const struct xesp_keymsg_tunnel *m, struct 
 		.mss = m->mss,
 		.mode = m->mode,
 		.pfp = m->pfp,
+		.cpu_acquire = m->cpu_acquire,
 		.local = m->local,
 		.as_told = *m,
 	};

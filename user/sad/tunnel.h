@@ -46,6 +46,7 @@ struct tunnel {
 	struct xesp_addr local;
 	uint8_t header[48]; /* outer headers without length, TOS, ID, DF, checksum, flow label */
 	/* not for every packet */
+	uint8_t cpu_acquire; /* 1: who has none there asks for one */
 	uint32_t *by_worker; /* SA ids by worker, see sad/cpus.h; 0: it sends on sa_out. Owned */
 	uint8_t dscp_map[64];  /* with XESP_DSCP_MAP */
 	uint64_t label_secret; /* with XESP_FLOW_LABEL_FLOW */

@@ -220,9 +220,13 @@ static void tell_acquire(void *ctx, const struct acquire_note *n)
 {
 	struct xesp_keymsg_acquire m = { .tunnel = n->tunnel,
 					 .policy = n->policy,
-					 .values = n->values };
+					 .values = n->values,
+					 .cpu = XESP_CPU_NONE };
+	struct keyd_link *l = ctx;
 
-	send_message(ctx, &m.h, XESP_KEYMSG_ACQUIRE, sizeof(m));
+	if (n->worker != ACQUIRE_VALUES)
+		m.cpu = sad_cpu(l->o.sad, n->worker);
+	send_message(l, &m.h, XESP_KEYMSG_ACQUIRE, sizeof(m));
 }
 
 static void on_acquire(evutil_socket_t fd, short what, void *arg)

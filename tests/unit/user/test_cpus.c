@@ -12,6 +12,7 @@
 
 #include "esp/wire.h"
 #include "libxesp/addr.h"
+#include "sad/acquire.h"
 #include "sad/cpus.h"
 #include "sad/peer.h"
 #include "sad/sa.h"
@@ -58,8 +59,11 @@ static void resolves(void)
 	for (size_t i = 0; i < LEN(rows); i++) {
 		uint32_t *table = NULL, *copy = NULL, sum = 0;
 		struct fault f = { "" };
-		int err = cpus_resolve(&c, rows[i].cpu, rows[i].n, SA_MAX, &table, &f);
+		struct xesp_keymsg_tunnel_set m = { .tunnel = { .cpus_n = (uint8_t)rows[i].n } };
+		int err;
 
+		memcpy(m.cpu, rows[i].cpu, sizeof(rows[i].cpu));
+		err = cpus_resolve(&c, &m.tunnel, SA_MAX, &table, &f);
 		for (uint32_t w = 0; w < 4; w++)
 			sum += rows[i].want[w];
 		if (err != rows[i].err || !table != !sum || (table && memcmp(table, rows[i].want, 16))) {
@@ -75,17 +79,21 @@ static void resolves(void)
 
 static void takes_so_many(void)
 {
-	struct xesp_keymsg_cpu cpu[XESP_CPUS_MAX + 1];
+	struct {
+		struct xesp_keymsg_tunnel tunnel;
+		struct xesp_keymsg_cpu cpu[XESP_CPUS_MAX + 1];
+	} m = { .tunnel = { .cpus_n = XESP_CPUS_MAX + 1 } };
 	struct fault f = { "" };
 	uint32_t *table;
 	struct cpus c;
 
 	cpus_init(&c, XESP_QUEUES_MAX);
-	for (uint32_t i = 0; i < LEN(cpu); i++)
-		cpu[i] = (struct xesp_keymsg_cpu){ i, i + 1 };
-	CU_ASSERT_EQUAL(cpus_resolve(&c, cpu, XESP_CPUS_MAX + 1, 1000, &table, &f), -EINVAL);
+	for (uint32_t i = 0; i < LEN(m.cpu); i++)
+		m.cpu[i] = (struct xesp_keymsg_cpu){ i, i + 1 };
+	CU_ASSERT_EQUAL(cpus_resolve(&c, &m.tunnel, 1000, &table, &f), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.text, "65 CPUs; 64"));
-	CU_ASSERT_EQUAL_FATAL(cpus_resolve(&c, cpu, XESP_CPUS_MAX, 1000, &table, &f), 0);
+	m.tunnel.cpus_n = XESP_CPUS_MAX;
+	CU_ASSERT_EQUAL_FATAL(cpus_resolve(&c, &m.tunnel, 1000, &table, &f), 0);
 	for (uint32_t w = 0; w < XESP_QUEUES_MAX; w++)
 		CU_ASSERT_EQUAL(table[w], w + 1);
 	CU_ASSERT_EQUAL(table[XESP_QUEUES_MAX], 0);
@@ -269,6 +277,50 @@ static void helped_by_another(void)
 	free(f);
 }
 
+static void note(void *ctx, const struct acquire_note *n)
+{
+	char *told = ctx;
+	size_t used = strlen(told);
+
+	snprintf(told + used, 64 - used, "tunnel %u policy %u worker %u;", n->tunnel, n->policy, n->worker);
+}
+
+/* A worker whose CPU has no SA of its own asks, where the tunnel says so; its packets do not wait. */
+static void asks_for_its_own(void)
+{
+	const struct xesp_keymsg_cpu cpu = { 0, 5 };
+	char told[64] = "";
+	struct pair p;
+
+	pair_open(&p, &defaults);
+	p.tunnel_out.cpu_acquire = 1;
+	add_sa(&p, 5, 1);
+	CU_ASSERT_EQUAL_FATAL(tell(&p, &cpu, 1), 0);
+	CU_ASSERT_EQUAL(sends(&p, 0), SPI_OF(5));
+	CU_ASSERT_EQUAL(sends(&p, PAIR_MAIN), PAIR_SPI);
+	CU_ASSERT_EQUAL(sends(&p, 0), NONE);
+	CU_ASSERT_EQUAL(sends(&p, 0), PAIR_SPI); /* at its end: who rekeys knows already */
+	sad_tell_acquires(p.sad, note, told);
+	CU_ASSERT_STRING_EQUAL(told, "");
+	CU_ASSERT_EQUAL(sends(&p, 2), PAIR_SPI);
+	CU_ASSERT_EQUAL(sends(&p, 2), PAIR_SPI);
+	sad_tell_acquires(p.sad, note, told);
+	CU_ASSERT_STRING_EQUAL(told, "tunnel 1 policy 3 worker 2;");
+	told[0] = '\0';
+	/* Nobody has one yet. */
+	CU_ASSERT_EQUAL_FATAL(tell(&p, &cpu, 0), 0);
+	CU_ASSERT_EQUAL(sends(&p, 0), PAIR_SPI);
+	sad_tell_acquires(p.sad, note, told);
+	CU_ASSERT_STRING_EQUAL(told, "tunnel 1 policy 3 worker 0;");
+	told[0] = '\0';
+	p.tunnel_out.cpu_acquire = 0;
+	CU_ASSERT_EQUAL_FATAL(tell(&p, &cpu, 1), 0);
+	CU_ASSERT_EQUAL(sends(&p, 1), PAIR_SPI);
+	sad_tell_acquires(p.sad, note, told);
+	CU_ASSERT_STRING_EQUAL(told, "");
+	pair_close(&p);
+}
+
 /* A tunnel that follows its peer elsewhere is built anew: CPUs keep their SAs. */
 static void follows_its_peer(void)
 {
@@ -298,6 +350,7 @@ CU_TestInfo cpus_tests[] = {
 	{ "one's own SA that is gone or at its end leaves its packets to the one for all", falls_back },
 	{ "a worker's number is its CPU's", pinned_elsewhere },
 	{ "who helps with the crypto changes nothing", helped_by_another },
+	{ "a CPU without one asks for one, where that is wanted", asks_for_its_own },
 	{ "a peer that moves", follows_its_peer },
 	CU_TEST_INFO_NULL,
 };

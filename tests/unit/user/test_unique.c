@@ -248,7 +248,7 @@ static void count_note(void *ctx, const struct acquire_note *n)
 {
 	struct acquire_note *out = ctx;
 
-	out->pad++;
+	out->state++;
 	out->tunnel = n->tunnel;
 	out->policy = n->policy;
 	out->values = n->values;
@@ -262,7 +262,7 @@ static uint32_t take_notes(struct pair *p, struct acquire_note *last)
 	*last = (struct acquire_note){ 0 };
 	if (poll(&fd, 1, 0) == 1)
 		sad_tell_acquires(p->sad, count_note, last);
-	return last->pad;
+	return last->state;
 }
 
 static void by_host(void)
