@@ -13,6 +13,8 @@
 #include "keyd/spd_diff.h"
 #include "xesp/fault.h"
 
+#define LINE_WORDS 8u /* of a replay window, in a cache line of 64 bytes */
+
 /* ---- policies and tunnels: by name */
 
 struct slots {
@@ -271,18 +273,33 @@ static uint32_t find_id(struct sa_plan *p)
 	return 0;
 }
 
+static bool line_is_free(const uint8_t *words)
+{
+	uint8_t used = 0;
+
+	for (uint32_t i = 0; i < LINE_WORDS; i++)
+		used |= words[i];
+	return !used;
+}
+
+/*
+ * A window has its cache lines for itself: two SAs' may be two workers', which write into them with each packet.
+ */
 static bool find_words(struct sa_plan *p, uint32_t n, uint32_t *off)
 {
 	uint32_t run = 0;
 
+	n = (n + LINE_WORDS - 1) / LINE_WORDS * LINE_WORDS;
 	/* First from where the last window ended; a second time from the start. */
 	for (int turn = 0; turn < 2; turn++) {
-		for (uint32_t i = turn ? 0 : p->word_cursor; i < p->m->replay_words; i++) {
-			run = p->words[i] ? 0 : run + 1;
+		uint32_t i = turn ? 0 : p->word_cursor;
+
+		for (; i + LINE_WORDS <= p->m->replay_words; i += LINE_WORDS) {
+			run = line_is_free(p->words + i) ? run + LINE_WORDS : 0;
 			if (run < n)
 				continue;
-			*off = i + 1 - n;
-			p->word_cursor = i + 1;
+			*off = i + LINE_WORDS - n;
+			p->word_cursor = i + LINE_WORDS;
 			memset(p->words + *off, 1, n);
 			return true;
 		}

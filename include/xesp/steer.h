@@ -481,6 +481,7 @@ _Static_assert(sizeof(struct xesp_sa_drops) == 120, "layout");
 _Static_assert(__builtin_offsetof(struct xesp_sa_state, seq_next) == 64, "the hot line");
 _Static_assert(sizeof(struct xesp_sa_state) == 7 * 64, "layout, and each begins a cache line");
 _Static_assert(sizeof(struct xesp_worker_stats) == 64 + XESP_DROP_SLOTS * 8, "layout");
+_Static_assert(sizeof(struct xesp_worker_stats) % 64 == 0, "no two workers count in one cache line");
 _Static_assert(sizeof(struct xesp_meta) == 16, "metadata must be a multiple of 4");
 
 #endif /* XESP_STEER_H */

@@ -12,6 +12,7 @@
 #include "crypto/transform.h"
 #include "esp/wire.h"
 #include "libxesp/addr.h"
+#include "libxesp/line.h"
 #include "libxesp/secret.h"
 #include "tests/pair/pair.h"
 #include "xesp/fault.h"
@@ -105,10 +106,11 @@ static struct xesp_addr address(const char *text)
 static void alloc_maps(struct sad_state *st)
 {
 	*st = (struct sad_state){
-		.sa = calloc(PAIR_SAS, sizeof(*st->sa)),
-		.replay = calloc(PAIR_WORDS, sizeof(*st->replay)),
-		.policy = calloc(POLICIES, sizeof(*st->policy)),
-		.worker = calloc(XESP_WORKERS_MAX, sizeof(*st->worker)),
+		/* Mapped maps begin at a page. */
+		.sa = line_alloc(PAIR_SAS * sizeof(*st->sa)),
+		.replay = line_alloc(PAIR_WORDS * sizeof(*st->replay)),
+		.policy = line_alloc(POLICIES * sizeof(*st->policy)),
+		.worker = line_alloc(XESP_WORKERS_MAX * sizeof(*st->worker)),
 		.max_sas = PAIR_SAS,
 		.replay_words = PAIR_WORDS,
 		.max_policies = POLICIES,

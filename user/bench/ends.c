@@ -14,6 +14,7 @@
 #include "crypto/engine.h"
 #include "esp/esp.h"
 #include "libxesp/addr.h"
+#include "libxesp/line.h"
 #include "libxesp/secret.h"
 #include "xesp/fault.h"
 
@@ -200,8 +201,8 @@ int ends_open(struct ends *e, uint32_t pairs, const struct engine *engine, struc
 				    .replay_words = (pairs + 2) * REPLAY_WORDS, .spd = &e->spd };
 	e->st.sa = map(e->st.max_sas, sizeof(*e->st.sa));
 	e->st.replay = map(e->st.replay_words, sizeof(*e->st.replay));
-	e->st.policy = calloc(1, sizeof(*e->st.policy));
-	e->st.worker = calloc(XESP_WORKERS_MAX, sizeof(*e->st.worker));
+	e->st.policy = line_alloc(sizeof(*e->st.policy));
+	e->st.worker = line_alloc(XESP_WORKERS_MAX * sizeof(*e->st.worker)); /* as the map is mapped */
 	if (!e->st.sa || !e->st.replay || !e->st.policy || !e->st.worker || make_spd(e))
 		return fault_set(f, -ENOMEM, "out of memory");
 	err = sad_open(&e->sad, &e->st, ENDS_WORKERS, engine, f);

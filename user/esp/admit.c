@@ -11,6 +11,7 @@
 #include "esp/icmp_quote.h"
 #include "esp/stage.h"
 #include "esp/wire.h"
+#include "libxesp/line.h"
 #include "libxesp/spd_memory.h"
 #include "sad/group.h"
 #include "sad/sa.h"
@@ -73,7 +74,7 @@ static uint32_t flows_for(uint32_t sas)
 
 int admit_open(struct admit **out, uint32_t sas)
 {
-	struct admit *a = calloc(1, sizeof(*a));
+	struct admit *a = line_alloc(sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;

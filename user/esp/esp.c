@@ -13,6 +13,7 @@
 #include "esp/populate.h"
 #include "esp/stage.h"
 #include "libxesp/drops.h"
+#include "libxesp/line.h"
 #include "libxesp/secret.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
@@ -20,11 +21,10 @@
 
 int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, struct fault *f)
 {
-	struct esp_worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
+	struct esp_worker *w = line_alloc(sizeof(*w));
 
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
-	memset(w, 0, sizeof(*w));
 	if (admit_open(&w->admit, sad_mapped(sad)->max_sas) || onward_open(&w->onward) ||
 	    populate_open(&w->populate)) {
 		admit_close(w->admit);
@@ -48,11 +48,10 @@ int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, s
 
 int esp_worker_open_beside(struct esp_worker **out, const struct esp_worker *first, struct fault *f)
 {
-	struct esp_worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
+	struct esp_worker *w = line_alloc(sizeof(*w));
 
 	if (!w)
 		return fault_set(f, -ENOMEM, "out of memory");
-	memset(w, 0, sizeof(*w));
 	/* What it works with; what it works on, from `x` on, is its own. */
 	memcpy(w, first, offsetof(struct esp_worker, x));
 	w->jobs_n = 0;

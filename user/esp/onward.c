@@ -7,6 +7,7 @@
 #include "esp/onward.h"
 #include "esp/spd_key.h"
 #include "esp/stage.h"
+#include "libxesp/line.h"
 #include "libxesp/spd_memory.h"
 #include "sad/group.h"
 #include "sad/sa.h"
@@ -28,11 +29,8 @@ struct onward {
 
 int onward_open(struct onward **out)
 {
-	*out = aligned_alloc(64, sizeof(**out));
-	if (!*out)
-		return -ENOMEM;
-	memset(*out, 0, sizeof(**out));
-	return 0;
+	*out = line_alloc(sizeof(**out));
+	return *out ? 0 : -ENOMEM;
 }
 
 void onward_close(struct onward *o)

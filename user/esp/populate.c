@@ -8,6 +8,7 @@
 #include "esp/inner.h"
 #include "esp/populate.h"
 #include "esp/stage.h"
+#include "libxesp/line.h"
 #include "sad/acquire.h"
 #include "sad/lease.h"
 #include "sad/lifetime.h"
@@ -34,7 +35,7 @@ struct populate {
 
 int populate_open(struct populate **out)
 {
-	*out = calloc(1, sizeof(**out));
+	*out = line_alloc(sizeof(**out));
 	return *out ? 0 : -ENOMEM;
 }
 

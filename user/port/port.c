@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "libxesp/line.h"
 #include "port/port.h"
 #include "port/share.h"
 #include "xesp/fault.h"
@@ -34,7 +35,7 @@ int port_open(struct port **out, struct share *s, struct umem_pool *pool,
 	      const struct port_spec *spec, struct fault *f)
 {
 	const int budget = TX_BUDGET;
-	struct port *p = calloc(1, sizeof(*p));
+	struct port *p = line_alloc(sizeof(*p));
 	int err;
 
 	if (!p)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "libxesp/line.h"
 #include "port/umem.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
@@ -48,9 +49,9 @@ static int open_pool(struct umem_pool *p, uint8_t *area, uint64_t first,
 	p->frames_n = size->frames_n;
 	p->wides_n = size->wides_n;
 	p->wide_first = first + (uint64_t)size->frames_n * UMEM_CHUNK;
-	p->free = calloc(p->frames_n, sizeof(*p->free));
-	p->wide = calloc(p->wides_n + 1, sizeof(*p->wide)); /* none at all is allowed */
-	p->owner = calloc(umem_chunks(p), sizeof(*p->owner));
+	p->free = line_alloc(p->frames_n * sizeof(*p->free));
+	p->wide = line_alloc(p->wides_n * sizeof(*p->wide));
+	p->owner = line_alloc(umem_chunks(p) * sizeof(*p->owner));
 	if (!p->free || !p->wide || !p->owner)
 		return -ENOMEM;
 	/* Low addresses are taken first, for the eye of who debugs. */
@@ -66,7 +67,7 @@ int umem_open(struct umem **out, const struct umem_size *size, struct fault *f)
 	const uint32_t pools_n = size->pools_n;
 	const size_t pool_len = (size_t)size->frames_n * UMEM_CHUNK + (size_t)size->wides_n * UMEM_WIDE;
 	size_t len = pools_n * pool_len;
-	struct umem *u = calloc(1, sizeof(*u) + pools_n * sizeof(u->pools[0]));
+	struct umem *u = line_alloc(sizeof(*u) + pools_n * sizeof(u->pools[0]));
 	int err = -ENOMEM;
 
 	if (!u)

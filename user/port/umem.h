@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "libxesp/line.h"
 
 struct fault;
 struct umem;
@@ -50,7 +51,10 @@ struct umem;
 #define UMEM_TX(port) ((uint8_t)(5u + 2u * (port))) /* transmit ring, kernel, or completion ring */
 #define UMEM_OWNERS 132u
 
-/* The frames of one worker. Visible for the packet path; only its worker touches it. */
+/*
+ * The frames of one worker. Visible for the packet path; only its worker touches it: on a cache line of its own, for
+ * the counts change with every frame.
+ */
 struct umem_pool {
 	uint8_t *area;   /* of the whole UMEM: an address in a descriptor is an offset into it */
 	uint64_t *free;  /* stack of chunk addresses */
@@ -60,7 +64,7 @@ struct umem_pool {
 	uint64_t *wide;  /* stack of addresses of free wide buffers */
 	uint32_t frames_n, free_n; /* chunks that are not part of a wide buffer */
 	uint32_t wides_n, wide_free_n;
-};
+} __attribute__((aligned(LINE_BYTES)));
 
 struct umem_size {
 	uint32_t pools_n;

@@ -2,10 +2,10 @@
 /* crew.c - see crew.h. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "esp/esp.h"
+#include "libxesp/line.h"
 #include "worker/crew.h"
 #include "worker/dispatch.h"
 #include "worker/lane.h"
@@ -14,7 +14,7 @@
 struct member {
 	struct crew_member_opts o;
 	uint32_t asleep __attribute__((aligned(64)));
-	/* Only the member writes. */
+	/* Only the member writes, but for `wakes`: who wakes it does, while it sleeps. */
 	struct crew_counts counts __attribute__((aligned(64)));
 };
 
@@ -26,11 +26,10 @@ struct crew {
 
 int crew_open(struct crew **out, struct fault *f)
 {
-	struct crew *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
+	struct crew *c = line_alloc(sizeof(*c));
 
 	if (!c)
 		return fault_set(f, -ENOMEM, "out of memory");
-	memset(c, 0, sizeof(*c));
 	*out = c;
 	return 0;
 }

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "esp/esp.h"
+#include "libxesp/line.h"
 #include "sad/sad.h"
 #include "worker/crew.h"
 #include "worker/dispatch.h"
@@ -17,12 +17,11 @@ int dispatch_init(struct dispatch *d, const struct dispatch_opts *o, struct faul
 {
 	*d = (struct dispatch){ .lane = o->lane, .crew = o->crew, .sad = o->sad, .keys = o->keys };
 	for (; d->chunks_n < o->chunks_n; d->chunks_n++) {
-		struct chunk *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
+		struct chunk *c = line_alloc(sizeof(*c));
 		int err;
 
 		if (!c)
 			return fault_set(f, -ENOMEM, "out of memory");
-		memset(c, 0, sizeof(*c));
 		err = esp_worker_open_beside(&c->esp, o->esp, f);
 		if (err) {
 			free(c);

@@ -9,6 +9,7 @@
 
 #include "esp/esp.h"
 #include "fib/fib.h"
+#include "libxesp/line.h"
 #include "port/ring.h"
 #include "sad/sad.h"
 #include "slow/slow.h"
@@ -405,7 +406,7 @@ int round_init(struct round *r, const struct round_opts *o, struct fault *f)
 {
 	r->o = *o;
 	for (int i = 0; i < XESP_PORTS_MAX; i++) {
-		r->tx[i] = calloc(1, sizeof(*r->tx[i]));
+		r->tx[i] = line_alloc(sizeof(*r->tx[i]));
 		if (!r->tx[i])
 			return fault_set(f, -ENOMEM, "out of memory");
 	}

@@ -17,6 +17,7 @@
 
 #include "esp/esp.h"
 #include "fib/fib.h"
+#include "libxesp/line.h"
 #include "port/port.h"
 #include "port/ring.h"
 #include "sad/sad.h"
@@ -377,7 +378,7 @@ static int join_crew(struct worker *w, struct fault *f)
 
 int worker_open(struct worker **out, const struct worker_opts *o, struct fault *f)
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w = line_alloc(sizeof(*w));
 	int err = 0;
 
 	if (!w)

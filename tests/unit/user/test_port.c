@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libxesp/line.h"
 #include "port/port.h"
 #include "port/ring.h"
 #include "port/share.h"
@@ -116,6 +117,7 @@ static struct port *open_port(const char *name)
 	if (err)
 		fprintf(stderr, "port: %s\n", f.text);
 	CU_ASSERT_EQUAL_FATAL(err, 0);
+	CU_ASSERT_EQUAL((uintptr_t)p % LINE_BYTES, 0); /* it shares none with another worker's port: test_line.c */
 	p->fill_target = 128;
 	ring_fill(p);
 	CU_ASSERT_EQUAL(p->rx_out, 128);
