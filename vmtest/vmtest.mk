@@ -18,7 +18,7 @@ vmtest-deps: # once: packages that only vmtest needs
 vmtest: ## the system under Debian kernels 6.1 and 6.12 in QEMU: all set-up included (KERNEL, CASE, ROW: a part)
 	@$(MAKE) -s deps-check || $(MAKE) deps
 	@$(MAKE) vmtest-deps
-	@$(MAKE) programs $(B)/tests/bpf-tests
+	@$(MAKE) programs $(B)/tests/bpf-tests bench-programs
 	@vmtest/run.sh $(if $(KERNEL),-k "$(KERNEL)") $(if $(CASE),-c "$(CASE)") $(if $(ROW),-r "$(ROW)") \
 		$(if $(BOOT),-b $(BOOT)) $(if $(FULL),-f) $(if $(KERNEL)$(CASE)$(ROW),,-w) $(B)
 

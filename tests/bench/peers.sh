@@ -155,10 +155,10 @@ napi_thread() {
 	pgrep -n '^napi/in0-'
 }
 
-peers() {
+peers() { # peers [name]...: all, when none is named
+	local name
 	note "peers: encapsulation, AES-128-GCM with UDP (WireGuard: ChaCha20-Poly1305), pinned to the gateway's CPU"
 	peers_ground
-	peer_wireguard
-	peer_libipsec
-	peer_kernel
+	[ $# -gt 0 ] || set -- wireguard libipsec kernel
+	for name; do "peer_$name"; done
 }

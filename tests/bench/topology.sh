@@ -19,7 +19,7 @@
 . "$(dirname "$0")/peers.sh"
 
 BENCH=$XESP_BUILD/tests/bench
-ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420 9000" JSON='' PROFILE='' PEERS=yes XESPD_OPTIONS=() DIRECTIONS="encap decap"
+ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420 9000" JSON='' PROFILE='' PEERS=yes WHICH_PEERS=() XESPD_OPTIONS=() DIRECTIONS="encap decap"
 usage() {
 	cat <<'U'
 usage: tests/bench/topology.sh [option]...   (as root; make bench)
@@ -29,6 +29,7 @@ usage: tests/bench/topology.sh [option]...   (as root; make bench)
   --direction D    encap or decap; both
   --no-peers       xesp and its ceilings only
   --peers          fail when a peer is not installed
+  --peer NAME      this one alone, may be given again: wireguard, libipsec, kernel
   --xespd OPTION   an option for xespd, may be given again: --xespd=--batch --xespd=128
   --profile DIR    a perf profile of the gateway's CPU for each measurement (use --seconds 3, --rounds 1)
   --json FILE      all measurements, with machine, kernel and versions
@@ -43,12 +44,16 @@ while [ $# -gt 0 ]; do
 	--json) JSON=$2; shift ;;
 	--no-peers) PEERS=no ;;
 	--peers) PEERS=all ;;
+	--peer) WHICH_PEERS+=("$2"); shift ;;
 	--profile) PROFILE=$2; shift; need perf; mkdir -p "$PROFILE" ;;
 	--xespd=*) XESPD_OPTIONS+=("${1#--xespd=}") ;;
 	--help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
 	esac
 	shift
+done
+for peer in "${WHICH_PEERS[@]}"; do
+	case $peer in wireguard | libipsec | kernel) ;; *) usage >&2; exit 2 ;; esac
 done
 need ip nsenter ethtool jq taskset
 [ "$(nproc)" -ge 2 ] || skip "a generator and a gateway need a CPU each"
@@ -207,7 +212,7 @@ done
 if [ "$PEERS" != no ]; then
 	kill_daemon gw1 xesp-keyd TERM
 	xesp gw1 detach --purge >"$TMP/detach.log" 2>&1 || die "detach: $(cat "$TMP/detach.log")"
-	peers
+	peers "${WHICH_PEERS[@]}"
 fi
 
 [ -z "$JSON" ] || cp "$RESULTS" "$JSON.lines"
