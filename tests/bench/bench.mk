@@ -31,16 +31,25 @@ $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
-BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd cores)
+# The calls of libipsec-mb, where it can be built.
+$(B)/tests/bench/calls: $(patsubst %,$(B)/%.o,tests/bench/calls tests/bench/calls_mb user/bench/about) $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIBXESP_LIBS) -lIPSec_MB
+CALLS := $(if $(ENGINE_OBJECTS),$(B)/tests/bench/calls)
+
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd cores) $(CALLS)
 bench-programs: $(BENCH_PROGRAMS)
 
-bench: bench-crypto bench-pipeline bench-cores bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
+bench: bench-crypto bench-calls bench-pipeline bench-cores bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: programs ## what a packet costs in each of the worker's stages, of 1 to 100 000 SAs (BENCH_ARGS=--json)
 	@$(B)/xesp bench pipeline $(BENCH_ARGS)
 
 bench-crypto: programs ## the crypto engines alone, every suite (BENCH_ARGS=--json)
 	@$(B)/xesp bench crypto $(filter --json,$(BENCH_ARGS))
+
+bench-calls: $(CALLS) ## the calls of libipsec-mb against each other, suite by suite (BENCH_ARGS=--json)
+	@$(if $<,$< $(filter --json,$(BENCH_ARGS)),echo "bench-calls: there is no libipsec-mb-dev here")
 
 bench-topology: programs $(BENCH_PROGRAMS) ## generator, gateway, sink in namespaces (TOPOLOGY_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/topology.sh $(TOPOLOGY_ARGS)
@@ -60,4 +69,4 @@ bench-sas: programs ## 100 000 SAs installed and deleted, one policy of 100 000 
 bench-cores: programs $(B)/tests/bench/cores ## one tunnel over 1 to as many threads as there are CPUs, in memory (BENCH_ARGS=--json)
 	@$(B)/tests/bench/cores $(BENCH_ARGS)
 
-.PHONY: bench-cores bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers
+.PHONY: bench-cores bench-calls bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers

@@ -33,6 +33,12 @@ verdict "crypto" "(.rows | length > 40 and all(.[]; (.encrypt_ns | $three) and (
 	"$build/xesp" bench crypto --json --rounds 1 --sizes 64
 verdict "crypto, of 9000 bytes" ".rows | length == 1 and all(.[]; .chosen and .bytes == 9000 and (.encrypt_ns | $three))" \
 	"$build/xesp" bench crypto --json --rounds 2 --sizes 9000 --engine auto --suite aes-gcm-16/128
+if [ -x "$build/tests/bench/calls" ]; then
+	verdict "calls" "(.rows | length == 111 and all(.[]; (.encrypt_ns | $three) and (.decrypt_ns | $three)))" \
+		"$build/tests/bench/calls" --json --rounds 1
+else
+	echo "SKIP calls: it was built without libipsec-mb-dev"
+fi
 verdict "pipeline" ".rows | length == 4 and all(.[]; (.whole_ns | $three) and (.crypto_ns | $three) and .instructions_beside > 100
 	and (.parts | length > 10 and all(.[]; .ns.min >= 0 and .instructions >= 0)))" \
 	"$build/xesp" bench pipeline --json --rounds 1 --sizes 64 --tunnels 1,1000

@@ -3,12 +3,12 @@
  * engine_ipsecmb.c - the engine on Intel's libipsec-mb, a shared object of its own that xespd loads when it can.
  *
  * Why an object of its own: a machine without the library must work, and the ABI of the library is that of the
- * header this was compiled with, so it is refused when another version is found at run time. AES-GCM, AES-GMAC
- * and ChaCha20-Poly1305 go through the library's direct calls, one packet each, which is the fastest
- * there is for AES-GCM; AES-CBC, AES-CTR, NULL with HMAC and AES-CCM through its multi-buffer calls, which
- * work on the packets of a batch side by side, whatever SAs they are of. The library never compares a tag: that
- * is done here, in constant time, and of HMAC before anything is decrypted. What it has not (AES-CCM with 192-bit keys, AH
- * with HMAC, whose pieces do not stand together) is refused by key_open() and goes to another engine.
+ * header this was compiled with, so it is refused when another version is found at run time. Each algorithm goes
+ * by the calls of the library that were measured to be its fastest (tests/bench/calls.c): AES-GCM and AES-GMAC by
+ * the direct ones, one packet each; ChaCha20-Poly1305 and AES-CCM by bursts of jobs; AES-CBC, AES-CTR and NULL with
+ * HMAC by bursts of ciphers and of hashes. Bursts are of the packets of a batch, whatever SAs they are of. The library never
+ * compares a tag: that is done here, in constant time, and of HMAC before anything is decrypted. What it has not (AES-CCM
+ * with 192-bit keys, AH with HMAC, whose pieces do not stand together) is refused by key_open() and goes to another engine.
  *
  * One MB_MGR per worker's thread; made with the worker's first key, by the main thread.
  */
@@ -50,20 +50,6 @@ static void run_gmac(const struct mb_key *k, struct engine_job *j, uint8_t *tag)
 	k->gcm.finalize(&k->gcm.data, &ctx, tag, j->tag_len);
 }
 
-static void run_chacha(const struct mb_key *k, struct engine_job *j, uint8_t *tag)
-{
-	struct chacha20_poly1305_context_data ctx;
-
-	IMB_CHACHA20_POLY1305_INIT(k->mgr, k->chacha, &ctx, j->nonce, j->aad, j->aad_len);
-	if (k->dir == XESP_DIR_OUT) {
-		IMB_CHACHA20_POLY1305_ENC_UPDATE(k->mgr, k->chacha, &ctx, j->text, j->text, j->len);
-		IMB_CHACHA20_POLY1305_ENC_FINALIZE(k->mgr, &ctx, tag, j->tag_len);
-	} else {
-		IMB_CHACHA20_POLY1305_DEC_UPDATE(k->mgr, k->chacha, &ctx, j->text, j->text, j->len);
-		IMB_CHACHA20_POLY1305_DEC_FINALIZE(k->mgr, &ctx, tag, j->tag_len);
-	}
-}
-
 static void run_direct(struct engine_job *j, enum xesp_dir dir)
 {
 	const struct mb_key *k = mb_key_of(j);
@@ -72,16 +58,10 @@ static void run_direct(struct engine_job *j, enum xesp_dir dir)
 	j->ok = j->tag_len && j->tag_len <= 16 && (!j->tail_len || k->kind == KIND_GMAC);
 	if (!j->ok)
 		return;
-	switch (k->kind) {
-	case KIND_GCM:
+	if (k->kind == KIND_GCM)
 		run_gcm(k, j, tag);
-		break;
-	case KIND_GMAC:
+	else
 		run_gmac(k, j, tag);
-		break;
-	default:
-		run_chacha(k, j, tag);
-	}
 	if (dir == XESP_DIR_IN)
 		j->ok = !CRYPTO_memcmp(own, j->tag, j->tag_len);
 }

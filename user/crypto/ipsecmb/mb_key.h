@@ -16,7 +16,7 @@
 #define MAC_MAX 64
 #define ROUND_KEYS (15 * 16)
 
-/* Down to KIND_CHACHA by direct calls, one job each; the others by multi-buffer calls. */
+/* Down to KIND_GMAC by direct calls, one job each; the others by mb_many(). */
 enum kind { KIND_GCM, KIND_GMAC, KIND_CHACHA, KIND_CCM, KIND_HMAC, KIND_CIPHER };
 #define KINDS (KIND_CIPHER + 1)
 
@@ -68,7 +68,7 @@ static inline const struct mb_key *mb_key_at(const struct engine_key *key)
 
 static inline bool mb_key_is_direct(const struct mb_key *k)
 {
-	return k->kind <= KIND_CHACHA;
+	return k->kind <= KIND_GMAC;
 }
 
 /* As struct engine has them. */

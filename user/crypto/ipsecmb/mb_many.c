@@ -131,56 +131,96 @@ static void run_with_hmac(struct chunk *c, enum xesp_dir dir)
 		run_ciphers(c, dir);
 }
 
-static void describe_ccm(IMB_JOB *mb, struct engine_job *j, enum xesp_dir dir, uint8_t *mac)
+static void describe_ccm(IMB_JOB *mb, const struct engine_job *j, enum xesp_dir dir)
+{
+	const struct mb_key *k = mb_key_of(j);
+
+	mb->cipher_mode = IMB_CIPHER_CCM;
+	mb->hash_alg = IMB_AUTH_AES_CCM;
+	mb->chain_order = dir == XESP_DIR_OUT ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
+	mb->enc_keys = mb->dec_keys = k->blocks.enc;
+	mb->iv_len_in_bytes = 11; /* RFC 4309 section 4 */
+	mb->u.CCM.aad = j->aad;
+	mb->u.CCM.aad_len_in_bytes = j->aad_len;
+}
+
+static void describe_chacha(IMB_JOB *mb, const struct engine_job *j, enum xesp_dir dir)
+{
+	mb->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
+	mb->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
+	mb->chain_order = dir == XESP_DIR_OUT ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+	mb->enc_keys = mb->dec_keys = mb_key_of(j)->chacha;
+	mb->iv_len_in_bytes = 12; /* RFC 7634 section 2 */
+	mb->u.CHACHA20_POLY1305.aad = j->aad;
+	mb->u.CHACHA20_POLY1305.aad_len_in_bytes = j->aad_len;
+}
+
+static void describe_aead(IMB_JOB *mb, struct engine_job *j, enum xesp_dir dir, uint8_t *mac)
 {
 	const struct mb_key *k = mb_key_of(j);
 
 	*mb = (IMB_JOB){
-		.cipher_mode = IMB_CIPHER_CCM,
-		.hash_alg = IMB_AUTH_AES_CCM,
 		.cipher_direction = dir == XESP_DIR_OUT ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT,
-		.chain_order = dir == XESP_DIR_OUT ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH,
-		.enc_keys = k->blocks.enc,
-		.dec_keys = k->blocks.enc,
 		.key_len_in_bytes = k->key_len,
 		.src = j->text,
 		.dst = j->text,
 		.msg_len_to_cipher_in_bytes = j->len,
 		.msg_len_to_hash_in_bytes = j->len,
 		.iv = j->nonce,
-		.iv_len_in_bytes = 11, /* RFC 4309 section 4 */
 		.auth_tag_output = mac,
 		.auth_tag_output_len_in_bytes = j->tag_len,
-		.u.CCM.aad = j->aad,
-		.u.CCM.aad_len_in_bytes = j->aad_len,
 		.user_data = j,
 	};
+	if (k->kind == KIND_CCM)
+		describe_ccm(mb, j, dir);
+	else
+		describe_chacha(mb, j, dir);
 }
 
-static void take_back(const IMB_JOB *mb)
+static bool aead_is_sound(const struct engine_job *j)
 {
-	((struct engine_job *)mb->user_data)->ok = mb->status == IMB_STATUS_COMPLETED;
+	if (!j->tag_len || j->tag_len > 16 || j->tail_len)
+		return false;
+	return mb_key_of(j)->kind != KIND_CCM || (j->tag_len >= 4 && !(j->tag_len % 2) && j->aad_len <= 46);
 }
 
-static void run_ccm(struct chunk *c, enum xesp_dir dir)
+/* Those that are not stay as they are, not ok. */
+static void keep_sound_ones(struct chunk *c)
 {
-	IMB_MGR *m = mb_key_of(c->job[0])->mgr;
-	IMB_JOB *mb;
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->n; i++) {
-		struct engine_job *j = c->job[i];
-
-		j->ok = false;
-		if (j->tag_len < 4 || j->tag_len > 16 || j->tag_len % 2 || j->aad_len > 46 ||
-		    j->tail_len)
-			continue;
-		describe_ccm(IMB_GET_NEXT_JOB(m), j, dir, c->mac[i]);
-		mb = IMB_SUBMIT_JOB_NOCHECK(m);
-		for (; mb; mb = IMB_GET_COMPLETED_JOB(m))
-			take_back(mb);
+		c->job[i]->ok = false;
+		if (aead_is_sound(c->job[i]))
+			c->job[n++] = c->job[i];
 	}
-	while ((mb = IMB_FLUSH_JOB(m)))
-		take_back(mb);
+	c->n = n;
+}
+
+static void take_back(IMB_JOB *const *mb, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		((struct engine_job *)mb[i]->user_data)->ok = mb[i]->status == IMB_STATUS_COMPLETED;
+}
+
+static void run_aead(struct chunk *c, enum xesp_dir dir)
+{
+	IMB_MGR *m = mb_key_of(c->job[0])->mgr;
+	IMB_JOB *mb[CHUNK];
+	uint32_t got, done;
+
+	keep_sound_ones(c);
+	for (uint32_t at = 0; at < c->n; at += got) {
+		got = IMB_GET_NEXT_BURST(m, c->n - at, mb);
+		if (!got)
+			break;
+		for (uint32_t i = 0; i < got; i++)
+			describe_aead(mb[i], c->job[at + i], dir, c->mac[at + i]);
+		done = IMB_SUBMIT_BURST_NOCHECK(m, got, mb);
+		take_back(mb, done);
+		while ((done = IMB_FLUSH_BURST(m, CHUNK, mb)))
+			take_back(mb, done);
+	}
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct engine_job *j = c->job[i];
 
@@ -220,8 +260,8 @@ void mb_many(struct engine_job *jobs, size_t n, enum xesp_dir dir)
 		if (taken[i])
 			continue;
 		gather(&c, jobs, n, i, taken);
-		if (mb_key_of(c.job[0])->kind == KIND_CCM)
-			run_ccm(&c, dir);
+		if (mb_key_of(c.job[0])->kind <= KIND_CCM)
+			run_aead(&c, dir);
 		else
 			run_with_hmac(&c, dir);
 	}

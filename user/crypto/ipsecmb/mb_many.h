@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mb_many.h - jobs that libipsec-mb does side by side, whatever SAs they are of: AES-CCM, and AES-CBC, AES-CTR and
- * NULL with HMAC.
+ * mb_many.h - jobs that libipsec-mb takes by the batch, whatever SAs they are of: ChaCha20-Poly1305, AES-CCM, and AES-CBC,
+ * AES-CTR and NULL with HMAC.
  */
 #ifndef XESP_MB_MANY_H
 #define XESP_MB_MANY_H
