@@ -25,6 +25,20 @@ $(B)/tests/bench/traffic: $(TRAFFIC_OBJS) $(B)/tests/rooms.a $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
+# One queue over two cores, in the ways there are.
+$(B)/tests/bench/sockets.bpf.o: tests/bench/sockets.bpf.c
+	$(call say,BPF)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -c $< -o $@
+	$(Q)llvm-strip -g $@
+$(B)/tests/bench/sockets.skel.h: $(B)/tests/bench/sockets.bpf.o
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name sockets >$@
+$(B)/tests/bench/sockets.o: $(B)/tests/bench/sockets.skel.h
+$(B)/tests/bench/sockets: $(B)/tests/bench/sockets.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
+
 # xespd with an engine that does nothing, in place of the real one: the I/O ceiling. Never installed.
 $(B)/tests/bench/xespd-io: $(B)/user/xespd/main.o $(B)/tests/bench/engine_none.o \
 		$(filter-out %/crypto/choice.o,$(ROOMS_OBJS)) $(LIBXESP_OBJS)
@@ -37,10 +51,10 @@ $(B)/tests/bench/calls: $(patsubst %,$(B)/%.o,tests/bench/calls tests/bench/call
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(LIBXESP_LIBS) -lIPSec_MB
 CALLS := $(if $(ENGINE_OBJECTS),$(B)/tests/bench/calls)
 
-BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd cores) $(CALLS)
+BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd cores sockets) $(CALLS)
 bench-programs: $(BENCH_PROGRAMS)
 
-bench: bench-crypto bench-calls bench-pipeline bench-cores bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
+bench: bench-crypto bench-calls bench-pipeline bench-cores bench-sockets bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: programs ## what a packet costs in each of the worker's stages, of 1 to 100 000 SAs (BENCH_ARGS=--json)
 	@$(B)/xesp bench pipeline $(BENCH_ARGS)
@@ -69,4 +83,7 @@ bench-sas: programs ## 100 000 SAs installed and deleted, one policy of 100 000 
 bench-cores: programs $(B)/tests/bench/cores ## one tunnel over 1 to as many threads as there are CPUs, in memory (BENCH_ARGS=--json)
 	@$(B)/tests/bench/cores $(BENCH_ARGS)
 
-.PHONY: bench-cores bench-calls bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers
+bench-sockets: programs $(BENCH_PROGRAMS) ## one queue over two cores: one socket with xespd's dispatcher, two sockets (SOCKETS_ARGS=--help)
+	@XESP_BUILD=$(B) tests/bench/sockets.sh $(SOCKETS_ARGS)
+
+.PHONY: bench-cores bench-sockets bench-calls bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers

@@ -179,6 +179,16 @@ void emit_counted(const struct emit *e, uint64_t *packets, uint64_t *bytes)
 	}
 }
 
+void emit_order(const struct emit *e, uint64_t *late, uint64_t *latest)
+{
+	*late = *latest = 0;
+	for (uint32_t i = 0; i < TRAFFIC_CPUS; i++) {
+		*late += e->counts[i].late;
+		if (e->counts[i].latest > *latest)
+			*latest = e->counts[i].latest;
+	}
+}
+
 void emit_close(struct emit *e)
 {
 	if (e->lo)

@@ -20,6 +20,8 @@ uint32_t emit_send(struct emit *e, uint32_t n);
 /* The far end: a filter on an interface of the present network namespace that counts and drops. */
 void emit_sink(struct emit *e, const char *ifname);
 void emit_counted(const struct emit *e, uint64_t *packets, uint64_t *bytes);
+/* Of ESP: packets that came behind a higher number, and by how many numbers at most. */
+void emit_order(const struct emit *e, uint64_t *late, uint64_t *latest);
 
 void emit_close(struct emit *e);
 

@@ -48,9 +48,12 @@ verdict "cores" "(.rows | length == 24 and all(.[]; (.ns | $three) and (.ratio |
 	"$build/tests/bench/cores" --json --rounds 1 --threads 2
 
 if [ "$(id -u)" != 0 ]; then
-	for name in "policies" "topology" "TCP"; do echo "SKIP $name: needs root"; done
+	for name in "sockets" "policies" "topology" "TCP"; do echo "SKIP $name: needs root"; done
 	exit 0
 fi
+verdict "sockets" '.rows | (map(.way) | sort == ["alone", "dispatch", "flow", "turn"]) and all(.[]; .pps > 0 and .cpu_ns > 0 and .lost == 0)
+	and all(.[] | select(.way == "alone" or .way == "dispatch"); .late == 0)' \
+	tests/bench/sockets.sh --rounds 1 --seconds 0.1 --sizes 1420 --engines openssl --json "$dir/json"
 verdict "policies" '.spd | length == 2 and all(.[]; all(.hot_ns[], .cold_ns[]; . > 0))' \
 	"$build/tests/bench/spd" --json --rounds 1 --policies 10
 verdict "topology" '(.rows | length == 8 and all(.[]; .label == "crypto" or .label == "generator" or

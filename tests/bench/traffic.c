@@ -4,7 +4,8 @@
  *
  * Generator and sink are one process, so that the generator can wait: it has at most --window
  * frames under way, so the gateway is never idle for want of frames and never loses one for want of room.
- * What is lost then is lost by the gateway. With --window 0 it sends as fast as it can. Everything
+ * What is lost then is lost by the gateway. With --window 0 it sends as fast as it can. With -S it sleeps so many
+ * microseconds when it may send nothing, for gateways that want its CPU, too. Everything
  * ends by itself: after --seconds, or when nothing arrives any more.
  * Prints one line of JSON.
  */
@@ -31,7 +32,7 @@
 
 struct options {
 	const char *gen_ns, *gen_if, *sink_ns, *sink_if, *label;
-	uint32_t sink_dst, window;
+	uint32_t sink_dst, window, sleep_us;
 	double seconds;
 	pid_t pid;
 	int cpu, gateway_cpu;
@@ -115,8 +116,11 @@ static void send_until(struct run *r, uint64_t end)
 
 		if (at >= end || r->stalls > STALLS_MAX)
 			return;
-		if (r->o.window && under_way(r, at) + SOURCE_BATCH > r->o.window)
+		if (r->o.window && under_way(r, at) + SOURCE_BATCH > r->o.window) {
+			if (r->o.sleep_us)
+				usleep(r->o.sleep_us);
 			continue;
+		}
 		r->sent += emit_send(r->emit, SOURCE_BATCH);
 	}
 }
@@ -144,20 +148,23 @@ static void print(const struct run *r, const struct moment *a, const struct mome
 			     (double)(y->other_softirqd_ns - x->other_softirqd_ns)) / (double)NS;
 	const double busy = (double)(y->busy_ticks - x->busy_ticks) * tick;
 	const double cost = packets > 0 ? (process + softirqd) / packets : 0;
-	uint64_t all, bytes;
+	uint64_t all, bytes, late, latest;
 
 	emit_counted(r->emit, &all, &bytes);
+	emit_order(r->emit, &late, &latest);
 	printf("{\"label\":\"%s\",\"direction\":\"%s\",\"size\":%u,\"seconds\":%.3f,\"pps\":%.0f,"
 	       "\"offered_pps\":%.0f,\"gbps\":%.4f,\"sent\":%llu,\"received\":%llu,\"lost\":%lld,"
 	       "\"cpu_ns\":%.1f,\"user_ns\":%.1f,\"system_ns\":%.1f,\"softirq_ns\":%.1f,"
-	       "\"gateway_busy\":%.3f,\"generator_busy\":%.3f,\"other_busy\":%.3f,\"seq\":%llu}\n",
+	       "\"gateway_busy\":%.3f,\"generator_busy\":%.3f,\"other_busy\":%.3f,\"seq\":%llu,"
+	       "\"late\":%llu,\"latest\":%llu}\n",
 	       r->o.label, r->o.source.esp ? "decap" : "encap", r->o.source.size, s, packets / s,
 	       (double)(b->sent - a->sent) / s, packets * r->o.source.size * 8 / s / 1e9,
 	       (unsigned long long)r->sent, (unsigned long long)all, (long long)(r->sent - all),
 	       cost, cost * user / ticks, cost * system / ticks, cost * softirq / ticks,
 	       (process + softirqd) / (double)NS / s,
 	       (double)(y->self_ns - x->self_ns) / (double)NS / s,
-	       busy > ours ? (busy - ours) / s : 0, (unsigned long long)r->source.seq);
+	       busy > ours ? (busy - ours) / s : 0, (unsigned long long)r->source.seq, (unsigned long long)late,
+	       (unsigned long long)latest);
 }
 
 static void measure(struct run *r)
@@ -204,7 +211,7 @@ static void parse(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "l:g:i:k:n:D:w:s:p:c:C:z:d:m:M:f:t:EK:P:o:O:q:")) != -1) {
+	while ((c = getopt(argc, argv, "l:g:i:k:n:D:w:s:S:p:c:C:z:d:m:M:f:t:EK:P:o:O:q:")) != -1) {
 		switch (c) {
 		case 'l': o->label = optarg; break;
 		case 'g': o->gen_ns = optarg; break;
@@ -214,6 +221,7 @@ static void parse(struct options *o, int argc, char **argv)
 		case 'D': o->sink_dst = address(optarg); break;
 		case 'w': o->window = (uint32_t)atoi(optarg); break;
 		case 's': o->seconds = atof(optarg); break;
+		case 'S': o->sleep_us = (uint32_t)atoi(optarg); break;
 		case 'p': o->pid = atoi(optarg); break;
 		case 'c': o->cpu = atoi(optarg); break;
 		case 'C': o->gateway_cpu = atoi(optarg); break;

@@ -16,7 +16,8 @@ struct traffic_frame {
 /* By CPU, each on a cache line of its own. */
 struct traffic_count {
 	__u64 packets, bytes;
-	__u64 pad[6];
+	__u64 late, latest; /* ESP behind a higher number; by how many at most */
+	__u64 pad[4];
 };
 
 #endif /* XESP_BENCH_TRAFFIC_H */
