@@ -12,7 +12,7 @@ need ip nc iperf3 xxd tar
 left() { # left <pid of the demo>
 	ls -d /run/netns/xesp-"$1"-* /sys/fs/bpf/xesp-"$1"-* \
 		"${TMPDIR:-/tmp}"/xesp-"$1"-* 2>/dev/null || true
-	pgrep -a -g "$1" || true
+	pgrep -a -g "$1" | grep -v '<defunct>' || true # one that has ended, and that its parent has yet to be told of
 }
 
 # A job of its own process group, with SIGINT not ignored as it is for a script's other children.

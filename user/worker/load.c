@@ -87,8 +87,15 @@ static void step_trial(struct load *l, uint32_t n, bool full)
 	uint64_t now;
 
 	l->packets += n;
-	if (!n)
+	if (!n) { /* the lane is full, or the traffic has ended: a trial without any would not end */
+		now = l->now();
+		if (!l->full++)
+			l->idle_ns = now;
+		else if (now - l->idle_ns >= LOAD_RATE_NS)
+			begin(l, LOAD_ALONE, now);
 		return;
+	}
+	l->full = 0;
 	if (!full) { /* the backlog is gone: that is what it was for */
 		win(l, l->now());
 		return;
@@ -112,8 +119,8 @@ static void step_spread(struct load *l, uint32_t n, bool full)
 	uint64_t now;
 
 	l->packets += n;
-	/* The clock is not asked in every round; without packets the rounds are short. */
-	if (++l->rounds % 16)
+	/* The clock is not asked in every round of packets; one without may end in a long sleep. */
+	if (++l->rounds % 16 && n)
 		return;
 	now = l->now();
 	if (now - l->since_ns < LOAD_RATE_NS)

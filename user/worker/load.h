@@ -40,6 +40,7 @@ struct load {
 	uint32_t full;    /* alone: how many full batches more than others, 0 .. LOAD_FULL */
 	uint32_t rounds;  /* of this window */
 	uint64_t packets, since_ns;
+	uint64_t idle_ns;  /* in a trial: since when nothing is taken */
 	uint64_t alone;   /* packets a second of one core under backlog, when measured last */
 	uint64_t not_before_ns, pause_ns; /* of trials */
 	uint64_t won_ns;

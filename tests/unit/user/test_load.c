@@ -147,6 +147,23 @@ static void test_modes(void)
 	CU_ASSERT_FALSE(load_is_spread(&l));
 }
 
+static void test_traffic_ends_in_a_trial(void)
+{
+	struct load l = fresh(LOAD_AUTO);
+
+	rounds_to_trial(&l, 10 * US);
+	CU_ASSERT_EQUAL_FATAL(l.phase, LOAD_TRIAL);
+	rounds(&l, LOAD_WINDOW / 2, BATCH, 10 * US);
+	for (int i = 0; i < 40; i++) { /* a full lane is not the end */
+		rounds(&l, 1000, 0, 10 * US);
+		rounds(&l, 1, BATCH, 10 * US);
+	}
+	CU_ASSERT_EQUAL(l.phase, LOAD_TRIAL);
+	rounds(&l, 4000, 0, 10 * US);
+	CU_ASSERT_EQUAL(l.phase, LOAD_ALONE);
+	CU_ASSERT_FALSE(load_is_spread(&l));
+}
+
 CU_TestInfo load_tests[] = {
 	{ "what one core serves stays with it", test_quiet },
 	{ "a backlog and a gain spread it; much less traffic brings it back", test_gain },
@@ -154,5 +171,6 @@ CU_TestInfo load_tests[] = {
 	{ "a trial without gain is not repeated soon", test_no_gain },
 	{ "what won is measured again while the backlog lasts", test_asked_again },
 	{ "always and never", test_modes },
+	{ "traffic that ends in a trial ends the trial", test_traffic_ends_in_a_trial },
 	CU_TEST_INFO_NULL,
 };
