@@ -192,6 +192,10 @@ static void judge_state(struct xfrm_state_entry *s, const struct xfrm_usersa_inf
 		       s->if_id);
 	if (s->mark)
 		refuse(s->unserved, "mark 0x%x: packets from the wire carry none", s->mark);
+	if (payload(tb[XFRMA_SET_MARK], 4) || payload(tb[XFRMA_SET_MARK_MASK], 4))
+		refuse(s->unserved, "output-mark 0x%x: rules may route and filter its packets by it", u32_of(tb[XFRMA_SET_MARK]));
+	if (u32_of(tb[XFRMA_TFCPAD]))
+		refuse(s->unserved, "padding to %u bytes (tfcpad)", u32_of(tb[XFRMA_TFCPAD]));
 	if (payload(tb[XFRMA_OFFLOAD_DEV], sizeof(struct xfrm_user_offload)))
 		refuse(s->unserved, "offloaded to a device");
 	if (!s->spi)

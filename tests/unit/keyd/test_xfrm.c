@@ -25,7 +25,7 @@
 
 /* ---- messages */
 
-enum spoil { NOTHING, IF_ID, MARK, OFFLOAD, IPTFS, TCP_ENCAP, AH_ONLY_COMP, NO_SPI, LONG_KEY };
+enum spoil { NOTHING, IF_ID, MARK, SET_MARK, SET_MARK_MASK, TFCPAD, OFFLOAD, IPTFS, TCP_ENCAP, AH_ONLY_COMP, NO_SPI, LONG_KEY };
 
 static const struct {
 	enum spoil spoil;
@@ -34,6 +34,9 @@ static const struct {
 	{ NOTHING, "" },
 	{ IF_ID, "if_id 5" },
 	{ MARK, "mark 0x10" },
+	{ SET_MARK, "output-mark 0x5" },
+	{ SET_MARK_MASK, "output-mark 0x0" },
+	{ TFCPAD, "padding to 5 bytes" },
 	{ OFFLOAD, "offloaded" },
 	{ IPTFS, "IP-TFS" },
 	{ TCP_ENCAP, "encapsulation of type 7" },
@@ -54,6 +57,9 @@ static void spoil(struct xfrm_world_message *m, enum spoil what)
 	case NOTHING: break;
 	case IF_ID: xfrm_world_put(m, XFRMA_IF_ID, &if_id, sizeof(if_id)); break;
 	case MARK: xfrm_world_put(m, XFRMA_MARK, &mark, sizeof(mark)); break;
+	case SET_MARK: xfrm_world_put(m, XFRMA_SET_MARK, &if_id, sizeof(if_id)); break;
+	case SET_MARK_MASK: xfrm_world_put(m, XFRMA_SET_MARK_MASK, &if_id, sizeof(if_id)); break;
+	case TFCPAD: xfrm_world_put(m, XFRMA_TFCPAD, &if_id, sizeof(if_id)); break;
 	case OFFLOAD: xfrm_world_put(m, XFRMA_OFFLOAD_DEV, &offload, sizeof(offload)); break;
 	case IPTFS: i->mode = 5; break;
 	case TCP_ENCAP: xfrm_world_put(m, XFRMA_ENCAP, &tcp, sizeof(tcp)); break;
