@@ -178,7 +178,7 @@ static void on_acquire(void *ctx, const struct xesp_keymsg_acquire *m)
 
 	if (m->cpu != XESP_CPU_NONE) {
 		if (d->xfrm)
-			xfrm_source_cpu_wanted(d->xfrm, m);
+			xfrm_source_cpu_wanted(d->xfrm, find_tunnel(c, m->tunnel), m);
 		return;
 	}
 	a = acquires_note(&d->acquires, c->now, m, maps_now_ns());
@@ -295,7 +295,6 @@ static void counts_of(void *ctx, uint32_t sa_id, struct xfrm_source_counts *out)
 static bool kernel_sent(void *ctx, uint32_t sa_id, uint64_t last)
 {
 	struct daemon *d = ctx;
-
 	struct sad *sad = &d->change.now->sad;
 	const uint32_t at = sad_find(sad, sa_id);
 

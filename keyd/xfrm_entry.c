@@ -16,7 +16,6 @@
 
 /* Newer than the headers that we build with: by number, from the kernel's linux/xfrm.h. */
 #define ATTR_SA_DIR 33
-#define ATTR_SA_PCPU 35
 #define ATTR_IPTFS_FIRST 36
 #define ATTR_MAX 47
 #define DIR_IN 1
@@ -54,7 +53,7 @@ static uint32_t u32_of(struct nlattr *a)
 	return payload(a, 4) ? nla_get_u32(a) : 0;
 }
 
-static void take_addr(struct xesp_addr *out, const xfrm_address_t *a, uint16_t family)
+void xfrm_entry_addr(struct xesp_addr *out, const xfrm_address_t *a, uint16_t family)
 {
 	if (family == AF_INET)
 		addr_from_ip4(out, &a->a4);
@@ -213,8 +212,8 @@ bool xfrm_entry_state(const struct nlmsghdr *h, struct xfrm_state_entry *s)
 	memset(s, 0, sizeof(*s));
 	if (!attrs_of(h, sizeof(*i), tb) || (i->family != AF_INET && i->family != AF_INET6))
 		return false;
-	take_addr(&s->dst, &i->id.daddr, i->family);
-	take_addr(&s->src, &i->saddr, i->family);
+	xfrm_entry_addr(&s->dst, &i->id.daddr, i->family);
+	xfrm_entry_addr(&s->src, &i->saddr, i->family);
 	s->spi = ntohl(i->id.spi);
 	s->proto = i->id.proto;
 	s->mode = i->mode;
@@ -222,7 +221,7 @@ bool xfrm_entry_state(const struct nlmsghdr *h, struct xfrm_state_entry *s)
 	s->if_id = u32_of(tb[XFRMA_IF_ID]);
 	mark = payload(tb[XFRMA_MARK], sizeof(*mark));
 	s->mark = mark ? mark->v & mark->m : 0;
-	s->pcpu = payload(tb[ATTR_SA_PCPU], 4) ? nla_get_u32(tb[ATTR_SA_PCPU]) : XFRM_PCPU_ALL;
+	s->pcpu = payload(tb[XFRM_ATTR_SA_PCPU], 4) ? nla_get_u32(tb[XFRM_ATTR_SA_PCPU]) : XFRM_PCPU_ALL;
 	take_algorithms(s, tb);
 	take_replay(s, i, tb);
 	take_lifetimes(s, i);
@@ -254,8 +253,8 @@ static void take_selector(struct xfrm_policy_entry *p, const struct xfrm_selecto
 
 	p->family = ip4 ? 4 : 6;
 	p->proto = s->proto;
-	take_addr(&p->src, &s->saddr, s->family);
-	take_addr(&p->dst, &s->daddr, s->family);
+	xfrm_entry_addr(&p->src, &s->saddr, s->family);
+	xfrm_entry_addr(&p->dst, &s->daddr, s->family);
 	if (s->prefixlen_s > most || s->prefixlen_d > most) {
 		refuse(p->unserved, "a prefix longer than an address");
 		return;
@@ -282,8 +281,8 @@ static void take_tmpls(struct xfrm_policy_entry *p, struct nlattr *a)
 					       .proto = t->id.proto,
 					       .mode = t->mode,
 					       .optional = t->optional };
-		take_addr(&e->src, &t->saddr, t->family);
-		take_addr(&e->dst, &t->id.daddr, t->family);
+		xfrm_entry_addr(&e->src, &t->saddr, t->family);
+		xfrm_entry_addr(&e->dst, &t->id.daddr, t->family);
 	}
 	if (left > 0)
 		refuse(p->unserved, "more than %d templates", XFRM_TMPLS_MAX);

@@ -10,10 +10,12 @@
 #define XESP_KEYD_XFRM_ENTRY_H
 
 #include <linux/netlink.h>
+#include <linux/xfrm.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "xesp/steer.h"
 
+#define XFRM_ATTR_SA_PCPU 35 /* XFRMA_SA_PCPU, newer than the headers that we build with */
 #define XFRM_ALG_NAME_MAX 64
 #define XFRM_KEY_MAX 96
 #define XFRM_REASON_MAX 96
@@ -68,6 +70,9 @@ struct xfrm_policy_entry {
 	struct xfrm_tmpl_entry tmpl[XFRM_TMPLS_MAX];
 	char unserved[XFRM_REASON_MAX];
 };
+
+/* The kernel's form of an address; `family` is AF_INET, or it is IPv6. */
+void xfrm_entry_addr(struct xesp_addr *out, const xfrm_address_t *a, uint16_t family);
 
 /* XFRM_MSG_NEWSA. False: the message is too short to be one. */
 bool xfrm_entry_state(const struct nlmsghdr *h, struct xfrm_state_entry *s);

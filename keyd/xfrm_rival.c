@@ -69,7 +69,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		ssize_t len = recv(fd, r->buf, sizeof(r->buf), MSG_DONTWAIT);
 
 		/* Lost messages (ENOBUFS) are no loss: the next packet is told again. */
-		if (len <= 0 && errno != ENOBUFS)
+		if (!len || (len < 0 && errno != ENOBUFS))
 			break;
 		if (len > 0)
 			on_message(r, len, heard, &n);

@@ -392,14 +392,6 @@ bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t)
 
 /* ---- SAs of single CPUs */
 
-static const struct tunnel *find_tunnel(const struct sad *sad, uint32_t id)
-{
-	for (uint32_t i = 0; i < sad->tunnels_n; i++)
-		if (sad->tunnels[i].id == id)
-			return &sad->tunnels[i];
-	return NULL;
-}
-
 static const struct policy *find_policy(const struct spd *spd, uint32_t id)
 {
 	for (uint32_t i = 0; i < spd->n; i++)
@@ -408,10 +400,9 @@ static const struct policy *find_policy(const struct spd *spd, uint32_t id)
 	return NULL;
 }
 
-void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct xesp_keymsg_acquire *m)
+void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct tunnel *t, const struct xesp_keymsg_acquire *m)
 {
 	const struct config *c = x->o.present(x->o.ctx);
-	const struct tunnel *t = c ? find_tunnel(&c->sad, m->tunnel) : NULL;
 	const struct policy *p = c ? find_policy(&c->spd, m->policy) : NULL;
 	struct xfrm_want w = { .cpu = m->cpu };
 	struct fault f = { "" };

@@ -68,9 +68,9 @@ void xfrm_source_worker_gone(struct xfrm_source *x);
  */
 bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t);
 
-/* A worker's CPU has no SA of its own in this tunnel: the IKE daemon is asked for one, now and then. */
+/* A worker's CPU has no SA of its own in this tunnel (NULL: it is gone): the IKE daemon is asked for one, now and then. */
 struct xesp_keymsg_acquire;
-void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct xesp_keymsg_acquire *m);
+void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct tunnel *t, const struct xesp_keymsg_acquire *m);
 
 /* The file or this machine's addresses have changed: reads all anew. */
 void xfrm_source_reload(struct xfrm_source *x, const struct config *file);

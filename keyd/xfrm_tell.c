@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "keyd/xfrm_entry.h"
 #include "keyd/xfrm_tell.h"
 #include "libxesp/addr.h"
 #include "libxesp/secret.h"
@@ -21,7 +22,6 @@
 
 #define RECV_BYTES 16384
 #define ANSWER_MS 1000
-#define ATTR_SA_PCPU 35 /* XFRMA_SA_PCPU, newer than the headers that we build with */
 #define BITMAP_WORDS_MAX 2048 /* the kernel's XFRMA_REPLAY_ESN_MAX is 4096 bits */
 
 struct xfrm_tell {
@@ -72,14 +72,6 @@ static void put_addr(xfrm_address_t *out, const struct xesp_addr *a)
 		out->a4 = a->w[3];
 	else
 		memcpy(out->a6, a->w, 16);
-}
-
-static void take_addr(struct xesp_addr *out, uint16_t family, const xfrm_address_t *a)
-{
-	if (family == AF_INET)
-		addr_from_ip4(out, &a->a4);
-	else
-		addr_from_ip6(out, a->a6);
 }
 
 static struct xfrm_aevent_id aevent_of(const struct xfrm_name *n, uint32_t flags)
@@ -229,8 +221,8 @@ bool xfrm_tell_read(const struct nlmsghdr *h, struct xfrm_name *name, struct xfr
 		return false;
 	memcpy(&id, NLMSG_DATA(h), sizeof(id));
 	*name = (struct xfrm_name){ .spi = ntohl(id.sa_id.spi), .reqid = id.reqid, .proto = id.sa_id.proto };
-	take_addr(&name->dst, id.sa_id.family, &id.sa_id.daddr);
-	take_addr(&name->src, id.sa_id.family, &id.saddr);
+	xfrm_entry_addr(&name->dst, &id.sa_id.daddr, id.sa_id.family);
+	xfrm_entry_addr(&name->src, &id.saddr, id.sa_id.family);
 	*counts = counts_of(&k);
 	return true;
 }
@@ -362,7 +354,7 @@ int xfrm_tell_want(struct xfrm_tell *x, const struct xfrm_want *w, struct fault 
 	if (!err)
 		err = nla_put(msg, XFRMA_TMPL, sizeof(t), &t);
 	if (!err)
-		err = nla_put_u32(msg, ATTR_SA_PCPU, w->cpu);
+		err = nla_put_u32(msg, XFRM_ATTR_SA_PCPU, w->cpu);
 	if (!err)
 		err = exchange(x, msg, &h);
 	nlmsg_free(msg);
