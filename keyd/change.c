@@ -16,6 +16,7 @@
 #include "keyd/spd_diff.h"
 #include "keyd/spd_table.h"
 #include "libxesp/secret.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -358,7 +359,7 @@ static void log_refusals(const struct sad *sad)
 
 int change_apply(struct change *c, struct config *next, struct change_result *r, struct fault *f)
 {
-	const uint64_t began_ns = maps_now_ns();
+	const uint64_t began_ns = clock_ns();
 	struct fault settled = { "" };
 	uint64_t committed_ns;
 	struct plan p;
@@ -380,7 +381,7 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 		c->next = NULL;
 		goto close;
 	}
-	committed_ns = maps_now_ns();
+	committed_ns = clock_ns();
 	/* From here on there is no way back, and none is needed: both ends agree on `next`. */
 	maps_set_kernel(c->maps, (next->xfrm ? XESP_KERNEL_SPIS : 0u) |
 					 (next->fallback ? XESP_KERNEL_FALLBACK : 0u));
@@ -426,7 +427,7 @@ static void retire_parked(struct maps *m)
 {
 	for (uint32_t id = 1; id < m->max_sas; id++)
 		if (!m->sa[id].in_use && m->sa[id].fingerprint && !m->retired_ns[id])
-			m->retired_ns[id] = maps_now_ns();
+			m->retired_ns[id] = clock_ns();
 }
 
 /* An id that no SA has now may still be held by xespd from before: its next answer says not. */
@@ -453,7 +454,7 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 	if (type == XESP_KEYMSG_SA_DEL) {
 		/* Whether it had the SA or not: it has it no more. */
 		if (!c->maps->sa[id].in_use)
-			c->maps->retired_ns[id] = maps_now_ns();
+			c->maps->retired_ns[id] = clock_ns();
 		if (id == c->marker_id)
 			retire_parked(c->maps);
 		return;

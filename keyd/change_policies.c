@@ -11,6 +11,7 @@
 #include "keyd/publish_maps.h"
 #include "keyd/spd_edit.h"
 #include "keyd/spd_table.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -59,7 +60,7 @@ static int publish(struct change *c, const struct spd_change *change, struct fau
 
 static int make(struct change *c, struct spd_edit *se, struct change_result *r, struct fault *f)
 {
-	const uint64_t began_ns = maps_now_ns();
+	const uint64_t began_ns = clock_ns();
 	struct spd_diff d;
 	const struct spd_change change = { .now = &se->gone,
 					   .next = &c->now->spd,
@@ -72,7 +73,7 @@ static int make(struct change *c, struct spd_edit *se, struct change_result *r, 
 	if (d.dropped_n || d.added_n)
 		err = publish(c, &change, f);
 	spd_diff_fini(&d);
-	r->commit_us = (uint32_t)((maps_now_ns() - began_ns) / 1000);
+	r->commit_us = (uint32_t)((clock_ns() - began_ns) / 1000);
 	return err;
 }
 

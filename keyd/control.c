@@ -24,6 +24,7 @@
 #include "keyd/xfrm_source.h"
 #include "libxesp/addr.h"
 #include "libxesp/drops.h"
+#include "xesp/clock.h"
 
 #define LIST_TEXT_MAX 8192
 
@@ -154,7 +155,7 @@ static int handle_status(void *ctx, struct json_object *params, struct json_obje
 	json_object_object_add(o, "worker", worker);
 	json_object_object_add(o, "interfaces", interfaces_json(d));
 	json_object_object_add(o, "moved", moved_json(&c->sad));
-	json_object_object_add(o, "acquires", acquires_json(&d->acquires, c, maps_now_ns()));
+	json_object_object_add(o, "acquires", acquires_json(&d->acquires, c, clock_ns()));
 	put_text(o, "source", d->xfrm ? "xfrm" : d->journal ? "control" : "file");
 	put_text(o, "fallback", c->fallback ? "kernel" : "drop");
 	put_text(o, "state_dir", d->o.state);
@@ -182,12 +183,10 @@ static struct json_object *sequence_json(const struct sa *sa, const struct xesp_
 static struct json_object *age_json(const __u64 *ns)
 {
 	uint64_t at = __atomic_load_n(ns, __ATOMIC_RELAXED), now;
-	struct timespec ts;
 
 	if (!at)
 		return NULL;
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	now = clock_boot_ns();
 	return json_object_new_uint64(now > at ? (now - at) / 1000000000u : 0);
 }
 

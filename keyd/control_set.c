@@ -12,6 +12,7 @@
 #include "keyd/events.h"
 #include "keyd/journal.h"
 #include "keyd/publish_maps.h"
+#include "xesp/clock.h"
 #include "xesp/log.h"
 
 static int change_all(struct daemon *d, struct edit *e, struct change_result *r,
@@ -56,7 +57,7 @@ static struct json_object *result_json(const struct edit *e, const struct change
 		json_object_object_add(o, edit_kind_names[kind], counts_json(&e->counts[kind]));
 	json_object_object_add(o, "commit_us", json_object_new_uint64(r->commit_us));
 	json_object_object_add(o, "took_us",
-			       json_object_new_uint64((maps_now_ns() - began_ns) / 1000));
+			       json_object_new_uint64((clock_ns() - began_ns) / 1000));
 	return o;
 }
 
@@ -104,7 +105,7 @@ static void list_problems(const struct problems *ps, struct fault *f)
 
 int control_set(void *ctx, struct json_object *params, struct json_object **result, struct fault *f)
 {
-	const uint64_t began_ns = maps_now_ns();
+	const uint64_t began_ns = clock_ns();
 	struct problems ps = { 0 };
 	struct daemon *d = ctx;
 	struct change_result r;

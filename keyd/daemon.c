@@ -18,6 +18,7 @@
 #include "keyd/publish_worker.h"
 #include "keyd/xfrm_source.h"
 #include "libxesp/rpc.h"
+#include "xesp/clock.h"
 #include "xesp/log.h"
 
 #define ROUTES_SOON_MS 20
@@ -181,7 +182,7 @@ static void on_acquire(void *ctx, const struct xesp_keymsg_acquire *m)
 			xfrm_source_cpu_wanted(d->xfrm, find_tunnel(c, m->tunnel), m);
 		return;
 	}
-	a = acquires_note(&d->acquires, c->now, m, maps_now_ns());
+	a = acquires_note(&d->acquires, c->now, m, clock_ns());
 	if (a)
 		events_acquire(d->events, a);
 }

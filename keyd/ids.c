@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "keyd/ids.h"
 #include "keyd/index.h"
 #include "keyd/publish_maps.h"
 #include "keyd/spd_diff.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define LINE_WORDS 8u /* of a replay window, in a cache line of 64 bytes */
@@ -215,15 +215,7 @@ bool ids_is_retired(const struct maps *m, uint32_t sa_id)
 {
 	uint64_t at = m->retired_ns[sa_id];
 
-	return !m->sa[sa_id].in_use && at && maps_now_ns() - at >= IDS_RETIRED_NS;
-}
-
-static uint64_t boot_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts); /* the time that a machine sleeps counts */
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return !m->sa[sa_id].in_use && at && clock_ns() - at >= IDS_RETIRED_NS;
 }
 
 static void forget_state(struct sa_plan *p, uint32_t id)
@@ -339,7 +331,7 @@ static int take_known(struct sa_plan *p, struct sa *sa, uint32_t id, struct faul
 static int take_new(struct sa_plan *p, struct sa *sa, struct fault *f)
 {
 	sa->fresh = true;
-	sa->born_ns = boot_ns();
+	sa->born_ns = clock_boot_ns();
 	sa->replay_off = 0;
 	sa->replay_words = 0;
 	sa->id = find_id(p);

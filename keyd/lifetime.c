@@ -14,6 +14,7 @@
 #include "keyd/lifetime.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -40,14 +41,6 @@ struct lifetime {
 	struct watch *watch; /* [max_sas] */
 	struct log_limit ecn_log;
 };
-
-static uint64_t boot_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* The workers' ends of these are in user/sad/lifetime.c, lease.c and esp/. */
 static uint64_t get(const __u64 *counter)
@@ -356,7 +349,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	lifetime_look(arg, boot_ns());
+	lifetime_look(arg, clock_boot_ns());
 }
 
 int lifetime_open(struct lifetime **out, struct event_base *base, struct change *change,
@@ -434,7 +427,7 @@ void lifetime_show(const struct lifetime *l, const struct sa *sa, struct json_ob
 	const struct xesp_sa_state *st = state_of(l, sa);
 	const struct watch *w = &l->watch[sa->id];
 	struct json_object *life = json_object_new_object(), *seq;
-	uint64_t now_ns = boot_ns();
+	uint64_t now_ns = clock_boot_ns();
 	struct usage u[3];
 	char why[96];
 
@@ -474,7 +467,7 @@ static void add_sentence(struct json_object *list, uint32_t *n, const char *text
 void lifetime_problems(const struct lifetime *l, struct json_object *list)
 {
 	const struct config *c = l->change->now;
-	uint64_t now_ns = boot_ns(), in;
+	uint64_t now_ns = clock_boot_ns(), in;
 	char text[256], why[96];
 	uint32_t n = 0;
 

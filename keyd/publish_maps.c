@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "keyd/ids.h"
@@ -25,14 +24,6 @@
 
 _Static_assert(offsetof(struct policy, name) == 0 && offsetof(struct tunnel, name) == 0,
 	       "ids.c takes names from there");
-
-uint64_t maps_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- opening */
 

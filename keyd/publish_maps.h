@@ -101,6 +101,5 @@ void maps_set_kernel(struct maps *m, uint32_t kernel);
 /* Packets and bytes that matched a policy, over all CPUs. */
 int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum);
 
-uint64_t maps_now_ns(void); /* CLOCK_MONOTONIC */
 
 #endif /* XESP_KEYD_PUBLISH_MAPS_H */

@@ -17,6 +17,7 @@
 #include "keyd/publish_worker.h"
 #include "keyd/seqpacket.h"
 #include "libxesp/secret.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -223,7 +224,7 @@ static bool send_out(struct publish_worker *w, size_t len, uint32_t id)
 		return false;
 	}
 	w->seq++;
-	w->moved_ns = maps_now_ns();
+	w->moved_ns = clock_ns();
 	if (!is_answered(type))
 		return true;
 	s = fifo_push(&w->sent, sizeof(*s));
@@ -391,7 +392,7 @@ static void receive_waiting(struct publish_worker *w)
 			hang_up(w, n ? strerror(errno) : "it is gone");
 			return;
 		}
-		w->moved_ns = maps_now_ns();
+		w->moved_ns = clock_ns();
 		if (n > XESP_KEYMSG_MAX)
 			fault_set(&f, -EPROTO, "message of %zd bytes, more than %d", n,
 				  XESP_KEYMSG_MAX);
@@ -434,7 +435,7 @@ static void hang_up(struct publish_worker *w, const char *why)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct publish_worker *w = arg;
-	uint64_t still_ms = (maps_now_ns() - w->moved_ns) / 1000000;
+	uint64_t still_ms = (clock_ns() - w->moved_ns) / 1000000;
 	bool owed = w->state == WAIT_HELLO || w->items.n || w->sent.n;
 
 	(void)fd;
@@ -484,7 +485,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
 	w->pid = pid;
 	w->state = WAIT_HELLO;
 	w->seq = 0;
-	w->moved_ns = maps_now_ns();
+	w->moved_ns = clock_ns();
 	event_assign(w->readable, w->base, fd, EV_READ | EV_PERSIST, on_readable, w);
 	event_assign(w->writable, w->base, fd, EV_WRITE, on_writable, w);
 	event_add(w->readable, NULL);
@@ -508,13 +509,13 @@ void publish_worker_set_patience(struct publish_worker *w, uint32_t ms)
 
 bool publish_worker_drain(struct publish_worker *w, int timeout_ms)
 {
-	const uint64_t patience_ns = (uint64_t)timeout_ms * 1000000u, began = maps_now_ns();
+	const uint64_t patience_ns = (uint64_t)timeout_ms * 1000000u, began = clock_ns();
 
 	while (w->fd >= 0 && w->state >= SYNCING && (w->items.n || w->sent.n)) {
 		struct pollfd p = { .fd = w->fd, .events = POLLIN };
 		/* 100 000 SAs may take long on a busy machine: what counts is that it goes on. */
 		const uint64_t until = (w->moved_ns > began ? w->moved_ns : began) + patience_ns;
-		const uint64_t now = maps_now_ns();
+		const uint64_t now = clock_ns();
 
 		if (now >= until) {
 			hang_up(w, "does not read or answer in time");

@@ -15,6 +15,7 @@
 #include "keyd/publish_maps.h"
 #include "keyd/xfrm_follow.h"
 #include "libxesp/secret.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -73,7 +74,7 @@ static void set_due(struct xfrm_follow *x, uint64_t ms)
 
 void xfrm_follow_again(struct xfrm_follow *x)
 {
-	uint64_t gap = 3 * x->took_ns / 1000000, since = (maps_now_ns() - x->ended_ns) / 1000000;
+	uint64_t gap = 3 * x->took_ns / 1000000, since = (clock_ns() - x->ended_ns) / 1000000;
 
 	x->again = true;
 	if (x->step != STEPS_N || event_pending(x->on_due, EV_TIMEOUT, NULL))
@@ -106,7 +107,7 @@ static void give_up(struct xfrm_follow *x, const char *what, int err)
 	complain(x, what, err);
 	xfrm_tables_fini(&x->fresh);
 	x->step = STEPS_N;
-	x->ended_ns = maps_now_ns();
+	x->ended_ns = clock_ns();
 	x->again = true;
 	set_due(x, RETRY_MS);
 }
@@ -118,7 +119,7 @@ static void start(struct xfrm_follow *x)
 	xfrm_tables_fini(&x->fresh);
 	x->step = STEP_STATES;
 	x->again = x->inconsistent = false;
-	x->began_ns = maps_now_ns();
+	x->began_ns = clock_ns();
 	err = request(x);
 	if (err)
 		give_up(x, "asking for the states", -err);
@@ -130,7 +131,7 @@ static void finish(struct xfrm_follow *x)
 
 	x->fresh = (struct xfrm_tables){ 0 };
 	x->step = STEPS_N;
-	x->ended_ns = maps_now_ns();
+	x->ended_ns = clock_ns();
 	x->took_ns = x->ended_ns - x->began_ns;
 	if (x->inconsistent && ++x->inconsistent_n < INCONSISTENT_MAX) {
 		xfrm_tables_fini(&fresh);
@@ -365,11 +366,11 @@ int xfrm_follow_open(struct xfrm_follow **out, struct event_base *base,
 int xfrm_follow_read_now(struct xfrm_follow *x, struct fault *f)
 {
 	struct pollfd p = { .fd = nl_socket_get_fd(x->dump), .events = POLLIN };
-	const uint64_t until = maps_now_ns() + READ_NOW_NS;
+	const uint64_t until = clock_ns() + READ_NOW_NS;
 
 	x->delivered = false;
 	while (!x->delivered) {
-		if (maps_now_ns() > until)
+		if (clock_ns() > until)
 			return fault_set(f, -ETIMEDOUT, "the kernel does not answer a dump of XFRM");
 		if (x->step == STEPS_N)
 			start(x);

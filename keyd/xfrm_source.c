@@ -22,6 +22,7 @@
 #include "keyd/xfrm_tell.h"
 #include "keyd/xfrm_want.h"
 #include "libxesp/addr.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -135,11 +136,8 @@ static int pass_over(void *ctx, const struct sad *sad, const struct sa *sa, uint
 
 static uint64_t used_time(uint64_t used_ns)
 {
-	struct timespec boot;
-	uint64_t now;
+	uint64_t now = clock_boot_ns();
 
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	now = (uint64_t)boot.tv_sec * 1000000000u + (uint64_t)boot.tv_nsec;
 	return used_ns && used_ns <= now ? (uint64_t)time(NULL) - (now - used_ns) / 1000000000u : 0;
 }
 
@@ -301,7 +299,7 @@ static int apply_tables(struct xfrm_source *x, const struct xfrm_tables *fresh, 
 					    .ctx = x->o.addrs,
 					    .refused = &x->refused,
 					    .lent = &x->lent,
-					    .now_ms = maps_now_ns() / 1000000,
+					    .now_ms = clock_ns() / 1000000,
 					    .file = x->o.file,
 					    .overlap = &overlap,
 					    .label = "the kernel's XFRM tables" };
@@ -378,7 +376,7 @@ bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t)
 		const struct sa *sa = &c->sad.sas[i];
 
 		if (sa->dir != XESP_DIR_IN || sa->standing != SA_ACTIVE || &c->sad.tunnels[sa->tunnel] != t ||
-		    !xfrm_lent_add(&x->lent, t, sa, maps_now_ns() / 1000000))
+		    !xfrm_lent_add(&x->lent, t, sa, clock_ns() / 1000000))
 			continue;
 		feed_one(x, &c->sad, sa); /* what we have accepted the kernel is not to accept again */
 		any = true;
@@ -409,7 +407,7 @@ void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct tunnel *t, const
 
 	/* A policy of the kernel's has one prefix a side. */
 	if (!t || !t->cpu_acquire || t->sa_out == SAD_NONE || !p || !p->sel.local_n || !p->sel.remote_n ||
-	    !xfrm_want_is_due(&x->wants, m->tunnel, m->cpu, maps_now_ns() / 1000000))
+	    !xfrm_want_is_due(&x->wants, m->tunnel, m->cpu, clock_ns() / 1000000))
 		return;
 	w.name = name_of(&c->sad, &c->sad.sas[t->sa_out]);
 	w.name.reqid = t->reqid;

@@ -15,6 +15,7 @@
 #include "bench/bench.h"
 #include "libxesp/line.h"
 #include "tests/bench/calls_mb.h"
+#include "xesp/clock.h"
 
 #define FRAMES 1024u
 #define FRAME 4096u
@@ -107,17 +108,17 @@ static bool all_agree(struct bench *b, uint32_t size)
 static bool one_round(struct bench *b, enum way way, uint32_t size, double ns[DIRS])
 {
 	static uint64_t took[DIRS][BATCHES_MAX];
-	const uint64_t end = bench_now_ns() + ROUND_NS;
+	const uint64_t end = clock_ns() + ROUND_NS;
 	uint32_t n = 0;
 
-	for (; n < BATCHES_MAX && (n < 3 || bench_now_ns() < end); n++) {
+	for (; n < BATCHES_MAX && (n < 3 || clock_ns() < end); n++) {
 		for (enum dir dir = SEAL; dir < DIRS; dir++) {
 			uint64_t t0;
 
 			make_packets(b, n * BATCH, size);
-			t0 = bench_now_ns();
+			t0 = clock_ns();
 			calls_run(&b->c, way, dir);
-			took[dir][n] = bench_now_ns() - t0;
+			took[dir][n] = clock_ns() - t0;
 		}
 		b->seq += BATCH;
 		if (!all_ok(b))

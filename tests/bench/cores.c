@@ -19,13 +19,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crypto/choice.h"
 #include "tests/pair/pair.h"
 #include "worker/crew.h"
 #include "worker/dispatch.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define THREADS_MAX 16
@@ -79,14 +79,6 @@ struct bench {
 
 static cpu_set_t all_cpus;
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static cpu_set_t cpu_of(uint32_t index)
 {
 	uint32_t seen = 0;
@@ -137,7 +129,7 @@ static void run_engine(struct engine_run *r)
 	if (!key || !frame || !job)
 		exit(70);
 	pthread_barrier_wait(&b->start);
-	r->from = now_ns();
+	r->from = clock_ns();
 	for (uint32_t n = 0; n < passes[b->s] * BATCHES; n++) {
 		for (uint32_t i = 0; i < BATCH; i++) {
 			uint8_t *text = frame[n % 4 * BATCH + i].bytes + PAIR_HEADROOM;
@@ -149,7 +141,7 @@ static void run_engine(struct engine_run *r)
 		}
 		pair_engine->encrypt(job, BATCH);
 	}
-	r->to = now_ns();
+	r->to = clock_ns();
 	pair_engine->key_close(key);
 	free(frame);
 	free(job);
@@ -266,14 +258,14 @@ static void pass_alone(struct bench *b, enum xesp_dir dir)
 
 static bool finish(struct bench *b)
 {
-	uint64_t t = now_ns();
+	uint64_t t = clock_ns();
 	struct chunk *c = dispatch_finish(&b->d);
 
 	if (!c)
 		return false;
 	transmit(b, &c->batch);
 	dispatch_put(&b->d, c);
-	b->owner_ns += now_ns() - t;
+	b->owner_ns += clock_ns() - t;
 	return true;
 }
 
@@ -293,11 +285,11 @@ static void pass_spread(struct bench *b, enum xesp_dir dir)
 				dispatch_wait(&spins);
 			continue;
 		}
-		t = now_ns();
+		t = clock_ns();
 		c->dir = dir;
 		receive(b, &c->batch, dir, given++);
 		dispatch_submit(&b->d, c);
-		b->owner_ns += now_ns() - t;
+		b->owner_ns += clock_ns() - t;
 	}
 }
 
@@ -311,13 +303,13 @@ static struct figure measure_queue(struct bench *b, enum xesp_dir dir, uint32_t 
 		start_helpers(b, threads - 1);
 	for (uint32_t i = 0; i <= n; i++) {
 		forget_window(b);
-		t = now_ns();
+		t = clock_ns();
 		if (threads > 1)
 			pass_spread(b, dir);
 		else
 			pass_alone(b, dir);
 		if (i) /* the first one warms up */
-			took += now_ns() - t;
+			took += clock_ns() - t;
 		else
 			b->owner_ns = 0;
 	}

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/xdp_inner.skel.h"
@@ -28,6 +27,7 @@
 #include "keyd/spd_table.h"
 #include "keyd/state_dir.h"
 #include "libxesp/pins.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -66,14 +66,6 @@ static void die(const char *what, const struct fault *f)
 {
 	fprintf(stderr, "spd: %s: %s\n", what, f ? f->text : "failed");
 	exit(70);
-}
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static int compare(const void *a, const void *b)
@@ -342,17 +334,17 @@ static void reload(struct bench *b, double *parse_ms, double *load_ms, uint32_t 
 	struct change_result r;
 	struct config *c;
 	struct fault f = { "" };
-	double began = now_ms(), parsed;
+	double began = ((double)clock_ns() / 1e6), parsed;
 
 	if (config_load(&c, b->file, &ps)) {
 		problems_fault(&ps, b->file, &f);
 		die("configuration", &f);
 	}
-	parsed = now_ms();
+	parsed = ((double)clock_ns() / 1e6);
 	if (change_apply(&b->change, c, &r, &f))
 		die("change", &f);
 	*parse_ms = parsed - began;
-	*load_ms = now_ms() - parsed;
+	*load_ms = ((double)clock_ns() / 1e6) - parsed;
 	*commit_us = r.commit_us;
 }
 

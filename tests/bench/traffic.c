@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/emit.h"
 #include "tests/bench/source.h"
 #include "tests/bench/usage.h"
+#include "xesp/clock.h"
 
 #define NS 1000000000ull
 #define WARM_UP (NS / 4)
@@ -53,14 +53,6 @@ struct run {
 	uint32_t stalls;
 };
 
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
-}
-
 static void enter(const char *ns)
 {
 	int fd = open(ns, O_RDONLY | O_CLOEXEC);
@@ -85,7 +77,7 @@ static void look(const struct run *r, struct moment *m)
 {
 	m->sent = r->sent;
 	emit_counted(r->emit, &m->packets, &m->bytes);
-	m->at = now();
+	m->at = clock_ns();
 	usage_read(&m->usage, r->o.pid, r->o.gateway_cpu);
 }
 
@@ -112,7 +104,7 @@ static uint64_t under_way(struct run *r, uint64_t at)
 static void send_until(struct run *r, uint64_t end)
 {
 	for (;;) {
-		uint64_t at = now();
+		uint64_t at = clock_ns();
 
 		if (at >= end || r->stalls > STALLS_MAX)
 			return;
@@ -129,7 +121,7 @@ static void drain(struct run *r)
 {
 	const uint32_t stalls = r->stalls;
 
-	while (r->stalls == stalls && under_way(r, now()))
+	while (r->stalls == stalls && under_way(r, clock_ns()))
 		usleep(1000);
 }
 
@@ -169,7 +161,7 @@ static void print(const struct run *r, const struct moment *a, const struct mome
 
 static void measure(struct run *r)
 {
-	const uint64_t begin = now(), end = begin + WARM_UP + (uint64_t)(r->o.seconds * (double)NS);
+	const uint64_t begin = clock_ns(), end = begin + WARM_UP + (uint64_t)(r->o.seconds * (double)NS);
 	struct moment a, b;
 
 	r->moved_at = begin;

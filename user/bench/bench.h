@@ -30,8 +30,6 @@ struct bench_spread bench_spread(double *values, size_t n);
 uint64_t bench_median(uint64_t *values, size_t n);
 struct json_object *bench_spread_json(const struct bench_spread *s);
 
-uint64_t bench_now_ns(void);
-
 /* The value of an option, 1 to max; ends the program with a sentence when it is something else. */
 uint32_t bench_number(const char *option, const char *text, uint32_t max);
 

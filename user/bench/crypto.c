@@ -17,6 +17,7 @@
 #include "crypto/choice.h"
 #include "crypto/transform.h"
 #include "port/umem.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define BATCH_MAX 256u
@@ -144,13 +145,13 @@ static bool run_batch(struct bench *b, const struct row *r, uint32_t at, uint32_
 	uint64_t t0;
 
 	make_jobs(b, r, at, len, ENCRYPT);
-	t0 = bench_now_ns();
+	t0 = clock_ns();
 	r->engine->encrypt(b->job, b->o.batch);
-	took[ENCRYPT] = bench_now_ns() - t0;
+	took[ENCRYPT] = clock_ns() - t0;
 	make_jobs(b, r, at, len, DECRYPT);
-	t0 = bench_now_ns();
+	t0 = clock_ns();
 	r->engine->decrypt(b->job, b->o.batch);
-	took[DECRYPT] = bench_now_ns() - t0;
+	took[DECRYPT] = clock_ns() - t0;
 	b->seq += b->o.batch;
 	for (uint32_t i = 0; i < b->o.batch; i++)
 		if (!b->job[i].ok)
@@ -161,10 +162,10 @@ static bool run_batch(struct bench *b, const struct row *r, uint32_t at, uint32_
 static bool run_round(struct bench *b, const struct row *r, uint32_t len, double ns[WAYS])
 {
 	static uint64_t took[WAYS][BATCHES_MAX];
-	const uint64_t end = bench_now_ns() + ROUND_NS;
+	const uint64_t end = clock_ns() + ROUND_NS;
 	uint32_t n = 0;
 
-	while (n < BATCHES_MAX && (n < 3 || bench_now_ns() < end)) {
+	while (n < BATCHES_MAX && (n < 3 || clock_ns() < end)) {
 		uint64_t one[WAYS];
 
 		if (!run_batch(b, r, n * b->o.batch, len, one))

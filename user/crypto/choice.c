@@ -12,12 +12,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crypto/choice.h"
 #include "crypto/module.h"
 #include "crypto/transform.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define TRANSFORMS_MAX 48
@@ -197,14 +197,6 @@ struct measured {
 	uint8_t bytes[BATCH][AAD + BYTES + ENGINE_TAG_MAX];
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void set_jobs(struct measured *m, const struct transform *t, struct engine_key *k)
 {
 	for (int i = 0; i < BATCH; i++) {
@@ -242,14 +234,14 @@ static uint32_t measure(const struct engine *e, const struct transform *t, size_
 		uint64_t t0, took;
 
 		set_jobs(&m, t, k[0]);
-		t0 = now_ns();
+		t0 = clock_ns();
 		e->encrypt(m.job, BATCH);
-		took = now_ns() - t0;
+		took = clock_ns() - t0;
 		for (int i = 0; i < BATCH; i++)
 			m.job[i].key = k[1];
-		t0 = now_ns();
+		t0 = clock_ns();
 		e->decrypt(m.job, BATCH);
-		took += now_ns() - t0;
+		took += clock_ns() - t0;
 		best = !best || took < best ? took : best;
 	}
 	for (int dir = 0; dir < 2; dir++)

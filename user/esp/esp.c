@@ -5,7 +5,6 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "esp/admit.h"
 #include "esp/esp.h"
@@ -17,6 +16,7 @@
 #include "libxesp/secret.h"
 #include "sad/sa.h"
 #include "sad/sad.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 int esp_worker_open(struct esp_worker **out, struct sad *sad, uint32_t worker, struct fault *f)
@@ -131,10 +131,7 @@ void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 
 void stage_begin(struct esp_worker *w)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t); /* in the vDSO: no system call */
-	w->now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	w->now_ns = clock_boot_ns();
 }
 
 static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t now)

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "fib/fib.h"
 #include "fib/hash.h"
@@ -26,6 +25,7 @@
 #include "fib/snapshot.h"
 #include "fib/source.h"
 #include "libxesp/addr.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -350,19 +350,11 @@ static void take_neighbours(void *ctx, enum neigh_change change)
 
 /* ---- main thread: asking the kernel for neighbours */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void ask(void *ctx, const struct neigh_key *k)
 {
 	struct fib *f = ctx;
 
-	if (neigh_book_may_ask(f->book, k, now_ms()))
+	if (neigh_book_may_ask(f->book, k, clock_ms()))
 		mirror_ask(f->mirror, k);
 }
 
@@ -522,7 +514,7 @@ int fib_open(struct fib **out, struct event_base *base, uint32_t workers_n, stru
 	source_open(&f->source);
 	/* Short only before the machine's pool is ready; a weaker seed is no error. */
 	if (getrandom(&f->seed, sizeof(f->seed), GRND_NONBLOCK) != (ssize_t)sizeof(f->seed))
-		f->seed = now_ms();
+		f->seed = clock_ms();
 	f->book = neigh_book_open(f->seed);
 	if (!f->book || make_workers(f, workers_n) || start_looking(f, base))
 		fault_set(fault, err, "out of memory for the routes of %u workers", workers_n);

@@ -19,6 +19,7 @@
 #include "fib/rule.h"
 #include "fib/rtnl.h"
 #include "libxesp/addr.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -87,14 +88,6 @@ void mirror_model_fini(struct mirror_model *m)
 	mirror_model_init(m);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void complain(struct mirror *m, const char *what, int err)
 {
 	uint64_t suppressed;
@@ -117,7 +110,7 @@ static void set_due(struct mirror *m, uint64_t in_ms)
 /* Something is not as it was dumped: dump again, but not too soon after the last time. */
 static void note_change(struct mirror *m)
 {
-	uint64_t gap = 4 * m->took_ms, since = now_ms() - m->ended_ms;
+	uint64_t gap = 4 * m->took_ms, since = clock_ms() - m->ended_ms;
 
 	m->changed = true;
 	if (m->step != STEPS_N || event_pending(m->on_due, EV_TIMEOUT, NULL))
@@ -181,7 +174,7 @@ static void give_up(struct mirror *m, const char *what, int err)
 	m->neigh_dump = false;
 	m->step = STEPS_N;
 	m->changed = true;
-	m->ended_ms = now_ms();
+	m->ended_ms = clock_ms();
 	event_add(m->on_follow, NULL);
 	set_due(m, RETRY_MS);
 }
@@ -197,7 +190,7 @@ static void start_dump(struct mirror *m)
 	m->changed = m->inconsistent = false;
 	m->neigh_dump = m->neigh_lost;
 	m->neigh_lost = false;
-	m->began_ms = now_ms();
+	m->began_ms = clock_ms();
 	err = request_step(m);
 	if (err)
 		give_up(m, "asking for a dump", -err);
@@ -208,7 +201,7 @@ static void finish_dump(struct mirror *m)
 	struct mirror_model fresh = m->fresh;
 
 	m->step = STEPS_N;
-	m->ended_ms = now_ms();
+	m->ended_ms = clock_ms();
 	m->took_ms = m->ended_ms - m->began_ms;
 	mirror_model_init(&m->fresh);
 
@@ -471,11 +464,11 @@ static int make_events(struct mirror *m, struct event_base *base)
 static int dump_at_once(struct mirror *m, struct fault *f)
 {
 	struct pollfd p = { .fd = nl_socket_get_fd(m->dump), .events = POLLIN };
-	uint64_t began = now_ms();
+	uint64_t began = clock_ms();
 
 	m->neigh_lost = true;
 	while (!m->delivered) {
-		if (now_ms() - began > FIRST_DUMP_MS)
+		if (clock_ms() - began > FIRST_DUMP_MS)
 			return fault_set(f, -ETIMEDOUT,
 					 "rtnetlink does not answer a dump of routes");
 		if (m->step == STEPS_N)

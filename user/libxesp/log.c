@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "xesp/clock.h"
 #include "xesp/log.h"
 
 #define LOG_LINE_MAX 512
@@ -66,11 +66,8 @@ void log_fatal(const char *fmt, ...)
 
 bool log_allowed(struct log_limit *limit, uint64_t *suppressed)
 {
-	struct timespec ts;
-	uint64_t now, next;
+	uint64_t now = clock_ns(), next;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	next = __atomic_load_n(&limit->next_ns, __ATOMIC_RELAXED);
 	/* Of several threads that see the second over, the one whose exchange succeeds speaks. */
 	if (now < next ||

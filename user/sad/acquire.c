@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "sad/acquire.h"
 #include "sad/unique.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 enum state { FREE, WRITING, FULL, READ };
@@ -64,14 +64,6 @@ void acquire_ask_cpu(struct acquire_desk *d, uint32_t tunnel, uint32_t policy, u
 	leave(d, &(struct acquire_note){ .tunnel = tunnel, .policy = policy, .worker = worker });
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void acquire_take(struct acquire_desk *d, void (*tell)(void *ctx, const struct acquire_note *n),
 		  void *ctx)
 {
@@ -84,7 +76,7 @@ void acquire_take(struct acquire_desk *d, void (*tell)(void *ctx, const struct a
 
 		if (__atomic_load_n(&n->state, __ATOMIC_ACQUIRE) != FULL)
 			continue;
-		n->read_ns = now_ns();
+		n->read_ns = clock_ns();
 		__atomic_store_n(&n->state, READ, __ATOMIC_RELAXED);
 		d->read_n++;
 		tell(ctx, n);
@@ -93,7 +85,7 @@ void acquire_take(struct acquire_desk *d, void (*tell)(void *ctx, const struct a
 
 void acquire_free_places(struct acquire_desk *d)
 {
-	const uint64_t now = d->read_n ? now_ns() : 0;
+	const uint64_t now = d->read_n ? clock_ns() : 0;
 
 	for (uint32_t i = 0; d->read_n && i < ACQUIRE_PLACES; i++) {
 		struct acquire_note *n = &d->note[i];

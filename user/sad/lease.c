@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "sad/lease.h"
 #include "sad/sa.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define REFUSED_PAUSE_NS 1000000000ull
@@ -188,23 +188,15 @@ void lease_forget_all(struct lease_desk *d)
 		ring(d); /* what was asked before must be asked again */
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void lease_refuse(struct lease_desk *d, uint32_t id)
 {
 	*word_of(d->refused, id) |= bit_of(id);
-	d->refused_until_ns = now_ns() + REFUSED_PAUSE_NS;
+	d->refused_until_ns = clock_ns() + REFUSED_PAUSE_NS;
 }
 
 void lease_retry_refused(struct lease_desk *d)
 {
-	if (!d->refused_until_ns || now_ns() < d->refused_until_ns)
+	if (!d->refused_until_ns || clock_ns() < d->refused_until_ns)
 		return;
 	d->refused_until_ns = 0;
 	for (uint32_t i = 0; i < d->words_n; i++) {

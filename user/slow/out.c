@@ -2,7 +2,6 @@
 /* out.c - the ways out of the slow path, and its counters: see room.h. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "esp/esp.h"
@@ -14,16 +13,9 @@
 #include "slow/frag.h"
 #include "slow/frag6.h"
 #include "slow/room.h"
+#include "xesp/clock.h"
 
 #define IP6_HDR 40
-
-uint64_t slow_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 void out_count(__u64 *counter, uint64_t n)
 {

@@ -8,6 +8,7 @@
 #include "libxesp/pins.h"
 #include "slow/pmtu.h"
 #include "slow/room.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 /* About ESP or AH from an address of a tunnel: somebody wants it to be ours. */
@@ -27,7 +28,7 @@ static void on_icmp(evutil_socket_t fd, short what, void *ctx)
 
 	(void)what;
 	for (uint32_t i = 0; i < BATCH && icmp_in_read(&s->icmp, fd, &m, &ours); i++) {
-		enum pmtu_verdict v = ours ? pmtu_hear(s->pmtu, &m, slow_now_ms()) : PMTU_OLD_NEWS;
+		enum pmtu_verdict v = ours ? pmtu_hear(s->pmtu, &m, clock_ms()) : PMTU_OLD_NEWS;
 
 		if (v == PMTU_UNBELIEVED || (v == PMTU_NOT_OURS && claims_to_be_ours(s, &m)))
 			out_count(&out_stats(s)->drops[XESP_DROP_ICMP_UNBELIEVED], 1);
@@ -43,7 +44,7 @@ static void on_answer(void *ctx, const struct echo *e)
 {
 	struct slow *s = ctx;
 
-	pmtu_answered(s->pmtu, e, slow_now_ms());
+	pmtu_answered(s->pmtu, e, clock_ms());
 }
 
 static int follow(struct event **out, struct event_base *base, int fd, struct slow *s)
@@ -82,10 +83,10 @@ void path_close(struct slow *s)
 
 uint32_t slow_path_mtu(struct slow *s, uint32_t tunnel, uint32_t link)
 {
-	return pmtu_refresh(s->pmtu, tunnel, link, slow_now_ms());
+	return pmtu_refresh(s->pmtu, tunnel, link, clock_ms());
 }
 
 void slow_tick(struct slow *s)
 {
-	pmtu_tick(s->pmtu, slow_now_ms());
+	pmtu_tick(s->pmtu, clock_ms());
 }

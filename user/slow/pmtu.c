@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "esp/size.h"
 #include "libxesp/addr.h"
@@ -14,6 +13,7 @@
 #include "slow/pmtu.h"
 #include "slow/search.h"
 #include "slow/sender.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -109,14 +109,6 @@ static void follow_own(struct pmtu *p, struct path *t, const struct tunnel *tun,
 
 /* ---- the MTU in force */
 
-static uint64_t boottime_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-}
-
 /* What the probes have found, without the bytes that no packet of this SA would use; 0: nothing. */
 static uint32_t found_by_probes(const struct path *t, const struct tunnel *tun, const struct sa *sa)
 {
@@ -159,7 +151,7 @@ static void show(const struct path *t, const struct tunnel *tun, const struct sa
 	st->inner_mtu = (uint16_t)size_fits(&g, mtu);
 	st->path_mtu_from = (uint8_t)from;
 	st->path_mtu_ns = from == XESP_PMTU_FROM_ICMP || (t->probing && t->search.confirmed_ms) ?
-				  boottime_ns() - ago_ms * 1000000 :
+				  clock_boot_ns() - ago_ms * 1000000 :
 				  0;
 }
 

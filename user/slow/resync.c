@@ -2,21 +2,13 @@
 /* resync.c - SAs whose numbers ran away, RFC 4303 appendix A3: the main thread's half of sad/resync.h. */
 #include <errno.h>
 #include <event2/event.h>
-#include <time.h>
 
 #include "esp/esp.h"
 #include "sad/resync.h"
 #include "sad/sa.h"
 #include "slow/room.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t); /* as workers have it, esp/esp.c */
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void on_failed(evutil_socket_t fd, short what, void *ctx)
 {
@@ -37,7 +29,7 @@ static void on_failed(evutil_socket_t fd, short what, void *ctx)
 		log_warn("slow: SA with SPI 0x%08x: its peer's numbers are at %llu, ours were at %llu: 2^32 packets or more were lost; in step again",
 			 r.spi, (unsigned long long)r.now, (unsigned long long)r.was);
 	slow_let_sas_go(s);
-	resync_done(desk, now_ns());
+	resync_done(desk, clock_boot_ns());
 }
 
 int slow_follow_failed(struct slow *s, struct event_base *base)

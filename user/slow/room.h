@@ -65,7 +65,6 @@ struct slow {
 	uint8_t *cut_buf;    /* [PACKET_MAX], for one piece of what goes out */
 };
 
-uint64_t slow_now_ms(void); /* CLOCK_MONOTONIC */
 
 /* Around everything that may hold an SA: in between the slow worker is idle, so that the SAD, on
  * this same thread, never waits for it. */

@@ -25,6 +25,7 @@
 #include "slow/slow.h"
 #include "slow/spd.h"
 #include "slow/tun.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -518,7 +519,7 @@ int slow_open(struct slow **out, struct event_base *base, const struct slow_opts
 	s->buf = calloc(BATCH, BUF_BYTES);
 	s->piece_buf = calloc(BATCH, SLOT_BYTES);
 	s->cut_buf = malloc(PACKET_MAX);
-	icmp_limit_init(&s->limit, slow_now_ms());
+	icmp_limit_init(&s->limit, clock_ms());
 	err = s->buf && s->piece_buf && s->cut_buf ? spd_open(&s->spd, o->pins, f)
 				     : fault_set(f, -ENOMEM, "out of memory");
 	if (!err && probe_init(&s->probe))

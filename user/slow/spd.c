@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "libxesp/pins.h"
 #include "libxesp/spd_memory.h"
 #include "slow/spd.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 struct spd {
@@ -51,20 +51,12 @@ static struct xesp_fragment_key name_datagram(const struct spd_key *k)
 					   .dir = XESP_DIR_OUT };
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts); /* bpf_ktime_get_ns()'s */
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static void remember_fragment(const struct spd *s, const struct spd_key *k, uint32_t generation,
 			      const struct xesp_spd_val *val)
 {
 	const struct xesp_fragment_key key = name_datagram(k);
 	const struct xesp_fragment f = { .generation = generation,
-					 .seen_ns = now_ns(),
+					 .seen_ns = clock_ns(),
 					 .val = *val };
 
 	/* A map that takes no more leaves the later ones unknown: they are dropped and counted. */
@@ -78,7 +70,7 @@ static enum xesp_drop recall_fragment(const struct spd *s, const struct spd_key 
 	struct xesp_fragment f;
 
 	if (bpf_map_lookup_elem(s->pins->fd[PINS_FRAGMENTS], &key, &f) ||
-	    f.generation != generation || now_ns() - f.seen_ns > XESP_FRAGMENT_NS)
+	    f.generation != generation || clock_ns() - f.seen_ns > XESP_FRAGMENT_NS)
 		return XESP_DROP_FRAGMENT_UNKNOWN;
 	*val = f.val;
 	return XESP_DROP_NONE;

@@ -7,6 +7,7 @@
 #include "libxesp/pins.h"
 #include "slow/room.h"
 #include "slow/spd.h"
+#include "xesp/clock.h"
 
 /*
  * Is the sender on the cleartext side? An ICMP error quotes what policy protects, so it must not
@@ -73,7 +74,7 @@ void tell_sender(struct slow *s, const struct icmp_cause *c, bool outbound)
 	uint32_t len;
 
 	if (!icmp_may_tell(c, &sender) || !fib_source(s->o.fib, &sender, &src) ||
-	    !icmp_limit_take(&s->limit, c->error, slow_now_ms()))
+	    !icmp_limit_take(&s->limit, c->error, clock_ms()))
 		return;
 	len = icmp_make(c, &src, buf + HEADROOM);
 	if (!outbound)

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* load.c - see load.h. */
-#include <time.h>
 
 #include "worker/load.h"
+#include "xesp/clock.h"
 
 #define SECOND_NS 1000000000ull
 
-static uint64_t monotonic(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t); /* in the vDSO: no system call */
-	return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
-}
-
 void load_init(struct load *l, enum load_mode mode)
 {
-	*l = (struct load){ .pause_ns = LOAD_PAUSE_NS, .now = monotonic };
+	*l = (struct load){ .pause_ns = LOAD_PAUSE_NS, .now = clock_ns };
 	load_set_mode(l, mode);
 }
 

@@ -24,6 +24,7 @@
 #include "worker/crew.h"
 #include "worker/round.h"
 #include "worker/worker.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
@@ -95,26 +96,18 @@ static void set_idle(struct worker *w, bool idle)
 	fib_idle(w->o.fib, w->o.index, idle);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* A chunk of another worker's, if one waits. True also for a while afterwards: don't sleep yet. */
 static bool help(struct worker *w)
 {
 	if (!w->o.crew)
 		return false;
 	if (crew_help(w->o.crew, w->member)) {
-		w->helped_ns = now_ns();
+		w->helped_ns = clock_ns();
 		return true;
 	}
 	if (!w->helped_ns)
 		return false;
-	if (now_ns() - w->helped_ns < HELP_SPIN_NS)
+	if (clock_ns() - w->helped_ns < HELP_SPIN_NS)
 		return true;
 	w->helped_ns = 0;
 	return false;

@@ -9,6 +9,7 @@
 #include "esp/size.h"
 #include "sad/sa.h"
 #include "slow/slow.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xespd/cover.h"
 #include "xespd/daemon.h"
@@ -27,14 +28,6 @@ struct cover {
 	uint32_t ids_n;
 	uint64_t rescan_ns;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
-}
 
 /* Without random numbers nothing is random, and the caller sends nothing. */
 static bool random_below(uint64_t *out, uint64_t bound)
@@ -108,7 +101,7 @@ static void rescan(struct cover *c)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct cover *c = arg;
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	(void)fd;
 	(void)what;

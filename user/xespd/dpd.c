@@ -10,6 +10,7 @@
 #include "libxesp/addr.h"
 #include "sad/tunnel.h"
 #include "slow/slow.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 #include "xespd/daemon.h"
@@ -40,18 +41,10 @@ struct dpd {
 	struct peer **by_tunnel; /* [max], by tunnel id */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void turn(struct peer *p, bool down)
 {
 	struct fault f = { "" };
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	if (sad_tunnel_down(p->dpd->d->sad, p->t.id, down, &f)) {
 		log_error("dpd: tunnel %s: %s", p->t.name, f.text); /* the next interval tries again */
@@ -76,7 +69,7 @@ static void ask(struct peer *p)
 			  .seq = ++p->seq,
 			  .kind = ECHO_DPD };
 
-	p->sent_ns = now_ns();
+	p->sent_ns = clock_ns();
 	p->waiting = true;
 	p->sent++;
 	/* One that could not be sent, for want of an SA for example, is one without an answer. */
@@ -93,7 +86,7 @@ static void on_interval(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (p->waiting)
 		p->in_a_row = 0;
-	if (!p->down && now_ns() - p->heard_ns >= patience)
+	if (!p->down && clock_ns() - p->heard_ns >= patience)
 		turn(p, true);
 	ask(p);
 }
@@ -107,7 +100,7 @@ static void on_answer(void *ctx, const struct echo *e)
 	if (!p || (uint16_t)(p->seq - e->seq) > p->t.dpd_misses)
 		return;
 	p->answered++;
-	p->heard_ns = now_ns();
+	p->heard_ns = clock_ns();
 	if (e->seq == p->seq) {
 		p->rtt_ns = p->heard_ns - p->sent_ns;
 		p->waiting = false;
@@ -146,7 +139,7 @@ static void begin(struct dpd *dpd, const struct xesp_keymsg_tunnel *t)
 	}
 	p->dpd = dpd;
 	p->t = *t;
-	p->heard_ns = p->since_ns = now_ns();
+	p->heard_ns = p->since_ns = clock_ns();
 	dpd->by_tunnel[t->id] = p;
 	set_timer(p);
 	ask(p);
@@ -159,7 +152,7 @@ static void go_on(struct peer *p, const struct xesp_keymsg_tunnel *t)
 	/* Another far end is another question, asked with patience. */
 	if (!addr_equal(&p->t.probe_remote, &t->probe_remote) ||
 	    !addr_equal(&p->t.remote, &t->remote))
-		p->heard_ns = now_ns();
+		p->heard_ns = clock_ns();
 	p->t = *t;
 	if (other_pace)
 		set_timer(p);
@@ -215,7 +208,7 @@ void dpd_close(struct dpd *dpd)
 struct json_object *dpd_json(const struct dpd *dpd)
 {
 	struct json_object *list = json_object_new_array();
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	for (uint32_t id = 0; id < dpd->max; id++) {
 		const struct peer *p = dpd->by_tunnel[id];

@@ -4,13 +4,13 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "esp/natt.h"
 #include "sad/sa.h"
 #include "sad/tunnel.h"
 #include "slow/natt_filter.h"
 #include "slow/slow.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 #include "xespd/daemon.h"
@@ -31,15 +31,6 @@ struct natt {
 	__be16 ports[NATT_FILTER_PORTS + 1];
 	uint32_t ports_n;
 };
-
-/* CLOCK_BOOTTIME, as xesp_sa_state.last_used_ns. */
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
-}
 
 static void send_keepalive(struct natt *n, const struct tunnel *t)
 {
@@ -125,7 +116,7 @@ void natt_tick(struct natt *n)
 {
 	__be16 ports[NATT_FILTER_PORTS + 1];
 	struct sad *sad = n->d->sad;
-	uint64_t now = now_ns();
+	uint64_t now = clock_boot_ns();
 	uint32_t ports_n = 0;
 
 	/* Packets sent meanwhile only put it off; tunnels told meanwhile are looked at in time. */

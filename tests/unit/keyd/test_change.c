@@ -16,6 +16,7 @@
 #include "keyd/map_walk.h"
 #include "keyd/spd_table.h"
 #include "tests/unit/keyd/keyd.h"
+#include "xesp/clock.h"
 
 #define SAS 8
 #define WORDS 256
@@ -332,9 +333,9 @@ static void test_an_id_is_not_given_again_at_once(void)
 	fixture_sa(sa, "i", "in", 5004, 4, ", replay_window: 64");
 	CU_ASSERT_EQUAL(keyd_apply(&x, &r, sa, ""), -EBUSY);
 	/* xespd has answered, but not long ago. */
-	x.change.maps->retired_ns[1] = maps_now_ns();
+	x.change.maps->retired_ns[1] = clock_ns();
 	CU_ASSERT_EQUAL(keyd_apply(&x, &r, sa, ""), -EBUSY);
-	x.change.maps->retired_ns[1] = maps_now_ns() - IDS_RETIRED_NS;
+	x.change.maps->retired_ns[1] = clock_ns() - IDS_RETIRED_NS;
 	use_state(&x, "i");
 	CU_ASSERT_EQUAL_FATAL(keyd_apply(&x, &r, sa, ""), 0);
 	CU_ASSERT_EQUAL(keyd_sa(&x, "i")->id, 1);

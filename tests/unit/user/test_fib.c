@@ -20,12 +20,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fib/fib.h"
 #include "libxesp/addr.h"
 #include "tests/unit/user/namespace.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define WITHIN_MS 5000 /* a condition is waited for: on a busy machine it may take a while */
@@ -36,14 +36,6 @@
 static struct event_base *base;
 static struct fib *fib;
 static unsigned int wrong;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void must(bool ok, const char *what)
 {
@@ -96,10 +88,10 @@ static void turn(void)
 /* Until the answer is `want`, but not longer than a second; then it must stay for a moment. */
 static void expect(const char *after, const char *dst, const char *want)
 {
-	uint64_t until = now_ms() + WITHIN_MS;
+	uint64_t until = clock_ms() + WITHIN_MS;
 	char got[128];
 
-	while (strcmp(ask(dst, got, sizeof(got)), want) && now_ms() < until)
+	while (strcmp(ask(dst, got, sizeof(got)), want) && clock_ms() < until)
 		turn();
 	if (strcmp(got, want)) {
 		fprintf(stderr, "after '%s': %s -> %s, expected %s\n", after, dst, got, want);
@@ -325,7 +317,7 @@ static void wants(void)
 	expect("a lookup without a neighbour", "10.9.0.2", IN PEER SRC_IN "0800");
 	addr_parse(&remote, "2001:db8:9::2", NULL);
 	fib_want(fib, &remote);
-	for (uint64_t until = now_ms() + WITHIN_MS; now_ms() < until;) {
+	for (uint64_t until = clock_ms() + WITHIN_MS; clock_ms() < until;) {
 		turn();
 		if (namespace_sh(
 			    "ip -6 neigh show 2001:db8:9::2 dev in0 | grep -q 02:00:00:00:00:02"))
@@ -341,10 +333,10 @@ static void wants(void)
 
 static bool confirmed_within(uint64_t ms)
 {
-	uint64_t until = now_ms() + ms;
+	uint64_t until = clock_ms() + ms;
 	char got[128];
 
-	while (!namespace_sh(CONFIRMED) && now_ms() < until) {
+	while (!namespace_sh(CONFIRMED) && clock_ms() < until) {
 		ask("10.9.0.2", got, sizeof(got));
 		turn();
 	}
@@ -354,10 +346,10 @@ static bool confirmed_within(uint64_t ms)
 /* A stale neighbour that is used is confirmed; one that is not used stays stale. */
 static void stale(void)
 {
-	uint64_t until = now_ms() + 1100; /* it may have been asked for just now */
+	uint64_t until = clock_ms() + 1100; /* it may have been asked for just now */
 
 	must(namespace_sh(MAKE_STALE), "stale");
-	while (now_ms() < until)
+	while (clock_ms() < until)
 		turn();
 	must(!namespace_sh(CONFIRMED), "unused, it stays stale");
 	must(confirmed_within(WITHIN_MS), "used, it is confirmed");
@@ -445,11 +437,11 @@ static void threads(void)
 {
 	struct looker l[2] = { { .worker = 1 }, { .worker = 2 } };
 	uint32_t in0 = if_nametoindex("in0");
-	uint64_t until = now_ms() + 1000;
+	uint64_t until = clock_ms() + 1000;
 
 	for (int i = 0; i < 2; i++)
 		must(!pthread_create(&l[i].thread, NULL, look, &l[i]), "pthread_create");
-	for (int32_t n = 0; now_ms() < until; n++) {
+	for (int32_t n = 0; clock_ms() < until; n++) {
 		must(!fib_port_set(fib, in0, n % 3 ? 3 + n % 2 : -1, XESP_ROLE_INNER, NULL), "fib_port_set");
 		if (n % 16 == 0)
 			turn();

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crypto/engine.h"
 #include "libxesp/secret.h"
 #include "sad/sad.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 #include "xespd/keyd_link.h"
@@ -50,14 +50,6 @@ static void on_change(void *ctx, uint32_t tunnel)
 	t.changes++;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static bool readable(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -68,9 +60,9 @@ static bool readable(int fd)
 /* Runs the link's event loop until keyd's socket has something to read. */
 static bool link_spoke(int fd)
 {
-	int64_t end = now_ms() + DEADLINE_MS;
+	int64_t end = (int64_t)clock_ms() + DEADLINE_MS;
 
-	while (now_ms() < end) {
+	while ((int64_t)clock_ms() < end) {
 		event_base_loop(t.base, EVLOOP_NONBLOCK);
 		if (readable(fd))
 			return true;
@@ -277,9 +269,9 @@ static void send_tunnel_and_sas(void)
 
 static bool comes_in_step(void)
 {
-	int64_t end = now_ms() + DEADLINE_MS;
+	int64_t end = (int64_t)clock_ms() + DEADLINE_MS;
 
-	while (now_ms() < end && !keyd_link_connected(t.link))
+	while ((int64_t)clock_ms() < end && !keyd_link_connected(t.link))
 		event_base_loop(t.base, EVLOOP_NONBLOCK);
 	return keyd_link_connected(t.link);
 }

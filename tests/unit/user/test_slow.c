@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "esp/wire.h"
@@ -29,6 +28,7 @@
 #include "tests/pair/pair.h"
 #include "tests/unit/user/maps.h"
 #include "tests/unit/user/namespace.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 
 #define WITHIN_MS      2000
@@ -49,20 +49,12 @@ static void must(bool ok, const char *what)
 	wrong += !ok;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Turns the loop until *counter has grown by n since it was `before`; it must not grow by more. */
 static bool grows(const __u64 *counter, uint64_t before, uint64_t n)
 {
-	uint64_t until = now_ms() + WITHIN_MS;
+	uint64_t until = clock_ms() + WITHIN_MS;
 
-	while (*counter < before + n && now_ms() < until) {
+	while (*counter < before + n && clock_ms() < until) {
 		struct timeval tv = { .tv_usec = 2000 };
 
 		event_base_loopexit(base, &tv);
@@ -245,12 +237,12 @@ static void too_big_for_the_tunnel(void)
 		uint8_t bytes[600];
 	} got;
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, IPPROTO_ICMP);
-	uint64_t until = now_ms() + WITHIN_MS;
+	uint64_t until = clock_ms() + WITHIN_MS;
 	ssize_t n = 0;
 
 	send_udp("10.2.0.3", 1472, true);
 	must(grows(&stats()->drops[XESP_DROP_TOO_BIG], before, 1), "too big, counted");
-	while (n < 56 && now_ms() < until)
+	while (n < 56 && clock_ms() < until)
 		n = recv(fd, got.bytes, sizeof(got.bytes), 0);
 	must(n == 576, "an ICMP error of 576 bytes");
 	must(got.bytes[20] == 3 && got.bytes[21] == 4, "fragmentation needed");
@@ -523,7 +515,7 @@ static void route_into_itself(void)
 static int sender_outside(void)
 {
 	struct xesp_iface iface = { .port = 7, .role = XESP_ROLE_INNER };
-	uint64_t until = now_ms() + WITHIN_MS;
+	uint64_t until = clock_ms() + WITHIN_MS;
 	struct xesp_addr sender;
 	struct frame f;
 	struct pkt p;
@@ -538,7 +530,7 @@ static int sender_outside(void)
 	ifindex = if_nametoindex("out0");
 	addr_parse(&sender, "203.0.113.7", NULL);
 	must(!fib_port_set(fib, ifindex, 7, XESP_ROLE_OUTER, NULL), "fib_port_set");
-	while (!(fib_port_of(fib, &sender, &port) && port == 7) && now_ms() < until) {
+	while (!(fib_port_of(fib, &sender, &port) && port == 7) && clock_ms() < until) {
 		struct timeval tv = { .tv_usec = 2000 };
 
 		event_base_loopexit(base, &tv);
