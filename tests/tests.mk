@@ -8,18 +8,22 @@
 # A program named in SUITES_<name> has these suites only.
 suite_files = $(wildcard $(patsubst %,$(1)/test_%.c,$(or $(SUITES_$(2)),$(ONLY),*)))
 
+.PHONY: FORCE
+FORCE:
+
 # One suite per file: test_<module>.c defines `CU_TestInfo <module>_tests[]`.
 define suite_program # $(1) name, $(2) folder, $(3) objects, $(4) libraries
 TESTS_$(1) := $$(call suite_files,$(2),$(1))
-$$(B)/tests/$(1)-suites.c: $$(TESTS_$(1)) tests/tests.mk
-	$$(call say,GEN)
+# Written anew only when it changes: with ONLY it is another list.
+$$(B)/tests/$(1)-suites.c: FORCE
 	$$(Q)mkdir -p $$(@D)
 	$$(Q){ echo '#include <CUnit/CUnit.h>'; \
 	  for m in $$(patsubst test_%.c,%,$$(notdir $$(TESTS_$(1)))); do echo "extern CU_TestInfo $$$${m}_tests[];"; done; \
 	  echo 'CU_SuiteInfo suites[] = {'; \
 	  for m in $$(patsubst test_%.c,%,$$(notdir $$(TESTS_$(1)))); do \
 	    echo "	{ \"$$$${m}\", NULL, NULL, NULL, NULL, $$$${m}_tests },"; done; \
-	  echo '	CU_SUITE_INFO_NULL'; echo '};'; } >$$@
+	  echo '	CU_SUITE_INFO_NULL'; echo '};'; } >$$@.new; \
+	if cmp -s $$@.new $$@; then rm $$@.new; else mv $$@.new $$@; fi
 $$(B)/tests/$(1)-suites.o: $$(B)/tests/$(1)-suites.c
 	$$(call say,CC)
 	$$(Q)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) -c $$< -o $$@
