@@ -7,7 +7,6 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <json-c/printbuf.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,15 +18,17 @@
 #include <unistd.h>
 
 #include "libxesp/rpc.h"
+#include "libxesp/rpc_json.h"
 #include "libxesp/rpc_listen.h"
 #include "libxesp/secret.h"
+#include "xesp/clock.h"
 #include "xesp/fault.h"
 #include "xesp/log.h"
 
-#define RPC_JSON_DEPTH 16
 #define RPC_LINGER_S   5 /* how long a client may take to read its last answer */
 #define RPC_PRINT      (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define RPC_ROOM_FIRST 4096
+#define RPC_ROOM_STEP_MS 10 /* between two looks for a client that may make room */
 
 struct rpc_client {
 	TAILQ_ENTRY(rpc_client) link;
@@ -38,12 +39,14 @@ struct rpc_client {
 	char *in;                 /* secret_alloc() */
 	size_t in_len, in_room, searched; /* no line ends in the first `searched` bytes */
 	uint64_t missed;          /* events that it was too slow for */
+	uint64_t since_ms;        /* it was accepted then */
 	bool subscriber;
 	bool closing; /* its last answer is being written */
 };
 
 struct rpc_server {
 	struct evconnlistener *listener;
+	struct event *room; /* one more than there are places for was accepted: somebody must go */
 	struct event_base *base;
 	const struct rpc_method *table;
 	void *ctx;
@@ -175,50 +178,6 @@ static void answer_request(struct rpc_client *c, struct json_object *request)
 	write_answer(c, answer);
 }
 
-/* A new object, or NULL when the line is anything but one JSON object. */
-static struct json_object *parse_line(const char *line, size_t len)
-{
-	struct json_tokener *tok = json_tokener_new_ex(RPC_JSON_DEPTH);
-	struct json_object *o = NULL;
-
-	if (!tok)
-		return NULL;
-	/* Strings pass through json-c's buffer: as large as it gets, so that it leaves no copies behind. */
-	printbuf_memset(tok->pb, -1, 0, RPC_ROOM_FIRST);
-	printbuf_reset(tok->pb);
-	/* Strict: also refuses what follows the object, and comments. */
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	o = json_tokener_parse_ex(tok, line, (int)len);
-	/* A zero byte ends json-c's reading early, and must not hide what follows it. */
-	if (o &&
-	    (json_tokener_get_parse_end(tok) != len || !json_object_is_type(o, json_type_object))) {
-		rpc_wipe(o);
-		json_object_put(o);
-		o = NULL;
-	}
-	secret_wipe(tok->pb->buf, (size_t)tok->pb->size);
-	json_tokener_free(tok);
-	return o;
-}
-
-/* Requests may carry keys, and json-c frees without wiping. */
-void rpc_wipe(struct json_object *o)
-{
-	if (json_object_is_type(o, json_type_string)) {
-		/* The object's own bytes. */
-		secret_wipe((char *)(uintptr_t)json_object_get_string(o),
-			    (size_t)json_object_get_string_len(o));
-	} else if (json_object_is_type(o, json_type_array)) {
-		for (size_t i = 0; i < json_object_array_length(o); i++)
-			rpc_wipe(json_object_array_get_idx(o, i));
-	} else if (json_object_is_type(o, json_type_object)) {
-		json_object_object_foreach(o, key, value) {
-			(void)key;
-			rpc_wipe(value);
-		}
-	}
-}
-
 /* False: the line was not a request, and nothing after it can be trusted to be one. */
 static bool take_line(struct rpc_client *c, const char *line, size_t len)
 {
@@ -226,7 +185,7 @@ static bool take_line(struct rpc_client *c, const char *line, size_t len)
 
 	if (len && line[len - 1] == '\r')
 		len--;
-	request = parse_line(line, len);
+	request = rpc_parse(line, len);
 	if (!request) {
 		refuse(c, NULL, -EBADMSG, "the line is not a JSON object");
 		return false;
@@ -459,25 +418,45 @@ static bool may_connect(int fd)
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
+/*
+ * One too many was accepted: whoever said nothing for longest makes room, so hung clients cannot lock the
+ * server. One that has only just come has not been heard yet; were it to go, a hundred that say nothing
+ * would cut off everyone who connects among them. Meanwhile the kernel keeps those who connect.
+ */
+static void on_room(evutil_socket_t fd, short what, void *ctx)
+{
+	const struct timeval step = { .tv_usec = RPC_ROOM_STEP_MS * 1000 };
+	struct rpc_server *s = ctx;
+	const uint64_t now = clock_ms();
+	struct rpc_client *c;
+
+	(void)fd;
+	(void)what;
+	if (s->clients_n > RPC_CLIENTS_MAX) {
+		TAILQ_FOREACH(c, &s->clients, link)
+			if (!c->subscriber && now - c->since_ms >= RPC_GRACE_MS)
+				break;
+		if (!c) {
+			event_add(s->room, &step);
+			return;
+		}
+		free_client(c);
+	}
+	evconnlistener_enable(s->listener);
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr,
 		      int addr_len, void *ctx)
 {
+	static const struct timeval next_turn = { 0, 0 }; /* after all who have sent were heard */
 	struct rpc_server *s = ctx;
 	struct rpc_client *c;
 
-	(void)listener;
 	(void)addr;
 	(void)addr_len;
 	if (!may_connect(fd)) {
 		close(fd);
 		return;
-	}
-	/* Full: whoever said nothing for longest makes room, so hung clients cannot lock it. */
-	if (s->clients_n >= RPC_CLIENTS_MAX) {
-		TAILQ_FOREACH(c, &s->clients, link)
-			if (!c->subscriber)
-				break;
-		free_client(c); /* there are fewer subscribers than places */
 	}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
@@ -485,6 +464,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 		return;
 	}
 	c->server = s;
+	c->since_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&s->clients, c, link);
 	s->clients_n++;
 	c->in_room = RPC_ROOM_FIRST;
@@ -501,6 +481,10 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
 	bufferevent_disable(c->bev, EV_READ);
 	bufferevent_enable(c->bev, EV_WRITE);
+	if (s->clients_n > RPC_CLIENTS_MAX) {
+		evconnlistener_disable(listener);
+		event_add(s->room, &next_turn);
+	}
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
@@ -530,6 +514,11 @@ int rpc_server_open(struct rpc_server **out, struct event_base *base, const char
 	s->patience_ms = RPC_PATIENCE_MS;
 	TAILQ_INIT(&s->clients);
 
+	s->room = evtimer_new(base, on_room, s);
+	if (!s->room) {
+		err = fault_set(f, -ENOMEM, "cannot watch %s: out of memory", path);
+		goto free_server;
+	}
 	err = rpc_listen(&s->place, path, f);
 	if (err)
 		goto free_server;
@@ -551,6 +540,8 @@ remove_socket:
 	rpc_unlisten(&s->place);
 	close(s->place.fd);
 free_server:
+	if (s->room)
+		event_free(s->room);
 	free(s);
 	return err;
 }
@@ -568,6 +559,7 @@ void rpc_server_close(struct rpc_server *s)
 	while (!TAILQ_EMPTY(&s->clients))
 		free_client(TAILQ_FIRST(&s->clients));
 	rpc_unlisten(&s->place);
+	event_free(s->room);
 	evconnlistener_free(s->listener);
 	free(s);
 }

@@ -30,6 +30,7 @@
 #define RPC_SUBSCRIBERS_MAX 32
 #define RPC_BACKLOG_MAX (64u << 20)
 #define RPC_CLIENTS_MAX 64
+#define RPC_GRACE_MS 100 /* so long one that has connected need not make room for others */
 
 struct event_base;
 struct fault;
@@ -51,7 +52,8 @@ struct rpc_method {
 /*
  * Listens at `path` (mode 0600, an old socket that nobody serves is replaced) and answers the
  * methods in `table`, which ends with a NULL name and stays the caller's. The process ignores
- * SIGPIPE from then on. When RPC_CLIENTS_MAX are connected, the one silent longest makes room.
+ * SIGPIPE from then on. When RPC_CLIENTS_MAX are connected, the one silent longest makes room,
+ * but none that came within the last RPC_GRACE_MS.
  * -EADDRINUSE  another process serves this socket
  * -errno       of socket(), bind(), listen()
  */

@@ -94,6 +94,18 @@ static int publish(void *ctx, struct json_object *params, struct json_object **r
 	return 0;
 }
 
+/* The server is busy for a while, and what comes meanwhile waits for it. */
+static int be_busy(void *ctx, struct json_object *params, struct json_object **result,
+		   struct fault *f)
+{
+	(void)ctx;
+	(void)params;
+	(void)result;
+	(void)f;
+	usleep(200000);
+	return 0;
+}
+
 static int stop(void *ctx, struct json_object *params, struct json_object **result, struct fault *f)
 {
 	(void)ctx;
@@ -106,7 +118,7 @@ static int stop(void *ctx, struct json_object *params, struct json_object **resu
 
 static const struct rpc_method methods[] = {
 	{ "echo", echo }, { "refuse", refuse }, { "big", big }, { "stop", stop },
-	{ "subscribe", subscribe }, { "publish", publish }, { NULL, NULL }
+	{ "subscribe", subscribe }, { "publish", publish }, { "be-busy", be_busy }, { NULL, NULL }
 };
 
 static void *serve(void *arg)
@@ -390,6 +402,38 @@ static void hung_clients_disturb_nobody(void)
 	remove_dir();
 }
 
+/* One who asks in the midst of more silent ones than there are places is answered. */
+static void a_crowd_cuts_nobody_off(void)
+{
+	static const char busy[] = "{\"request\":\"be-busy\"}\n", ask[] = "{\"request\":\"echo\"}\n";
+	int fds[2 * RPC_CLIENTS_MAX], first, asking[4];
+	char buf[64];
+
+	make_dir();
+	server_up();
+	first = connect_raw();
+	CU_ASSERT_EQUAL(send(first, busy, sizeof(busy) - 1, 0), (ssize_t)sizeof(busy) - 1);
+	for (size_t i = 0; i < LEN(fds); i++) {
+		fds[i] = connect_raw();
+		if (i % (LEN(fds) / LEN(asking)))
+			continue;
+		asking[i * LEN(asking) / LEN(fds)] = connect_raw();
+		CU_ASSERT_EQUAL(send(asking[i * LEN(asking) / LEN(fds)], ask, sizeof(ask) - 1, 0),
+				(ssize_t)sizeof(ask) - 1);
+	}
+	CU_ASSERT_TRUE(read_line(first, buf, sizeof(buf)));
+	for (size_t i = 0; i < LEN(asking); i++) {
+		CU_ASSERT_TRUE(read_line(asking[i], buf, sizeof(buf)));
+		CU_ASSERT_PTR_NOT_NULL(strstr(buf, "\"ok\":true"));
+		close(asking[i]);
+	}
+	for (size_t i = 0; i < LEN(fds); i++)
+		close(fds[i]);
+	close(first);
+	server_down();
+	remove_dir();
+}
+
 /* Long lines for who allows them: one client at a time, and no longer than they must take. */
 static void long_lines_one_at_a_time(void)
 {
@@ -561,6 +605,7 @@ CU_TestInfo rpc_tests[] = {
 	{ "good and bad lines, row by row", line_rows },
 	{ "the longest line and one byte more", line_lengths },
 	{ "hung clients disturb nobody", hung_clients_disturb_nobody },
+	{ "a crowd of silent clients cuts nobody off", a_crowd_cuts_nobody_off },
 	{ "long lines: one client at a time, and in time", long_lines_one_at_a_time },
 	{ "a slow subscriber misses events and hears how many", slow_subscribers_miss_some },
 	{ "an answer reaches a client that closed its writing side", answer_after_half_close },
