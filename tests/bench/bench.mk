@@ -20,7 +20,7 @@ $(B)/tests/bench/traffic.skel.h: $(B)/tests/bench/traffic.bpf.o
 	$(call say,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< name traffic >$@
 $(B)/tests/bench/emit.o: $(B)/tests/bench/traffic.skel.h
-TRAFFIC_OBJS := $(patsubst %,$(B)/tests/bench/%.o,traffic emit source usage)
+TRAFFIC_OBJS := $(patsubst %,$(B)/tests/bench/%.o,traffic emit source usage xdp_time)
 $(B)/tests/bench/traffic: $(TRAFFIC_OBJS) $(B)/tests/rooms.a $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
@@ -54,7 +54,7 @@ CALLS := $(if $(ENGINE_OBJECTS),$(B)/tests/bench/calls)
 BENCH_PROGRAMS := $(patsubst %,$(B)/tests/bench/%,traffic xespd-io spd cores sockets) $(CALLS)
 bench-programs: $(BENCH_PROGRAMS)
 
-bench: bench-crypto bench-calls bench-pipeline bench-cores bench-sockets bench-spd bench-topology bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
+bench: bench-crypto bench-calls bench-pipeline bench-cores bench-sockets bench-spd bench-topology bench-tunnels bench-tcp ## what ESP costs: the stages alone, and through a gateway, beside its ceilings
 
 bench-pipeline: programs ## what a packet costs in each of the worker's stages, of 1 to 100 000 SAs (BENCH_ARGS=--json)
 	@$(B)/xesp bench pipeline $(BENCH_ARGS)
@@ -67,6 +67,9 @@ bench-calls: $(CALLS) ## the calls of libipsec-mb against each other, suite by s
 
 bench-topology: programs $(BENCH_PROGRAMS) ## generator, gateway, sink in namespaces (TOPOLOGY_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/topology.sh $(TOPOLOGY_ARGS)
+
+bench-tunnels: programs $(BENCH_PROGRAMS) ## a gateway with 1, 1 000 and 100 000 tunnels, packets spread over all (TUNNELS_ARGS=--help)
+	@XESP_BUILD=$(B) tests/bench/tunnels.sh $(TUNNELS_ARGS)
 
 bench-peers: programs $(BENCH_PROGRAMS) ## the same, encapsulation alone, beside what else Debian carries
 	@XESP_BUILD=$(B) tests/bench/topology.sh --direction encap --peers $(TOPOLOGY_ARGS)
@@ -86,4 +89,4 @@ bench-cores: programs $(B)/tests/bench/cores ## one tunnel over 1 to as many thr
 bench-sockets: programs $(BENCH_PROGRAMS) ## one queue over two cores: one socket with xespd's dispatcher, two sockets (SOCKETS_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/sockets.sh $(SOCKETS_ARGS)
 
-.PHONY: bench-cores bench-sockets bench-calls bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers
+.PHONY: bench-tunnels bench-cores bench-sockets bench-calls bench bench-sas bench-programs bench-tcp bench-crypto bench-pipeline bench-spd bench-topology bench-peers

@@ -83,7 +83,7 @@ static void attach_to_lo(struct emit *e)
 		die("cannot attach to lo: %s", strerror(errno));
 }
 
-struct emit *emit_open(struct source *s, const char *ifname, uint32_t sink_dst)
+struct emit *emit_open(struct source *s, const char *ifname, const struct emit_sink *sink)
 {
 	struct emit *e = calloc(1, sizeof(*e));
 
@@ -95,7 +95,8 @@ struct emit *emit_open(struct source *s, const char *ifname, uint32_t sink_dst)
 		die("cannot open the programs: %s", strerror(errno));
 	e->skel->rodata->frame_len = s->frame_len;
 	e->skel->rodata->out_ifindex = if_nametoindex(ifname);
-	e->skel->rodata->sink_dst = sink_dst;
+	e->skel->rodata->sink_dst = sink->dst;
+	e->skel->rodata->sink_mask = sink->mask;
 	if (traffic__load(e->skel))
 		die("cannot load the programs: %s", strerror(errno));
 	e->ring = map_values(e->skel->maps.frames, sizeof(struct traffic_frame) * TRAFFIC_RING);
@@ -114,7 +115,7 @@ static uint32_t send_live(struct emit *e, uint32_t n)
 		    .batch_size = SOURCE_BATCH, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 
 	/* What does not change from frame to frame is written once. */
-	if (e->source->spec.esp || e->next < TRAFFIC_RING)
+	if (e->source->spec.esp || e->source->spec.tunnels || e->next < TRAFFIC_RING)
 		for (uint32_t i = 0; i < n; i++)
 			source_frame(e->source, e->ring[(e->next + i) % TRAFFIC_RING].bytes);
 	source_seal(e->source);

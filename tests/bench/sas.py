@@ -200,4 +200,5 @@ def main():
     Bench(args).run()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -48,7 +48,7 @@ verdict "cores" "(.rows | length == 24 and all(.[]; (.ns | $three) and (.ratio |
 	"$build/tests/bench/cores" --json --rounds 1 --threads 2
 
 if [ "$(id -u)" != 0 ]; then
-	for name in "sockets" "policies" "topology" "TCP"; do echo "SKIP $name: needs root"; done
+	for name in "sockets" "policies" "topology" "tunnels" "TCP"; do echo "SKIP $name: needs root"; done
 	exit 0
 fi
 verdict "sockets" '.rows | (map(.way) | sort == ["alone", "dispatch", "flow", "turn"]) and all(.[]; .pps > 0 and .cpu_ns > 0 and .lost == 0)
@@ -60,5 +60,8 @@ verdict "topology" '(.rows | length == 8 and all(.[]; .label == "crypto" or .lab
 	(.pps.median > 0 and .cpu_ns.median > 0 and .lost == 0)))
 	and (.limits | length == 2 and all(.[]; .share.median > 0)) and .machine != null' \
 	tests/bench/topology.sh --rounds 1 --seconds 0.1 --sizes 1420 --no-peers --json "$dir/json"
+verdict "tunnels" '.rows | length == 4 and all(.[]; .pps.median > 0 and .cpu_ns.median > 0 and .xdp_ns.median > 0 and .lost == 0)
+	and all(.[]; .ratio_cpu_ns.min > 0 and .ratio_all_ns.max >= .ratio_all_ns.median)' \
+	tests/bench/tunnels.sh --tunnels 1,100 --rounds 1 --seconds 0.1 --sizes 512 --json "$dir/json"
 verdict "TCP" '.measurements | length == 3 and all(.[]; .mbps > 1) and any(.[]; .mode == "xesp" and .gateways_cpu > 0)' \
 	tests/bench/tcp.sh --rounds 1 --seconds 1 --streams 1 --json "$dir/json"

@@ -33,6 +33,7 @@ struct {
 const volatile __u32 frame_len = 64;
 const volatile __u32 out_ifindex;
 const volatile __be32 sink_dst;
+const volatile __be32 sink_mask = 0xffffffff;
 __u32 next;
 __u32 top; /* highest number of ESP so far: of one SA, and not beyond 2^31 */
 
@@ -84,7 +85,7 @@ int traffic_sink(struct __sk_buff *skb)
 	struct traffic_count *c;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP) || (void *)(ip + 1) > end ||
-	    ip->daddr != sink_dst || ip->protocol == IPPROTO_ICMP)
+	    (ip->daddr & sink_mask) != sink_dst || ip->protocol == IPPROTO_ICMP)
 		return TC_ACT_OK;
 	if (ip->protocol == IPPROTO_UDP && is_handshake(ip + 1, end))
 		return TC_ACT_OK;
@@ -92,7 +93,7 @@ int traffic_sink(struct __sk_buff *skb)
 	if (c) {
 		c->packets++;
 		c->bytes += skb->len;
-		if (ip->protocol == IPPROTO_ESP && (void *)(esp + 2) <= end)
+		if (sink_mask == 0xffffffff && ip->protocol == IPPROTO_ESP && (void *)(esp + 2) <= end)
 			look_at_order(c, bpf_ntohl(esp[1]));
 	}
 	return TC_ACT_SHOT;

@@ -6,7 +6,8 @@
  * frames under way, so the gateway is never idle for want of frames and never loses one for want of room.
  * What is lost then is lost by the gateway. With --window 0 it sends as fast as it can. With -S it sleeps so many
  * microseconds when it may send nothing, for gateways that want its CPU, too. Everything
- * ends by itself: after --seconds, or when nothing arrives any more.
+ * ends by itself: after --seconds, or when nothing arrives any more. With -N the frames are of so many tunnels, and the
+ * time of the XDP program on -X in namespace -x is measured, too.
  * Prints one line of JSON.
  */
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@
 #include "tests/bench/emit.h"
 #include "tests/bench/source.h"
 #include "tests/bench/usage.h"
+#include "tests/bench/xdp_time.h"
 #include "xesp/clock.h"
 
 #define NS 1000000000ull
@@ -31,8 +33,9 @@
 #define CPUS_MAX 2         /* traffic and gateway */
 
 struct options {
-	const char *gen_ns, *gen_if, *sink_ns, *sink_if, *label;
-	uint32_t sink_dst, window, sleep_us;
+	const char *gen_ns, *gen_if, *sink_ns, *sink_if, *xdp_ns, *xdp_if, *label;
+	struct emit_sink sink;
+	uint32_t window, sleep_us;
 	double seconds;
 	pid_t pid;
 	int cpu, gateway_cpu;
@@ -41,7 +44,7 @@ struct options {
 
 /* What was seen at one moment. */
 struct moment {
-	uint64_t at, sent, packets, bytes;
+	uint64_t at, sent, packets, bytes, xdp_ns, xdp_runs;
 	struct usage usage;
 };
 
@@ -49,6 +52,7 @@ struct run {
 	struct options o;
 	struct source source;
 	struct emit *emit;
+	struct xdp_time xdp;
 	uint64_t sent, lost, moved_at, moved;
 	uint32_t stalls;
 };
@@ -77,6 +81,7 @@ static void look(const struct run *r, struct moment *m)
 {
 	m->sent = r->sent;
 	emit_counted(r->emit, &m->packets, &m->bytes);
+	xdp_time_read(&r->xdp, &m->xdp_ns, &m->xdp_runs);
 	m->at = clock_ns();
 	usage_read(&m->usage, r->o.pid, r->o.gateway_cpu);
 }
@@ -125,6 +130,16 @@ static void drain(struct run *r)
 		usleep(1000);
 }
 
+/* Of the tunnels, and what XDP takes for a packet. */
+static void print_tunnels(const struct run *r, const struct moment *a, const struct moment *b)
+{
+	const double runs = (double)(b->xdp_runs - a->xdp_runs);
+
+	if (r->o.source.tunnels)
+		printf(",\"tunnels\":%u,\"xdp_ns\":%.1f", r->o.source.tunnels,
+		       runs > 0 ? (double)(b->xdp_ns - a->xdp_ns) / runs : 0);
+}
+
 static void print(const struct run *r, const struct moment *a, const struct moment *b)
 {
 	const struct usage *x = &a->usage, *y = &b->usage;
@@ -148,15 +163,17 @@ static void print(const struct run *r, const struct moment *a, const struct mome
 	       "\"offered_pps\":%.0f,\"gbps\":%.4f,\"sent\":%llu,\"received\":%llu,\"lost\":%lld,"
 	       "\"cpu_ns\":%.1f,\"user_ns\":%.1f,\"system_ns\":%.1f,\"softirq_ns\":%.1f,"
 	       "\"gateway_busy\":%.3f,\"generator_busy\":%.3f,\"other_busy\":%.3f,\"seq\":%llu,"
-	       "\"late\":%llu,\"latest\":%llu}\n",
+	       "\"late\":%llu,\"latest\":%llu",
 	       r->o.label, r->o.source.esp ? "decap" : "encap", r->o.source.size, s, packets / s,
 	       (double)(b->sent - a->sent) / s, packets * r->o.source.size * 8 / s / 1e9,
 	       (unsigned long long)r->sent, (unsigned long long)all, (long long)(r->sent - all),
 	       cost, cost * user / ticks, cost * system / ticks, cost * softirq / ticks,
 	       (process + softirqd) / (double)NS / s,
 	       (double)(y->self_ns - x->self_ns) / (double)NS / s,
-	       busy > ours ? (busy - ours) / s : 0, (unsigned long long)r->source.seq, (unsigned long long)late,
+	       busy > ours ? (busy - ours) / s : 0, (unsigned long long)source_unused(&r->source), (unsigned long long)late,
 	       (unsigned long long)latest);
+	print_tunnels(r, a, b);
+	puts("}");
 }
 
 static void measure(struct run *r)
@@ -184,6 +201,33 @@ static uint32_t address(const char *text)
 	return a.s_addr;
 }
 
+/* ADDRESS or ADDRESS/LENGTH */
+static void take_sink(struct emit_sink *s, const char *text)
+{
+	char ip[INET_ADDRSTRLEN] = "";
+	const char *slash = strchrnul(text, '/');
+	const int len = *slash ? atoi(slash + 1) : 32;
+
+	memcpy(ip, text, (size_t)(slash - text) < sizeof(ip) - 1 ? (size_t)(slash - text) : sizeof(ip) - 1);
+	s->mask = len > 0 ? htonl(~0u << (32 - len)) : 0;
+	s->dst = address(ip);
+}
+
+static void watch_xdp(struct run *r)
+{
+	int err;
+
+	r->xdp.prog_fd = -1;
+	if (!r->o.xdp_ns || !r->o.xdp_if)
+		return;
+	enter(r->o.xdp_ns);
+	err = xdp_time_open(&r->xdp, r->o.xdp_if);
+	if (err) {
+		fprintf(stderr, "traffic: the XDP program of %s: %s\n", r->o.xdp_if, strerror(-err));
+		exit(70);
+	}
+}
+
 static void bytes(uint8_t *out, size_t n, const char *text, const char *between)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -203,14 +247,16 @@ static void parse(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "l:g:i:k:n:D:w:s:S:p:c:C:z:d:m:M:f:t:EK:P:o:O:q:")) != -1) {
+	while ((c = getopt(argc, argv, "l:g:i:k:n:x:X:D:w:s:S:p:c:C:z:d:m:M:f:t:EK:P:o:O:q:N:")) != -1) {
 		switch (c) {
 		case 'l': o->label = optarg; break;
 		case 'g': o->gen_ns = optarg; break;
 		case 'i': o->gen_if = optarg; break;
 		case 'k': o->sink_ns = optarg; break;
 		case 'n': o->sink_if = optarg; break;
-		case 'D': o->sink_dst = address(optarg); break;
+		case 'x': o->xdp_ns = optarg; break;
+		case 'X': o->xdp_if = optarg; break;
+		case 'D': take_sink(&o->sink, optarg); break;
 		case 'w': o->window = (uint32_t)atoi(optarg); break;
 		case 's': o->seconds = atof(optarg); break;
 		case 'S': o->sleep_us = (uint32_t)atoi(optarg); break;
@@ -228,6 +274,7 @@ static void parse(struct options *o, int argc, char **argv)
 		case 'o': o->source.outer_src = address(optarg); break;
 		case 'O': o->source.outer_dst = address(optarg); break;
 		case 'q': o->source.seq = strtoull(optarg, NULL, 10); break;
+		case 'N': o->source.tunnels = (uint32_t)atoi(optarg); break;
 		default: exit(2);
 		}
 	}
@@ -246,8 +293,9 @@ int main(int argc, char **argv)
 	parse(&r.o, argc, argv);
 	stay_on(r.o.cpu);
 	source_open(&r.source, &r.o.source);
+	watch_xdp(&r);
 	enter(r.o.gen_ns);
-	r.emit = emit_open(&r.source, r.o.gen_if, r.o.sink_dst);
+	r.emit = emit_open(&r.source, r.o.gen_if, &r.o.sink);
 	enter(r.o.sink_ns);
 	emit_sink(r.emit, r.o.sink_if);
 	enter(r.o.gen_ns);

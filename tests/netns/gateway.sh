@@ -263,7 +263,7 @@ forget_state() { rm -rf "$TMP/$1.yaml" "$TMP/$1-state"; } # forget_state <gatewa
 remove_pins() { # called by cleanup with the exit status
 	local ns
 	[ "$1" -eq 0 ] || [ "$1" -eq 77 ] || [ "$1" -eq 130 ] || show_logs >&2
-	for ns in gw1 gw2; do
+	for ns in "${NAMESPACES[@]}"; do
 		[ -e "$(pins_of "$ns")" ] || continue
 		xesp "$ns" detach --purge >/dev/null 2>&1
 		rm -rf "$(pins_of "$ns")"
