@@ -7,6 +7,7 @@
 
 #include "keyd/compose.h"
 #include "keyd/config.h"
+#include "libxesp/keymsg_header.h"
 #include "xesp/fault.h"
 
 static size_t fill_header(struct xesp_keymsg *h, enum xesp_keymsg_type type, size_t len)
@@ -178,15 +179,10 @@ int compose_check_reply(const void *packet, size_t len, struct fault *f)
 		[XESP_KEYMSG_ACQUIRE] = sizeof(struct xesp_keymsg_acquire),
 	};
 	const struct xesp_keymsg *h = packet;
+	int err = keymsg_check_header(packet, len, f);
 
-	if (len < sizeof(*h))
-		return fault_set(f, -EPROTO, "message of %zu bytes, shorter than its header", len);
-	if (h->version != XESP_KEYMSG_VERSION)
-		return fault_set(f, -EPROTO,
-				 "message version %u, ours is %d: xespd and xesp-keyd are of different versions, restart both",
-				 h->version, XESP_KEYMSG_VERSION);
-	if (h->len != len)
-		return fault_set(f, -EPROTO, "message of %zu bytes that claims %u", len, h->len);
+	if (err)
+		return err;
 	if (h->type >= sizeof(lens) / sizeof(lens[0]) || !lens[h->type])
 		return fault_set(f, -EPROTO, "message type %u is not xespd's to send", h->type);
 	if (len != lens[h->type])

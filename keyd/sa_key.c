@@ -2,7 +2,6 @@
 /* sa_key.c - see sa_key.h. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "keyd/algorithm.h"
@@ -13,32 +12,14 @@
 #include "libxesp/secret.h"
 #include "xesp/fault.h"
 
-/* The domain of secret_fingerprint(), whose result is the first 8 bytes of this one. */
-static int digest_of(uint8_t out[SAD_DIGEST_LEN], const uint8_t *key, size_t key_len,
-		     const uint8_t *salt, size_t salt_len)
-{
-	static const char domain[] = "xesp fingerprint";
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int ok;
-
-	if (!ctx)
-		return -EIO;
-	ok = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) &&
-	     EVP_DigestUpdate(ctx, domain, sizeof(domain) - 1) &&
-	     EVP_DigestUpdate(ctx, key, key_len) && EVP_DigestUpdate(ctx, salt, salt_len) &&
-	     EVP_DigestFinal_ex(ctx, out, NULL);
-	EVP_MD_CTX_free(ctx);
-	return ok ? 0 : -EIO;
-}
-
 static int digest_keys(struct sa *sa, const struct sa_key *key)
 {
 	const size_t all = (size_t)sa->key_len + sa->auth_key_len;
-	uint8_t whole[SAD_DIGEST_LEN];
-	int err = digest_of(whole, key->key, all, key->salt, sa->salt_len);
+	uint8_t whole[SECRET_DIGEST_LEN];
+	int err = secret_digest(whole, key->key, all, key->salt, sa->salt_len);
 
 	if (!err) /* a salt is there exactly where the nonce is a number */
-		err = digest_of(sa->digest, key->key,
+		err = secret_digest(sa->digest, key->key,
 				sa->salt_len && sa->key_len ? sa->key_len : all, key->salt,
 				sa->salt_len);
 	memcpy(sa->fingerprint, whole, sizeof(sa->fingerprint));

@@ -204,7 +204,7 @@ void sad_spots_init(struct sad_spots *spots, uint32_t n)
 {
 	index_init(&spots->by_name, XESP_NAME_MAX);
 	index_init(&spots->by_spi, sizeof(struct sad_spi));
-	index_init(&spots->by_key, SAD_DIGEST_LEN);
+	index_init(&spots->by_key, SECRET_DIGEST_LEN);
 	index_expect(&spots->by_name, n);
 	index_expect(&spots->by_spi, n);
 	index_expect(&spots->by_key, n);

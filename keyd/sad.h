@@ -17,13 +17,11 @@
 #include "keyd/limits.h"
 #include "keyd/marks.h"
 #include "keyd/problems.h"
+#include "libxesp/secret.h"
 #include "xesp/keymsg.h"
 #include "xesp/steer.h"
 
 struct raw_config;
-
-#define SAD_DIGEST_LEN 32
-#define SAD_FINGERPRINT_LEN 8
 
 /* A tunnel, or a group of equal tunnels (group.h), which has a name, an id and members only. */
 struct tunnel {
@@ -90,8 +88,8 @@ struct sa {
 	uint8_t values_fields;     /* enum selector_fields: what the ports among them are */
 	uint32_t cpu;      /* outbound: that alone sends on it, sa_cpu.h; SAD_NONE: for all */
 	uint32_t cpu_next; /* index into sad.sas: the tunnel's next one with a cpu; SAD_NONE */
-	uint8_t fingerprint[SAD_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
-	uint8_t digest[SAD_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
+	uint8_t fingerprint[SECRET_FINGERPRINT_LEN]; /* SHA-256("xesp fingerprint" || keys || salt) */
+	uint8_t digest[SECRET_DIGEST_LEN]; /* the whole, or without the integrity key: sa_key.h */
 	uint64_t kernel_added; /* `source: xfrm`: when the kernel got it, seconds since 1970 */
 	/* as it runs */
 	uint64_t born_ns; /* CLOCK_BOOTTIME of its first use here, kept over restarts */

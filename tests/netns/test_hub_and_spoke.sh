@@ -101,7 +101,7 @@ cp "$CAPTURE" "$TMP/held.pcap"
 wire_mend
 before=$(sa_field gw1 t6-in .packets)
 capture hostC c0
-run wire "$PYTHON" "$HERE/wire.py" fragment w2 "$TMP/held.pcap" "spi=${SPI[t4-gw1]}" size=256
+fragment "spi=${SPI[t4-gw1]}" size=256
 until_equal $((before + 3)) sa_field gw1 t6-in .packets
 stop_capture hostC c0
 expect_equal "requests at hostC" "$(wire ttl "$CAPTURE" dst=10.3.0.2 | wc -l)" 3

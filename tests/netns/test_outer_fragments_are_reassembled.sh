@@ -10,14 +10,7 @@
 
 topology_up
 gateways_up
-wire_cut
-capture wire w1
-run hostA ping -q -c 5 -i 0.01 -W 0.1 -s 600 10.2.0.2 >/dev/null && die "answered over a cut wire"
-run hostA ping -q -c 5 -i 0.01 -W 0.1 -s 600 2001:db8:2::2 >/dev/null && die "answered over a cut wire"
-stop_capture wire w1
-cp "$CAPTURE" "$TMP/held.pcap"
-
-fragment() { run wire "$PYTHON" "$HERE/wire.py" fragment w2 "$TMP/held.pcap" "$@"; }
+hold_requests
 capture hostB b0
 for t in t4 t6; do
 	fragment "spi=${SPI[$t-gw1]}" size=256 first=4

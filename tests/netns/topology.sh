@@ -215,6 +215,19 @@ wire_mend() {
 	until_ok 5 wire_forwards w1
 	until_ok 5 wire_forwards w2
 }
+# Cuts the wire and keeps what a gateway sends of five requests of each family: wire.py makes pieces of them.
+hold_requests() {
+	local to
+	wire_cut
+	capture wire w1
+	for to in 10.2.0.2 2001:db8:2::2; do
+		! run hostA ping -q -c 5 -i 0.01 -W 0.1 -s 600 $to >/dev/null || die "answered over a cut wire"
+	done
+	stop_capture wire w1
+	cp "$CAPTURE" "$TMP/held.pcap"
+}
+fragment() { run wire "$PYTHON" "$HERE/wire.py" fragment w2 "$TMP/held.pcap" "$@"; } # of what is held
+
 wire_forwards() { bridge -n "$NS-wire" link show dev "$1" | grep -q 'state forwarding'; }
 
 # Makes a namespace route a prefix in clear, whatever routes were there before.

@@ -275,6 +275,17 @@ void pair_checksum(uint8_t *ip)
 	ip[11] = (uint8_t)sum;
 }
 
+void pair_set_tos(uint8_t *ip, uint8_t tos)
+{
+	if (ip[0] >> 4 == 4) {
+		ip[1] = tos;
+		pair_checksum(ip);
+	} else {
+		ip[0] = (uint8_t)(0x60 | tos >> 4);
+		ip[1] = (uint8_t)((ip[1] & 0xf) | tos << 4);
+	}
+}
+
 static void put16(uint8_t *at, uint32_t v)
 {
 	at[0] = (uint8_t)(v >> 8);

@@ -106,6 +106,8 @@ struct pkt pair_esp(struct frame *f, uint32_t len, uint16_t l4_off);
 struct pkt pair_make(struct frame *f, int version, uint32_t len);
 /* Repairs the IPv4 header checksum after a change. */
 void pair_checksum(uint8_t *ip);
+/* Sets the TOS octet or traffic class of either family. */
+void pair_set_tos(uint8_t *ip, uint8_t tos);
 
 /*
  * An authentic ESP packet over IPv4 around any text: `len` bytes stand at frame + PAIR_TEXT already.

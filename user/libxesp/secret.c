@@ -68,13 +68,11 @@ void secret_wipe(void *p, size_t len)
 	OPENSSL_cleanse(p, len);
 }
 
-int secret_fingerprint(uint8_t out[SECRET_FINGERPRINT_LEN], const void *key, size_t key_len,
-		       const void *salt, size_t salt_len)
+int secret_digest(uint8_t out[SECRET_DIGEST_LEN], const void *key, size_t key_len, const void *salt,
+		  size_t salt_len)
 {
 	static const char domain[] = "xesp fingerprint";
-	uint8_t digest[EVP_MAX_MD_SIZE];
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned int len = 0;
 	int ok;
 
 	if (!ctx)
@@ -82,10 +80,19 @@ int secret_fingerprint(uint8_t out[SECRET_FINGERPRINT_LEN], const void *key, siz
 	ok = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) &&
 	     EVP_DigestUpdate(ctx, domain, sizeof(domain) - 1) &&
 	     EVP_DigestUpdate(ctx, key, key_len) && EVP_DigestUpdate(ctx, salt, salt_len) &&
-	     EVP_DigestFinal_ex(ctx, digest, &len);
+	     EVP_DigestFinal_ex(ctx, out, NULL);
 	EVP_MD_CTX_free(ctx);
-	if (ok)
+	return ok ? 0 : -EIO;
+}
+
+int secret_fingerprint(uint8_t out[SECRET_FINGERPRINT_LEN], const void *key, size_t key_len,
+		       const void *salt, size_t salt_len)
+{
+	uint8_t digest[SECRET_DIGEST_LEN];
+	int err = secret_digest(digest, key, key_len, salt, salt_len);
+
+	if (!err)
 		memcpy(out, digest, SECRET_FINGERPRINT_LEN);
 	OPENSSL_cleanse(digest, sizeof(digest));
-	return ok ? 0 : -EIO;
+	return err;
 }

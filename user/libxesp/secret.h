@@ -29,12 +29,19 @@ void secret_free(void *p, size_t len);
 /* Wipes memory that is not ours to free, a message buffer for example. */
 void secret_wipe(void *p, size_t len);
 
+#define SECRET_DIGEST_LEN 32
 #define SECRET_FINGERPRINT_LEN 8
 
 /*
- * A name for a key that two ends can compare: the first 8 bytes of
- * SHA-256("xesp fingerprint" || key || salt). It says nothing about the key's bytes.
+ * SHA-256("xesp fingerprint" || key || salt): tells whether two keys are one when neither may be kept.
  * -EIO  libcrypto refused
+ */
+int secret_digest(uint8_t out[SECRET_DIGEST_LEN], const void *key, size_t key_len, const void *salt,
+		  size_t salt_len);
+
+/*
+ * A name for a key that two ends can compare: the first 8 bytes of its digest. It says nothing about
+ * the key's bytes. -EIO as above.
  */
 int secret_fingerprint(uint8_t out[SECRET_FINGERPRINT_LEN], const void *key, size_t key_len,
 		       const void *salt, size_t salt_len);

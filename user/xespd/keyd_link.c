@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libxesp/keymsg_header.h"
 #include "libxesp/secret.h"
 #include "sad/acquire.h"
 #include "sad/sa.h"
@@ -73,16 +74,11 @@ int keyd_link_check(const void *packet, size_t len, struct fault *f)
 {
 	const struct xesp_keymsg_tunnel *tunnel = packet;
 	const struct xesp_keymsg *h = packet;
+	int err = keymsg_check_header(packet, len, f);
 	size_t want;
 
-	if (len < sizeof(*h))
-		return fault_set(f, -EPROTO, "message of %zu bytes, shorter than its header", len);
-	if (h->version != XESP_KEYMSG_VERSION)
-		return fault_set(f, -EPROTO,
-				 "message version %u, ours is %d: xespd and xesp-keyd are of different versions, restart both",
-				 h->version, XESP_KEYMSG_VERSION);
-	if (h->len != len)
-		return fault_set(f, -EPROTO, "message of %zu bytes that claims %u", len, h->len);
+	if (err)
+		return err;
 	want = h->type < MESSAGES_N ? messages[h->type].len : 0;
 	if (!want)
 		return fault_set(f, -EPROTO, "message type %u is not keyd's to send", h->type);

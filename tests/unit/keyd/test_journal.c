@@ -247,7 +247,7 @@ static void test_saved_is_the_same(void)
 			CU_ASSERT_STRING_EQUAL(text, again);
 			for (uint32_t i = 0; i < c->sad.sas_n; i++)
 				CU_ASSERT_EQUAL(memcmp(c->sad.sas[i].digest, back->sad.sas[i].digest,
-						       SAD_DIGEST_LEN), 0);
+						       SECRET_DIGEST_LEN), 0);
 			free(text);
 			free(again);
 			config_free(back);

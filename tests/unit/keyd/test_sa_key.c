@@ -99,7 +99,7 @@ static void test_digest(void)
 		bool one_digest, one_print;
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(a && b ? a : NULL);
-		one_digest = !memcmp(a->sad.sas[0].digest, b->sad.sas[0].digest, SAD_DIGEST_LEN);
+		one_digest = !memcmp(a->sad.sas[0].digest, b->sad.sas[0].digest, SECRET_DIGEST_LEN);
 		one_print = !memcmp(a->sad.sas[0].fingerprint, b->sad.sas[0].fingerprint, 8);
 		CU_ASSERT_EQUAL(one_print, !rows[i].auth_key); /* what people compare tells them apart */
 		CU_ASSERT_EQUAL(one_digest, rows[i].counts);
@@ -119,12 +119,12 @@ static void test_one_key_many_names(void)
 	struct config *ctr = one_sa("algorithm: aes256ctr-sha256", 36, 32, 0);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(first && ctr ? first : NULL);
-	CU_ASSERT_EQUAL(memcmp(first->sad.sas[0].digest, ctr->sad.sas[0].digest, SAD_DIGEST_LEN), 0);
+	CU_ASSERT_EQUAL(memcmp(first->sad.sas[0].digest, ctr->sad.sas[0].digest, SECRET_DIGEST_LEN), 0);
 	for (size_t i = 1; i < LEN(words); i++) {
 		struct config *c = one_sa(words[i], 36, 0, 0);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(c);
-		CU_ASSERT_EQUAL(memcmp(first->sad.sas[0].digest, c->sad.sas[0].digest, SAD_DIGEST_LEN), 0);
+		CU_ASSERT_EQUAL(memcmp(first->sad.sas[0].digest, c->sad.sas[0].digest, SECRET_DIGEST_LEN), 0);
 		config_free(c);
 	}
 	config_free(first);

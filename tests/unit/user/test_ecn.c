@@ -23,17 +23,6 @@ static const struct {
 	{ ECN_CE, ECN_ECT1, ECN_CE },              { ECN_CE, ECN_CE, ECN_CE },
 };
 
-static void set_tos(uint8_t *ip, uint8_t tos)
-{
-	if (ip[0] >> 4 == 4) {
-		ip[1] = tos;
-		pair_checksum(ip);
-	} else {
-		ip[0] = (uint8_t)(0x60 | tos >> 4);
-		ip[1] = (uint8_t)((ip[1] & 0xf) | tos << 4);
-	}
-}
-
 static uint8_t get_tos(const uint8_t *ip)
 {
 	return (uint8_t)(ip[0] >> 4 == 4 ? ip[1] : ip[0] << 4 | ip[1] >> 4);
@@ -53,9 +42,9 @@ static void cells_of(int inner_version, bool outer6)
 		enum xesp_drop want = cells[i].want == ECN_DROP ? XESP_DROP_ECN_INVALID :
 								  XESP_DROP_NONE;
 
-		set_tos(pkt.l3, dscp | cells[i].inner);
+		pair_set_tos(pkt.l3, dscp | cells[i].inner);
 		CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_NONE);
-		set_tos(pkt.l3, dscp | cells[i].outer);
+		pair_set_tos(pkt.l3, dscp | cells[i].outer);
 		pair_turn(&pkt);
 		CU_ASSERT_EQUAL(pair_decap(&p, &pkt), want);
 		if (pkt.drop != want)
@@ -65,7 +54,7 @@ static void cells_of(int inner_version, bool outer6)
 		CU_ASSERT_EQUAL(get_tos(pkt.l3), dscp | cells[i].want);
 		/* Nothing else changed, and the IPv4 checksum is what it would be anew. */
 		memcpy(before, pkt.l3, 100);
-		set_tos(before, dscp | cells[i].want);
+		pair_set_tos(before, dscp | cells[i].want);
 		CU_ASSERT_EQUAL(memcmp(before, pkt.l3, 100), 0);
 	}
 	CU_ASSERT_EQUAL(drops_of(&p.st.sa[PAIR_SA_IN].drops, XESP_DROP_ECN_INVALID), 1);

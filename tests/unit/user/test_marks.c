@@ -19,17 +19,6 @@ static uint8_t tos_of(const uint8_t *ip)
 	return (uint8_t)(ip[0] >> 4 == 4 ? ip[1] : ip[0] << 4 | ip[1] >> 4);
 }
 
-static void set_tos(uint8_t *ip, uint8_t tos)
-{
-	if (ip[0] >> 4 == 4) {
-		ip[1] = tos;
-		pair_checksum(ip);
-	} else {
-		ip[0] = (uint8_t)(0x60 | tos >> 4);
-		ip[1] = (uint8_t)((ip[1] & 0xf) | tos << 4);
-	}
-}
-
 static uint8_t *ttl_of(uint8_t *ip)
 {
 	return ip + (ip[0] >> 4 == 4 ? 8 : 7);
@@ -95,7 +84,7 @@ static void dscp_is_mapped_and_taken_back(void)
 			struct pkt pkt = pair_make(&f, i & 2 ? 6 : 4, 80);
 			uint8_t outer = (uint8_t)(map[tos >> 2] << 2 | (tos & 3)), before[80];
 
-			set_tos(pkt.l3, (uint8_t)tos);
+			pair_set_tos(pkt.l3, (uint8_t)tos);
 			CU_ASSERT_EQUAL(pair_encap(&p, &pkt), XESP_DROP_NONE);
 			CU_ASSERT_EQUAL(tos_of(pkt.l3), outer);
 			CU_ASSERT(is_sum_right(pkt.l3));
@@ -104,7 +93,7 @@ static void dscp_is_mapped_and_taken_back(void)
 			CU_ASSERT_EQUAL(tos_of(pkt.l3), i & 4 ? outer : tos);
 			CU_ASSERT(is_sum_right(pkt.l3));
 			memcpy(before, pkt.l3, 80);
-			set_tos(before, tos_of(pkt.l3));
+			pair_set_tos(before, tos_of(pkt.l3));
 			CU_ASSERT_EQUAL(memcmp(before, pkt.l3, 80), 0);
 		}
 		pair_close(&p);
@@ -197,9 +186,9 @@ static void alarms_are_counted(void)
 			for (size_t k = 0; k < LEN(alarms); k++)
 				alarm |= alarms[k].inner == inner && alarms[k].outer == outer;
 			CU_ASSERT_EQUAL(ecn_is_alarming(outer, inner), alarm);
-			set_tos(pkt.l3, inner);
+			pair_set_tos(pkt.l3, inner);
 			pair_encap(&p, &pkt);
-			set_tos(pkt.l3, outer);
+			pair_set_tos(pkt.l3, outer);
 			pair_turn(&pkt);
 			pair_decap(&p, &pkt);
 			want += alarm;

@@ -110,13 +110,9 @@ static bool is_sound(const struct engine_job *j)
 	       (k->kind != KIND_CIPHER || k->blocks.mode != IMB_CIPHER_CBC || !(j->len % 16));
 }
 
-static void run_with_hmac(struct chunk *c, enum xesp_dir dir)
+/* Of those that went well so far. */
+static void write_or_compare_tags(struct chunk *c, enum xesp_dir dir)
 {
-	for (uint32_t i = 0; i < c->n; i++)
-		c->job[i]->ok = is_sound(c->job[i]);
-	if (dir == XESP_DIR_OUT)
-		run_ciphers(c, dir);
-	run_hashes(c);
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct engine_job *j = c->job[i];
 
@@ -127,6 +123,16 @@ static void run_with_hmac(struct chunk *c, enum xesp_dir dir)
 		else
 			j->ok = !CRYPTO_memcmp(c->mac[i], j->tag, j->tag_len);
 	}
+}
+
+static void run_with_hmac(struct chunk *c, enum xesp_dir dir)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		c->job[i]->ok = is_sound(c->job[i]);
+	if (dir == XESP_DIR_OUT)
+		run_ciphers(c, dir);
+	run_hashes(c);
+	write_or_compare_tags(c, dir);
 	if (dir == XESP_DIR_IN)
 		run_ciphers(c, dir);
 }
@@ -221,16 +227,7 @@ static void run_aead(struct chunk *c, enum xesp_dir dir)
 		while ((done = IMB_FLUSH_BURST(m, CHUNK, mb)))
 			take_back(mb, done);
 	}
-	for (uint32_t i = 0; i < c->n; i++) {
-		struct engine_job *j = c->job[i];
-
-		if (!j->ok)
-			continue;
-		if (dir == XESP_DIR_OUT)
-			memcpy(j->tag, c->mac[i], j->tag_len);
-		else
-			j->ok = !CRYPTO_memcmp(c->mac[i], j->tag, j->tag_len);
-	}
+	write_or_compare_tags(c, dir);
 }
 
 /* Takes up to CHUNK jobs of the class of jobs[from], marks them taken. */
