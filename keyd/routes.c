@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <netlink/route/link.h>
 #include <netlink/route/route.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -180,10 +181,29 @@ static int read_ours(struct nl_sock *sock, int family, struct entries *es)
 
 /* ---- what should be there */
 
-static int plan_entries(struct routes *r, const struct config *c, const struct local_addrs *addrs,
-			struct entries *es)
+/* 0: not there, or down: the kernel would refuse routes, and a sync follows when it comes up. */
+static uint32_t tun_index(struct routes *r, struct nl_sock *sock)
 {
-	uint32_t tun = if_nametoindex(r->tun);
+	char sentence[FAULT_TEXT_MAX];
+	struct rtnl_link *link;
+	uint32_t index;
+
+	if (rtnl_link_get_kernel(sock, 0, r->tun, &link))
+		return 0;
+	index = rtnl_link_get_flags(link) & IFF_UP ? (uint32_t)rtnl_link_get_ifindex(link) : 0;
+	rtnl_link_put(link);
+	if (index)
+		return index;
+	snprintf(sentence, sizeof(sentence),
+		 "%s is down: no route leads into it until `ip link set %s up`", r->tun, r->tun);
+	add_problem(r, sentence);
+	return 0;
+}
+
+static int plan_entries(struct routes *r, struct nl_sock *sock, const struct config *c,
+			const struct local_addrs *addrs, struct entries *es)
+{
+	const uint32_t tun = tun_index(r, sock);
 	struct route_plan plan;
 	int err;
 
@@ -379,10 +399,10 @@ int routes_sync(struct routes *r, const struct config *c, const struct local_add
 		goto free_all;
 	}
 	err = have.err;
-	if (!err)
-		err = plan_entries(r, c, addrs, &want);
-	/* As libnl makes a new socket: its callback is not for the answers to changes. */
+	/* As libnl makes a new socket: its callback is not for the answers to what follows. */
 	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+	if (!err)
+		err = plan_entries(r, sock, c, addrs, &want);
 	if (!err)
 		err = apply(r, sock, &want, &have);
 	if (err) {

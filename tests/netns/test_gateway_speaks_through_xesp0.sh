@@ -35,6 +35,19 @@ before=$(counter gw1 no-policy)
 run gw1 ping -q -c 5 -i 0.01 -W 0.2 198.51.100.1 >/dev/null 2>&1 && die "answered by nobody"
 expect_counter gw1 no-policy $((before + 5))
 
+# Down: the same, and status says what to do; up again, the routes are there.
+capture wire w1
+run gw1 ip link set xesp0 down
+down_said() { xesp gw1 status | grep -q 'xesp0 is down'; }
+until_ok 5 down_said
+run gw1 ping -q -c 5 -i 0.01 -W 0.2 -I 10.1.0.1 10.2.0.2 >/dev/null 2>&1 && die "answered with xesp0 down"
+run gw1 ip link set xesp0 up
+up_again() { ! down_said && [ "$(run gw1 ip -j route get 10.2.0.2 | jq -r '.[0].dev')" = xesp0 ]; }
+until_ok 5 up_again
+pings gw1 5 10.2.0.2
+stop_capture wire w1
+wire only-esp "$CAPTURE" || die "the gateway's own traffic in clear with xesp0 down"
+
 # Without the device the gateway's own traffic stops, not in clear, and the workers go on.
 lost_said() { grep -q 'xesp0 was removed' "$TMP/gw1-xespd.log"; }
 lost_said && die "xesp0 is called removed while it is there"
