@@ -78,7 +78,7 @@ nat_maps_to 32000
 run hostA ping -q -c 40 -i 0.05 -W 1 10.2.0.2 >"$TMP/ping.log" || true
 until_ok 5 peer_at t4 "$NAT port 32000"
 lost=$((40 - $(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$TMP/ping.log")))
-[ "$lost" -le 3 ] || die "$lost of 40 pings lost when the mapping changed"
+[ "$lost" -le 8 ] || die "$lost of 40 pings lost when the mapping changed"
 until_at_least 1 moves
 expect_equal "the event" "$(jq -c 'select(.event == "peer-moved") | [.tunnel, .from, .to]' "$TMP/events.log")" \
 	"[\"t4\",\"$NAT port 31000\",\"$NAT port 32000\"]"
