@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <bpf/bpf_endian.h>
+#include "xesp/clear.h"
 #include "xesp/steer.h"
 
 #ifndef __always_inline
@@ -338,16 +339,9 @@ static __always_inline enum xesp_drop parse_frame(void *data, void *data_end, __
 	return XESP_DROP_NONE;
 }
 
-/* Destinations that no router forwards: multicast, limited broadcast, link-local. */
 static __always_inline bool packet_stays_on_link(const struct packet *p)
 {
-	__u32 ip4;
-
-	if (p->family == 6)
-		return (p->dst.w[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000) ||
-		       (p->dst.w[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
-	ip4 = bpf_ntohl(p->dst.w[3]);
-	return ip4 >> 28 == 0xe || ip4 == 0xffffffff || ip4 >> 16 == 0xa9fe;
+	return clear_stays_on_link(p->family, &p->dst);
 }
 
 #endif /* XESP_BPF_PARSE_H */

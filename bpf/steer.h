@@ -15,9 +15,6 @@
 #include "sa_match.h"
 #include "spd_match.h"
 
-#define PORT_IKE 500       /* RFC 7296 section 2 */
-#define PORT_IKE_NATT 4500 /* RFC 3948: IKE behind its marker, and ESP in UDP */
-
 /* The one place where packets are dropped. `policy` 0: none is known. */
 static __noinline int steer_drop(enum xesp_drop why, __u32 policy)
 {
@@ -231,31 +228,11 @@ static __always_inline int steer_outbound(struct xdp_md *ctx, struct packet *p)
 	}
 }
 
-/*
- * To an address of ours, and needed before or beside an SA: IKE and AH, which carry their own
- * protection; ICMP errors, which the kernel checks against its sockets (RFC 4301 section 6);
- * neighbour discovery. Later UDP fragments have no ports, but lead to nothing when their first
- * fragment was not let through.
- */
+/* An address of ours gets this in clear whatever policy says: see xesp/clear.h. */
 static __always_inline bool is_exempt(const struct packet *p)
 {
-	switch (p->proto) {
-	case IPPROTO_UDP:
-		return p->fragment == FRAGMENT_LATER || p->dport == bpf_htons(PORT_IKE) ||
-		       p->dport == bpf_htons(PORT_IKE_NATT) ||
-		       bpf_map_lookup_elem(&xesp_natt_port, &p->dport);
-	case IPPROTO_AH:
-		return true;
-	case IPPROTO_ICMP:
-		return p->family == 4 && p->fragment != FRAGMENT_LATER &&
-		       (p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12);
-	case IPPROTO_ICMPV6:
-		return p->family == 6 && p->fragment != FRAGMENT_LATER &&
-		       ((p->icmp_type >= 1 && p->icmp_type <= 4) ||
-			(p->icmp_type >= 133 && p->icmp_type <= 137));
-	default:
-		return false;
-	}
+	return clear_is_exempt(p->family, p->proto, p->fragment == FRAGMENT_LATER, p->dport, p->icmp_type) ||
+	       (p->proto == IPPROTO_UDP && bpf_map_lookup_elem(&xesp_natt_port, &p->dport));
 }
 
 /*

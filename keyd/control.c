@@ -15,6 +15,7 @@
 #include "keyd/control.h"
 #include "keyd/daemon.h"
 #include "keyd/events.h"
+#include "keyd/explain.h"
 #include "keyd/journal.h"
 #include "keyd/lifetime.h"
 #include "keyd/natt.h"
@@ -228,7 +229,7 @@ static struct json_object *selector_json(const struct sad *sad, const struct sa 
 	return o;
 }
 
-static struct json_object *sa_json(const struct daemon *d, const struct sa *sa)
+struct json_object *control_sa_json(const struct daemon *d, const struct sa *sa)
 {
 	static const char *const standings[] = { "waiting", "active", "refused" };
 	const struct tunnel *t = &d->change.now->sad.tunnels[sa->tunnel];
@@ -296,7 +297,7 @@ static int handle_sa(void *ctx, struct json_object *params, struct json_object *
 	(void)params;
 	(void)f;
 	for (uint32_t i = 0; i < sad->sas_n; i++)
-		json_object_array_add(list, sa_json(d, &sad->sas[i]));
+		json_object_array_add(list, control_sa_json(d, &sad->sas[i]));
 	json_object_object_add(o, "sas", list);
 	if (d->xfrm)
 		json_object_object_add(o, "unserved", unserved_json(xfrm_source_unserved(d->xfrm)));
@@ -307,6 +308,11 @@ static int handle_sa(void *ctx, struct json_object *params, struct json_object *
 /* ---- policy */
 
 static const char *const action_names[] = { "", "discard", "bypass", "protect" };
+
+const char *control_action(uint8_t action)
+{
+	return action_names[action];
+}
 
 static void put_selector(struct json_object *o, const struct selector *s)
 {
@@ -346,7 +352,7 @@ static struct json_object *pfp_json(const struct sad *sad, const struct policy *
 	return list;
 }
 
-static struct json_object *policy_json(const struct daemon *d, uint32_t rank)
+struct json_object *control_policy_json(const struct daemon *d, uint32_t rank)
 {
 	static const char *const dirs[] = { "", "out", "in", "both" };
 	const struct sad *sad = &d->change.now->sad;
@@ -382,7 +388,7 @@ static int handle_policy(void *ctx, struct json_object *params, struct json_obje
 	(void)f;
 	put_text(o, "default", action_names[spd->default_action]);
 	for (uint32_t i = 0; i < spd->n; i++)
-		json_object_array_add(list, policy_json(d, i));
+		json_object_array_add(list, control_policy_json(d, i));
 	json_object_object_add(o, "policies", list);
 	*result = o;
 	return 0;
@@ -417,6 +423,7 @@ const struct rpc_method control_methods[] = {
 	{ "status", handle_status },
 	{ "sa", handle_sa },
 	{ "policy", handle_policy },
+	{ "explain", explain_request },
 	{ "reload", handle_reload },
 	{ "set", control_set },
 	{ "subscribe", events_subscribe },

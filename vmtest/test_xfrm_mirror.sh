@@ -26,6 +26,12 @@ pings hostA 5 2001:db8:2::2
 pings hostB 5 10.1.0.2
 say "IPv6 inside, and from the other side"
 
+# What is told of a packet is what the kernel's tables come to.
+explained() { xesp gw1 explain --json "$@" | jq -r '.verdict + " " + (.reason // .xespd.sa.spi // "")'; }
+expect_equal "explain, protected" "$(explained 10.1.0.2 10.2.0.2)" "protect 0x00001001"
+expect_equal "explain, no policy of it" "$(xesp gw1 explain --json 10.1.0.2 10.99.0.2 | jq -r '[.policy, .verdict] | tostring')" \
+	'[null,"kernel"]'
+
 # The kernel's own counters of the SA follow, and its numbers are past the lease.
 kernel_packets() { run gw1 ip -s xfrm state get src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1001 | sed -n 's/.*(bytes), \([0-9]*\)(packets).*/\1/p' | head -1; }
 until_at_least 15 kernel_packets
@@ -98,4 +104,5 @@ say "an SA with an if_id is listed as the kernel's"
 # An SA that goes is gone.
 xfrm_delete 0x1005 0x2005
 until_ok 5 no_sas gw1
+expect_equal "explain, without an SA" "$(explained 10.1.0.2 10.2.0.2)" "kernel "
 say "deleted SAs are gone"

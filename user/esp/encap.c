@@ -49,7 +49,7 @@ static __attribute__((noinline)) uint32_t choose_out(const struct esp_worker *w,
 	const uint32_t own = t->by_worker[w->worker];
 	const struct sa *sa = own ? sad_find(w->sad, own) : NULL;
 
-	if (!own && p && t->cpu_acquire && w->worker < sad_workers(w->sad))
+	if (!own && p && !w->dry && t->cpu_acquire && w->worker < sad_workers(w->sad))
 		acquire_ask_cpu(w->acquires, id, p->policy, w->worker);
 	return is_out_of(sa, id) && !lifetime_is_over(sa, w->now_ns) && !lease_is_spent(sa) ? own :
 											      t->sa_out;
@@ -459,7 +459,7 @@ const struct esp_stage esp_encap_stages[] = {
 	{ "look-up", look_up },
 	{ "parse", parse },
 	{ "size", check_size },
-	{ "numbers", take_numbers },
+	{ ESP_STAGE_NUMBERS, take_numbers },
 	{ "mss", mss_clamp_batch },
 	{ "headers", lay_out },
 	{ "jobs", job_make },

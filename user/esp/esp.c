@@ -109,6 +109,8 @@ struct xesp_worker_stats *esp_worker_stats(struct esp_worker *w)
 void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 {
 	p->drop = why;
+	if (w->dry)
+		return;
 	stage_add_own(&w->stats->drops[why], 1);
 	/* Other workers may serve the same SA and policy; xespd's predecessor's counts go on. */
 	if (p->sa)

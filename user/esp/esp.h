@@ -53,6 +53,7 @@ struct esp_stage {
 	void (*run)(struct esp_worker *w, struct batch *b);
 };
 #define ESP_STAGE_CRYPTO "crypto" /* the engine, between what is before and behind it */
+#define ESP_STAGE_NUMBERS "numbers" /* of encap: what is before it only looks */
 extern const struct esp_stage esp_encap_stages[], esp_decap_stages[];
 
 /*

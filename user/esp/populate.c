@@ -160,7 +160,7 @@ struct sa *populate_find(struct esp_worker *w, struct pkt *p, const struct tunne
 	if (sa)
 		return sa;
 	/* Nobody waits for an ICMP error, and its sender need not be one that the policy means. */
-	if (shown && !is_error)
+	if (shown && !is_error && !w->dry)
 		acquire_ask(w->acquires, p->id, p->policy, &v);
 	stage_drop(w, p, why);
 	return NULL;

@@ -79,6 +79,7 @@ struct esp_worker {
 	uint32_t runs;         /* of packets of one id in this batch */
 	struct fetch_run run[BATCH_MAX];
 	const struct esp_stage *behind; /* from esp_prepare() to esp_finish(): what is left to do */
+	bool dry;      /* dry.h: nothing is counted and nobody asked */
 	bool beside;   /* of esp_worker_open_beside(): admit, onward and populate are the first one's */
 	bool udp_sums; /* encap: a packet of the batch wants a UDP checksum */
 	struct stage_pkt x[BATCH_MAX];     /* by place in the batch */

@@ -45,6 +45,15 @@ bool lifetime_take(const struct sa *sa, uint32_t packets, uint64_t bytes)
 	return false;
 }
 
+bool lifetime_has_room(const struct sa *sa, uint32_t packets, uint64_t bytes)
+{
+	const struct sa_limits *l = &sa->cold.limits;
+	uint64_t p = __atomic_load_n(&sa->state->life_packets, __ATOMIC_RELAXED) + packets;
+	uint64_t b = __atomic_load_n(&sa->state->life_bytes, __ATOMIC_RELAXED) + bytes;
+
+	return (!l->packets || p <= l->packets) && (!l->bytes || b <= l->bytes);
+}
+
 void lifetime_end(const struct sa *sa)
 {
 	/* Release with keyd's and lifetime_set()'s reading: who sees it sees what was used. */

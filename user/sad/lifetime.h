@@ -22,6 +22,9 @@ void lifetime_set(struct sa *sa, const struct xesp_keymsg_sa *m);
 /* Any worker. Adds to what was used; false: that would be beyond a limit, and nothing was added. */
 bool lifetime_take(const struct sa *sa, uint32_t packets, uint64_t bytes);
 
+/* Would that be within the limits? Nothing is added. */
+bool lifetime_has_room(const struct sa *sa, uint32_t packets, uint64_t bytes);
+
 /* Any worker: its life is over. */
 void lifetime_end(const struct sa *sa);
 

@@ -15,6 +15,7 @@
 #include "xesp/counters.h"
 #include "xesp/detach.h"
 #include "xesp/events.h"
+#include "xesp/explain.h"
 #include "xesp/fault.h"
 #include "xesp/kernel_said.h"
 #include "xesp/set.h"
@@ -56,6 +57,15 @@ static const struct command {
 	{ "counters", counters_command, "[--all]",
 	  "dropped packets by reason; works without daemons",
 	  "  --all             also the reasons that never happened\n" },
+	{ "explain", explain_command, "[--in] [--size N] LOCAL REMOTE [PROTOCOL [NUMBER [NUMBER]]]",
+	  "what would happen to a packet, and why; sends none",
+	  "  LOCAL, REMOTE     inner addresses, as in policies, in both directions\n"
+	  "  PROTOCOL          as in policies (default: icmp or ipv6-icmp, an echo request)\n"
+	  "  NUMBER            the destination's port; or local and remote port; ICMP: type and code\n"
+	  "  --out             it goes from LOCAL to REMOTE (default)\n"
+	  "  --in              it comes from REMOTE: out of a tunnel, and in clear from outside\n"
+	  "  --size N          bytes of the IP packet (default 84); it may not be fragmented\n"
+	  "  --verbose         also why the policies before do not match\n" },
 	{ "reload", show_reload_command, "[FILE]",
 	  "have xesp-keyd read its configuration (or FILE) and take it over as a whole", NULL },
 	{ "set", set_command, "[--dry-run] [--whole] FILE",

@@ -11,6 +11,7 @@
 #include "xespd/control.h"
 #include "xespd/daemon.h"
 #include "xespd/dpd.h"
+#include "xespd/explain.h"
 #include "xespd/keyd_link.h"
 #include "xespd/natt.h"
 #include "xespd/pool.h"
@@ -164,6 +165,7 @@ static int answer_rescan(void *ctx, struct json_object *params, struct json_obje
 static const struct rpc_method methods[] = {
 	{ "status", answer_status },
 	{ "rescan", answer_rescan },
+	{ "explain", explain_request },
 	{ NULL, NULL },
 };
 
