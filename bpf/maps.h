@@ -5,7 +5,7 @@
  * Each XDP object defines all of them and pins by name, so that whichever `xesp attach` loads
  * first creates them and the others, like the daemons, find the same ones. The numbers here are
  * defaults: the loader may resize with bpf_map__set_max_entries() and writes into xesp_conf what
- * it chose. Before each map: who writes it. XDP programs write counters and nothing else.
+ * it chose. Before each map: who writes it. XDP programs write counters, and what else is said there.
  *
  * A hash that is not preallocated takes memory by what is in it. An element that was deleted may
  * be given to another key at once, while a program still holds its value.
@@ -196,7 +196,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xesp_sa_in SEC(".maps");
 
-/* keyd when it gives an id to an SA, afterwards xespd's workers. No XDP program reads it. */
+/* keyd when it gives an id to an SA, afterwards xespd's workers; XDP kernel_top alone. XDP reads it for handover.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -26,8 +26,8 @@ static __always_inline bool sa_is_ours(const struct packet *p)
 	return p->proto == IPPROTO_AH && p->spi && bpf_map_lookup_elem(&xesp_sa_in, &key);
 }
 
-/* Only for ESP and AH that is ours and no fragment. NONE: *sa_id is set. */
-static __always_inline enum xesp_drop sa_match(const struct packet *p, __u32 *sa_id)
+/* Only for ESP and AH that is ours and no fragment. NONE: *found is set. */
+static __always_inline enum xesp_drop sa_match(const struct packet *p, struct xesp_sa_in_val *found)
 {
 	struct xesp_sa_in_key key = { .dst = p->dst, .spi = p->spi, .proto = p->proto };
 	const struct xesp_sa_in_val *sa;
@@ -39,7 +39,7 @@ static __always_inline enum xesp_drop sa_match(const struct packet *p, __u32 *sa
 	sa = bpf_map_lookup_elem(&xesp_sa_in, &key);
 	if (!sa || !sa->sa_id)
 		return XESP_DROP_NO_SA;
-	*sa_id = sa->sa_id;
+	*found = *sa;
 	return XESP_DROP_NONE;
 }
 

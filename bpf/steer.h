@@ -9,6 +9,7 @@
 #ifndef XESP_BPF_STEER_H
 #define XESP_BPF_STEER_H
 
+#include "handover.h"
 #include "icmp_quote.h"
 #include "maps.h"
 #include "parse.h"
@@ -81,13 +82,7 @@ static __always_inline bool is_kernels(enum xesp_kernel what)
 	return conf && conf->kernel & what;
 }
 
-static __always_inline int without_worker(const struct xesp_meta *meta)
-{
-	/* The kernel's own policies protect it then, or drop it. */
-	if (is_kernels(XESP_KERNEL_FALLBACK))
-		return XDP_PASS;
-	return steer_drop(XESP_DROP_NO_WORKER, meta->policy);
-}
+#define WITHOUT_WORKER (-1) /* no verdict: none serves this queue, and the frame is as it was */
 
 /* Frame pointers are void afterwards. */
 static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta *meta)
@@ -96,16 +91,32 @@ static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta 
 	const struct xesp_iface *iface = bpf_map_lookup_elem(&xesp_ifaces, &ifindex);
 
 	if (!iface || iface->port >= XESP_PORTS_MAX || queue >= XESP_QUEUES_MAX)
-		return without_worker(meta);
+		return WITHOUT_WORKER;
 	if (!lay_meta(ctx, meta))
 		return steer_drop(XESP_DROP_NO_HEADROOM, meta->policy);
 	/* With no socket at the key the helper returns its flags. */
 	if (bpf_redirect_map(&xesp_xsks, iface->port * XESP_QUEUES_MAX + queue, XDP_DROP) !=
 	    XDP_REDIRECT) {
 		bpf_xdp_adjust_meta(ctx, sizeof(*meta)); /* who sees it next must not take it for its own */
-		return without_worker(meta);
+		return WITHOUT_WORKER;
 	}
 	return XDP_REDIRECT;
+}
+
+/* What the workers have accepted the kernel is not to accept again. */
+static __always_inline int esp_without_worker(struct xdp_md *ctx, const struct packet *p, __u32 sa_id)
+{
+	if (!is_kernels(XESP_KERNEL_FALLBACK))
+		return steer_drop(XESP_DROP_NO_WORKER, 0);
+	return handover_is_new(ctx, p, sa_id) ? XDP_PASS : steer_drop(XESP_DROP_HANDOVER, 0);
+}
+
+static __always_inline int esp_to_worker(struct xdp_md *ctx, const struct packet *p,
+					 const struct xesp_meta *meta)
+{
+	int verdict = to_worker(ctx, meta);
+
+	return verdict == WITHOUT_WORKER ? esp_without_worker(ctx, p, meta->id) : verdict;
 }
 
 /* ESP for us. Of fragments the kernel makes a whole, which reaches xespd by a raw socket. */
@@ -117,18 +128,29 @@ static __always_inline int steer_esp_at(struct xdp_md *ctx, const struct packet 
 		.l3_off = p->l3_off,
 		.l4_off = p->l4_off / 4,
 	};
+	struct xesp_sa_in_val sa = {};
 	enum xesp_drop why;
 
 	if (p->fragment)
 		return XDP_PASS;
-	why = sa_match(p, &meta.id);
+	why = sa_match(p, &sa);
 	if (why == XESP_DROP_NO_SA && is_kernels(XESP_KERNEL_SPIS))
 		return XDP_PASS;
 	if (why)
 		return steer_drop(why, 0);
 	if (p->l4_off > 4 * 0xff) /* the metadata could not say where ESP begins */
 		return steer_drop(XESP_DROP_EXTHDR_DEPTH, 0);
-	return to_worker(ctx, &meta);
+	meta.id = sa.sa_id;
+	if (!sa.handover)
+		return esp_to_worker(ctx, p, &meta);
+	switch (handover_verdict(ctx, p, sa.sa_id)) {
+	case HANDOVER_WORKER:
+		return esp_to_worker(ctx, p, &meta);
+	case HANDOVER_KERNEL:
+		return XDP_PASS;
+	default:
+		return steer_drop(XESP_DROP_HANDOVER, 0);
+	}
 }
 
 static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
@@ -175,11 +197,18 @@ static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet
 		.policy = v->policy,
 		.l3_off = p->l3_off,
 	};
+	int verdict;
 
 	count_hit(p, v->policy);
 	if (is_link_group(ctx))
 		return steer_drop(XESP_DROP_LINK_GROUP, v->policy);
-	return to_worker(ctx, &meta);
+	verdict = to_worker(ctx, &meta);
+	if (verdict != WITHOUT_WORKER)
+		return verdict;
+	/* The kernel's own policies protect it then, or drop it. */
+	if (is_kernels(XESP_KERNEL_FALLBACK))
+		return XDP_PASS;
+	return steer_drop(XESP_DROP_NO_WORKER, v->policy);
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "keyd/change.h"
 #include "keyd/compose.h"
@@ -11,6 +12,7 @@
 #include "keyd/grants.h"
 #include "keyd/ids.h"
 #include "keyd/natt.h"
+#include "keyd/publish_inbound.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
 #include "keyd/spd_diff.h"
@@ -256,15 +258,45 @@ static int tell_new(struct plan *p, struct fault *f)
 	return judge_answers(p, f);
 }
 
-static int admit(struct plan *p, struct fault *f)
+static void grace(void)
+{
+	const struct timespec t = { .tv_nsec = GRANTS_GRACE_NS };
+
+	nanosleep(&t, NULL);
+}
+
+/* From the kernel, which may have received under them while the worker was told. */
+static int take_over(struct plan *p, bool *again, struct fault *f)
 {
 	const struct sad *sad = &p->next->sad;
+	struct maps *m = p->c->maps;
 
-	/* Again: the kernel may have received under them while the worker was told. */
-	for (uint32_t i = 0; i < sad->sas_n; i++)
-		if (p->sas[i] == TOLD_NEW && sad->sas[i].dir == XESP_DIR_IN)
-			grants_raise_floor(p->c->grants, p->c->maps, sad, &sad->sas[i]);
-	return maps_admit(p->c->maps, sad, f);
+	*again = false;
+	for (uint32_t i = 0; i < sad->sas_n; i++) {
+		const struct sa *sa = &sad->sas[i];
+		int err;
+
+		if (p->sas[i] != TOLD_NEW || sa->dir != XESP_DIR_IN)
+			continue;
+		err = grants_take_over(p->c->grants, m, sad, sa);
+		if (err < 0)
+			return fault_set(f, -ESTALE, "the kernel does not say how far its SA '%s' is: %s", sa->name,
+					 strerror(-err));
+		*again |= err == GRANTS_AGAIN;
+	}
+	return 0;
+}
+
+static int admit(struct plan *p, struct fault *f)
+{
+	bool again;
+	int err = take_over(p, &again, f);
+
+	if (!err && again) {
+		grace();
+		err = take_over(p, &again, f);
+	}
+	return err ? err : maps_admit(p->c->maps, &p->next->sad, f);
 }
 
 /* Outbound switches: RFC 4301's make before break. */
@@ -280,10 +312,41 @@ static void tell_switch(struct plan *p)
 	publish_worker_drain(p->c->worker, ANSWER_MS);
 }
 
+/* Packets of what goes: to nobody, where the kernel has it too. */
+static uint32_t hold(struct plan *p, const struct sad *stays)
+{
+	p->c->busy = false;
+	return p->c->grants->kernel ? publish_inbound_hold(p->c->maps, stays) : 0;
+}
+
+/*
+ * `last` of the SAs that xespd was told to delete (0: none) is named again, to have it answer when no worker has one of them: the kernel
+ * is to hear then how far they were.
+ */
+static void delete_last(struct plan *p, uint32_t last)
+{
+	if (last && p->c->grants->kernel)
+		publish_worker_sa_del_last(p->c->worker, last);
+	publish_worker_drain(p->c->worker, ANSWER_MS);
+}
+
+/* Nobody has what went: the rest of the maps, and the kernel, follow. */
+static void let_go(struct plan *p, const struct sad *stays, uint32_t held)
+{
+	struct fault f = { "" };
+
+	if (held && !has_worker(p))
+		grace(); /* a xespd that lost us works off what is in its rings */
+	if (held && p->c->busy)
+		log_error("worker: an SA that goes back to the kernel is still held; its packets are dropped until the next change");
+	else if (maps_let_go(p->c->maps, stays, p->c->grants->kernel, &f))
+		log_error("maps: %s", f.text);
+}
+
 static void tell_gone(struct plan *p)
 {
 	struct publish_worker *w = p->c->worker;
-	uint32_t *tunnels;
+	uint32_t *tunnels, last = 0;
 
 	if (!p->now)
 		return;
@@ -295,6 +358,7 @@ static void tell_gone(struct plan *p)
 		change_happened(p->c, CHANGE_SA_DELETED, &p->now->sad, sa, NULL);
 		if (has_worker(p))
 			publish_worker_sa_del(w, sa->id);
+		last = sa->id;
 	}
 	if (!has_worker(p))
 		return;
@@ -303,7 +367,7 @@ static void tell_gone(struct plan *p)
 		if (tunnels[p->now->sad.tunnels[i].id] == SAD_NONE)
 			publish_worker_tunnel_del(w, p->now->sad.tunnels[i].id);
 	free(tunnels);
-	publish_worker_drain(w, ANSWER_MS);
+	delete_last(p, last);
 }
 
 static void tell_as_before(struct plan *p, uint32_t id)
@@ -319,25 +383,36 @@ static void tell_as_before(struct plan *p, uint32_t id)
 	publish_worker_sa(p->c->worker, p->now, at);
 }
 
-static void take_back(struct plan *p)
+static void tell_taken_back(struct plan *p)
 {
 	struct publish_worker *w = p->c->worker;
+	uint32_t last = 0;
 
-	maps_undo(p->c->maps, p->now ? &p->now->sad : NULL, p->now ? &p->now->spd : NULL);
 	if (!has_worker(p))
 		return;
 	for (uint32_t i = 0; i < p->next->sad.sas_n; i++) {
 		uint32_t id = p->next->sad.sas[i].id;
 
 		if (p->sas[i] == TOLD_NEW)
-			publish_worker_sa_del(w, id);
+			publish_worker_sa_del(w, last = id);
 		else if (p->sas[i] == TOLD_CHANGED)
 			tell_as_before(p, id);
 	}
 	for (uint32_t i = 0; i < p->next->sad.tunnels_n; i++)
 		if (p->tunnels[i] == TOLD_NEW)
 			publish_worker_tunnel_del(w, p->next->sad.tunnels[i].id);
-	publish_worker_drain(w, ANSWER_MS);
+	delete_last(p, last);
+}
+
+static void take_back(struct plan *p)
+{
+	static const struct sad none;
+	const struct sad *stays = p->now ? &p->now->sad : &none;
+	const uint32_t held = hold(p, stays);
+
+	maps_undo(p->c->maps, p->now ? stays : NULL, p->now ? &p->now->spd : NULL);
+	tell_taken_back(p);
+	let_go(p, stays, held);
 }
 
 static void count(const struct plan *p, struct change_result *r)
@@ -362,6 +437,7 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 	const uint64_t began_ns = clock_ns();
 	struct fault settled = { "" };
 	uint64_t committed_ns;
+	uint32_t held;
 	struct plan p;
 	int err;
 
@@ -370,6 +446,8 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 		goto close;
 	c->next = next;
 	err = maps_prepare(c->maps, &next->sad, &next->spd, &p.diff, f);
+	if (!err && c->grants->kernel)
+		err = publish_inbound_watch(c->maps, &next->sad, f);
 	if (!err)
 		err = tell_new(&p, f);
 	if (!err)
@@ -386,9 +464,11 @@ int change_apply(struct change *c, struct config *next, struct change_result *r,
 	maps_set_kernel(c->maps, (next->xfrm ? XESP_KERNEL_SPIS : 0u) |
 					 (next->fallback ? XESP_KERNEL_FALLBACK : 0u));
 	tell_switch(&p);
+	held = hold(&p, &next->sad);
 	if (maps_settle(c->maps, &p.spd, &settled))
 		log_error("maps: %s", settled.text);
 	tell_gone(&p);
+	let_go(&p, &next->sad, held);
 	count(&p, r);
 	r->commit_us = (uint32_t)((committed_ns - began_ns) / 1000);
 	log_refusals(&next->sad);
@@ -452,6 +532,7 @@ void change_acked(void *ctx, enum xesp_keymsg_type type, uint32_t id, int error,
 	uint32_t at;
 
 	if (type == XESP_KEYMSG_SA_DEL) {
+		c->busy |= error == -EBUSY;
 		/* Whether it had the SA or not: it has it no more. */
 		if (!c->maps->sa[id].in_use)
 			c->maps->retired_ns[id] = clock_ns();

@@ -11,6 +11,7 @@
 #ifndef XESP_KEYD_CHANGE_H
 #define XESP_KEYD_CHANGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "xesp/keymsg.h"
 
@@ -47,6 +48,7 @@ struct change {
 	void (*happened)(struct change *c, enum change_event what, const struct sad *sad,
 			 const struct sa *sa, const char *why);
 	uint32_t marker_id;  /* SA_DEL whose answer says that xespd has done all before; 0 none */
+	bool busy;           /* xespd has said that a worker holds on to an SA that was deleted */
 };
 
 struct change_result {

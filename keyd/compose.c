@@ -31,11 +31,11 @@ size_t compose_hello(void *buf)
 	return fill_header(&m->h, XESP_KEYMSG_HELLO, sizeof(*m));
 }
 
-size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id)
+size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id, uint32_t wait)
 {
 	struct xesp_keymsg_id *m = buf;
 
-	*m = (struct xesp_keymsg_id){ .id = id };
+	*m = (struct xesp_keymsg_id){ .id = id, .wait = wait };
 	return fill_header(&m->h, type, sizeof(*m));
 }
 

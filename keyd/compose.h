@@ -17,7 +17,7 @@ struct fault;
 
 size_t compose_bare(void *buf, enum xesp_keymsg_type type);
 size_t compose_hello(void *buf);
-size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id);
+size_t compose_id(void *buf, enum xesp_keymsg_type type, uint32_t id, uint32_t wait);
 size_t compose_lease(void *buf, uint32_t id, uint64_t first, uint64_t last);
 size_t compose_group(void *buf, const struct config *c, uint32_t group);
 /* With the SAs that it sends on: none yet, those that xespd did not refuse, or all that are configured. */

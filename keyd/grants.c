@@ -91,13 +91,48 @@ static void take_none(struct sa *sa)
 	sa->lease_last = 0;
 }
 
-void grants_raise_floor(const struct grants *g, const struct maps *m, const struct sad *sad,
-			const struct sa *sa)
+static void raise_floor(const struct grants *g, const struct maps *m, const struct sad *sad, const struct sa *sa)
 {
 	uint64_t last;
 
 	if (g->kernel && !g->kernel->received(g->kernel->ctx, sad, sa, &last))
 		replay_floor_raise(m, sa, last);
+}
+
+/* So far above the kernel's own number XDP's note is believed: what is on its way, or was lost. */
+#define ON_ITS_WAY 1024
+
+/* By how much it is above `last`; 0: it is not. `passed` is a low half. */
+static uint32_t ahead_of(const struct sa *sa, uint64_t last, uint32_t passed)
+{
+	const uint32_t ahead = passed - (uint32_t)last;
+
+	if (!passed || (sa->esn ? (int32_t)ahead <= 0 : passed <= last))
+		return 0;
+	return ahead;
+}
+
+int grants_take_over(const struct grants *g, const struct maps *m, const struct sad *sad, const struct sa *sa)
+{
+	struct xesp_sa_state *st = &m->sa[sa->id];
+	const bool held = st->holder == XESP_HOLDER_NOBODY;
+	uint64_t last = 0;
+	uint32_t ahead = 0;
+	int err = g->kernel ? g->kernel->received(g->kernel->ctx, sad, sa, &last) : -ESRCH;
+
+	if (err && err != -ESRCH)
+		return err;
+	/* First nobody has it, then the note is read; bpf/handover.h does it the other way round. */
+	if (m->inbound[sa->id].handover && sa->window && !held) {
+		__atomic_store_n(&st->holder, XESP_HOLDER_NOBODY, __ATOMIC_SEQ_CST);
+		ahead = ahead_of(sa, last, __atomic_load_n(&st->kernel_top, __ATOMIC_SEQ_CST));
+	}
+	if (ahead > ON_ITS_WAY)
+		return GRANTS_AGAIN;
+	if (!err)
+		replay_floor_raise(m, sa, last + ahead);
+	__atomic_store_n(&st->holder, XESP_HOLDER_WORKERS, __ATOMIC_RELEASE);
+	return 0;
 }
 
 const struct sa *grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
@@ -115,7 +150,7 @@ const struct sa *grants_first(struct grants *g, const struct maps *m, struct sad
 		uint64_t sent;
 
 		if (sa->dir != XESP_DIR_OUT) {
-			grants_raise_floor(g, m, sad, sa);
+			raise_floor(g, m, sad, sa);
 			continue;
 		}
 		take_none(sa);

@@ -20,12 +20,15 @@ struct maps;
 struct publish_worker;
 struct sa;
 struct sad;
+struct xesp_sa_in_key;
 
 /*
  * Of SAs that the kernel has too, and may send on while xespd does not: xfrm_source.h. `sent` says
  * how far the kernel has got; `pass_over` moves its counter past a block that was leased, and refuses
  * when the kernel has come near its beginning meanwhile: the book is on disk only after a while.
- * `received`: the highest number that it has accepted under an inbound SA.
+ * `received`: the highest number that it has accepted under an inbound SA. `give`: this one is the kernel's from
+ * now on, and no worker has it: the kernel is told how far it was, and what was counted.
+ * Each: 0, -ESRCH it has no such SA, -errno.
  */
 struct grants_kernel {
 	void *ctx;
@@ -33,6 +36,7 @@ struct grants_kernel {
 	int (*pass_over)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t first,
 			 uint64_t last);
 	int (*received)(void *ctx, const struct sad *sad, const struct sa *sa, uint64_t *last);
+	int (*give)(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id);
 	bool gone_is_fine; /* grants_first() does not mind SAs that the kernel has no more */
 };
 
@@ -65,9 +69,16 @@ void grants_fini(struct grants *g);
 const struct sa *grants_first(struct grants *g, const struct maps *m, struct sad *sad, const uint32_t *which,
 		  size_t n);
 
-/* What the kernel has received under an inbound SA is not to be received again. Of a new SA only. */
-void grants_raise_floor(const struct grants *g, const struct maps *m, const struct sad *sad,
-			const struct sa *sa);
+/*
+ * Of a new inbound SA, when the workers have it and before packets of it go to them: what the kernel has received under it, or was
+ * let through to it by XDP (enum xesp_holder), is not to be received again. GRANTS_AGAIN: XDP let through
+ * numbers far above what the kernel has received, which may be forged; the SA is held, and in GRANTS_GRACE_NS, when
+ * nothing can be on its way any more, the kernel's word is enough: call it again. -errno: the kernel does not answer,
+ * and the SA must stay its.
+ */
+#define GRANTS_AGAIN 1
+#define GRANTS_GRACE_NS 5000000
+int grants_take_over(const struct grants *g, const struct maps *m, const struct sad *sad, const struct sa *sa);
 
 /* xespd asks for the next block of an SA. Collected, for one write to disk serves many. */
 void grants_want(struct grants *g, uint32_t sa_id);

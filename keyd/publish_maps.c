@@ -467,17 +467,23 @@ int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f)
 
 	/* An SPI that now means another SA, and tunnels that moved. */
 	first = publish_inbound_switch(m, sad, f);
-	err = publish_inbound_settle(m, sad, first ? NULL : f);
-	first = first ? first : err;
-	err = settle_endpoints(m, sad, first ? NULL : f);
-	first = first ? first : err;
-	err = natt_settle_ports(m, sad, first ? NULL : f);
-	first = first ? first : err;
 	err = maps_settle_policies(m, c, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_tunnels(m, sad, first ? NULL : f);
 	first = first ? first : err;
 	err = settle_sas(m, sad, first ? NULL : f);
+	return first ? first : err;
+}
+
+int maps_let_go(struct maps *m, const struct sad *sad, const struct grants_kernel *kernel, struct fault *f)
+{
+	int first = publish_inbound_settle(m, sad, kernel, f), err;
+
+	/* Without its end an SA that is still held would be nobody's, and so the kernel's. */
+	if (first)
+		return first;
+	first = settle_endpoints(m, sad, f);
+	err = natt_settle_ports(m, sad, first ? NULL : f);
 	return first ? first : err;
 }
 
@@ -500,10 +506,7 @@ void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd)
 	}
 	/* Identities that were new are parked, not cleared: numbers may have been taken. */
 	settle_sas(m, sad, NULL);
-	publish_inbound_settle(m, sad, NULL);
 	write_endpoints(m, sad, NULL);
-	settle_endpoints(m, sad, NULL);
-	natt_settle_ports(m, sad, NULL);
 	settle_all_policies(m, sad, spd, NULL);
 	settle_tunnels(m, sad, NULL);
 }

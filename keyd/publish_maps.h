@@ -21,6 +21,7 @@
 #include "xesp/steer.h"
 
 struct fault;
+struct grants_kernel;
 struct spd_change;
 struct spd_table;
 
@@ -43,6 +44,7 @@ struct maps {
 		struct xesp_sa_in_key key;
 		uint32_t tunnel;
 		bool there;
+		bool handover; /* struct xesp_sa_in_val */
 	} *inbound; /* [max_sas] */
 	/* SA ids that no worker holds any more since then (CLOCK_MONOTONIC); 0: not known */
 	uint64_t *retired_ns; /* [max_sas] */
@@ -75,12 +77,18 @@ int maps_admit(struct maps *m, const struct sad *sad, struct fault *f);
 
 /*
  * After the switch: what is no longer configured goes, what changed under the same id is written.
- * SAs that go are parked: their state stays until their id is needed, in case they come back.
- * Goes on after an error and returns the first.
+ * SAs that go are parked: their state stays until their id is needed, in case they come back. Packets still find
+ * them and their ends, until maps_let_go(). Goes on after an error and returns the first.
  */
 int maps_settle(struct maps *m, const struct spd_change *c, struct fault *f);
 
-/* Takes back maps_prepare() of a change that failed before the switch: back to these (NULL: none). */
+/*
+ * When no worker has the SAs any more that are not in `sad`: nothing leads to them, and what came for them is the kernel's where
+ * it has the same. `kernel`: publish_inbound_settle(). Goes on after an error and returns the first.
+ */
+int maps_let_go(struct maps *m, const struct sad *sad, const struct grants_kernel *kernel, struct fault *f);
+
+/* Takes back maps_prepare() of a change that failed before the switch: back to these (NULL: none). maps_let_go() comes after it. */
 void maps_undo(struct maps *m, const struct sad *sad, const struct spd *spd);
 
 /*

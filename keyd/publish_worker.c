@@ -30,7 +30,7 @@ enum item_kind {
 	ITEM_TUNNEL, /* id: index; first: enum compose_out */
 	ITEM_GROUP,  /* id: index */
 	ITEM_SA,     /* id: index */
-	ITEM_ID,     /* id; first: the message's type */
+	ITEM_ID,     /* id; first: the message's type; last: its wait */
 	ITEM_GRANT,
 };
 
@@ -146,6 +146,11 @@ void publish_worker_sa_del(struct publish_worker *w, uint32_t id)
 	add_id(w, XESP_KEYMSG_SA_DEL, id);
 }
 
+void publish_worker_sa_del_last(struct publish_worker *w, uint32_t id)
+{
+	add_item(w, (struct item){ .kind = ITEM_ID, .id = id, .first = XESP_KEYMSG_SA_DEL, .last = 1 });
+}
+
 void publish_worker_tunnel_del(struct publish_worker *w, uint32_t id)
 {
 	add_id(w, XESP_KEYMSG_TUNNEL_DEL, id);
@@ -180,7 +185,7 @@ static size_t compose(struct publish_worker *w, const struct item *it)
 	case ITEM_GROUP:
 		return compose_group(w->out, it->config, it->id);
 	case ITEM_ID:
-		return compose_id(w->out, (enum xesp_keymsg_type)it->first, it->id);
+		return compose_id(w->out, (enum xesp_keymsg_type)it->first, it->id, (uint32_t)it->last);
 	case ITEM_GRANT:
 		return compose_lease(w->out, it->id, it->first, it->last);
 	default:

@@ -59,6 +59,8 @@ void publish_worker_tunnel(struct publish_worker *w, const struct config *c, uin
 			   enum publish_out out);
 void publish_worker_sa(struct publish_worker *w, const struct config *c, uint32_t sa);
 void publish_worker_sa_del(struct publish_worker *w, uint32_t id);
+/* Answered when no worker holds any of those that were deleted up to here; -EBUSY: one does. */
+void publish_worker_sa_del_last(struct publish_worker *w, uint32_t id);
 void publish_worker_tunnel_del(struct publish_worker *w, uint32_t id);
 void publish_worker_grant(struct publish_worker *w, uint32_t id, uint64_t first, uint64_t last);
 void publish_worker_refuse(struct publish_worker *w, uint32_t id);

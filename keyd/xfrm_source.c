@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* xfrm_source.c - see xfrm_source.h. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/xfrm.h>
@@ -211,33 +212,51 @@ static void on_kernel_sent(void *ctx, const struct xfrm_name *name, uint64_t las
 	note_rival(x, sa);
 }
 
+/* What is new of an SA, an inbound one with `seq`; `all`: what the kernel has then. 0, -ESRCH, -errno. */
+static int feed(struct xfrm_source *x, const struct xfrm_name *name, uint32_t sa_id, uint64_t seq,
+		const struct xfrm_source_counts *now, struct xfrm_counts *all)
+{
+	const struct xfrm_news news = { .seq = seq,
+					.add_bytes = now->bytes - now->told_bytes,
+					.add_packets = now->packets - now->told_packets,
+					.used = used_time(now->used_ns),
+					.all = all };
+	struct fault f = { "" };
+	int err = xfrm_tell_news(x->tell, name, &news, &f);
+
+	if (!err)
+		x->o.note_told(x->o.ctx, sa_id, now->packets, now->bytes);
+	else if (err != -ESRCH)
+		complain(x, &f);
+	return err;
+}
+
+/* An inbound SA that is the kernel's from now on: what xesp has accepted the kernel is not to accept again. */
+static int give(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
+{
+	const struct xfrm_name name = { .dst = key->dst, .spi = ntohl(key->spi), .proto = key->proto };
+	struct xfrm_source_counts now = { 0 };
+	struct xfrm_source *x = ctx;
+	struct xfrm_counts all;
+
+	x->o.counts(x->o.ctx, sa_id, &now);
+	return feed(x, &name, sa_id, now.top, &now, &all);
+}
+
 static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct sa *sa)
 {
 	const struct xfrm_name name = name_of(sad, sa);
 	struct xfrm_source_counts now = { 0 };
 	struct told *t = &x->told[sa->id];
 	struct xfrm_counts all;
-	struct xfrm_news news;
-	struct fault f = { "" };
-	int err;
 
 	if (t->fingerprint != sad_fingerprint(sa))
 		*t = (struct told){ .fingerprint = sad_fingerprint(sa) };
 	x->o.counts(x->o.ctx, sa->id, &now);
 	if (now.packets == now.told_packets && now.top == t->top)
 		return;
-	news = (struct xfrm_news){ .seq = sa->dir == XESP_DIR_IN ? now.top : 0,
-				   .add_bytes = now.bytes - now.told_bytes,
-				   .add_packets = now.packets - now.told_packets,
-				   .used = used_time(now.used_ns),
-				   .all = &all };
-	err = xfrm_tell_news(x->tell, &name, &news, &f);
-	if (err) {
-		if (err != -ESRCH)
-			complain(x, &f);
+	if (feed(x, &name, sa->id, sa->dir == XESP_DIR_IN ? now.top : 0, &now, &all))
 		return;
-	}
-	x->o.note_told(x->o.ctx, sa->id, now.packets, now.bytes);
 	t->top = now.top;
 	if (sa->dir == XESP_DIR_OUT && x->o.kernel_sent(x->o.ctx, sa->id, all.oseq))
 		note_rival(x, sa);
@@ -378,7 +397,6 @@ bool xfrm_source_peer_seen(struct xfrm_source *x, const struct tunnel *t)
 		if (sa->dir != XESP_DIR_IN || sa->standing != SA_ACTIVE || &c->sad.tunnels[sa->tunnel] != t ||
 		    !xfrm_lent_add(&x->lent, t, sa, clock_ns() / 1000000))
 			continue;
-		feed_one(x, &c->sad, sa); /* what we have accepted the kernel is not to accept again */
 		any = true;
 	}
 	if (!any)
@@ -475,7 +493,8 @@ int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o,
 		return fault_set(f, -ENOMEM, "out of memory");
 	*out = x; /* what is applied on the way asks for our counters */
 	x->o = *o;
-	x->kernel = (struct grants_kernel){ .ctx = x, .sent = sent, .pass_over = pass_over, .received = received };
+	x->kernel = (struct grants_kernel){ .ctx = x, .sent = sent, .pass_over = pass_over, .received = received,
+					   .give = give };
 	x->told_n = o->max_sas;
 	x->told = calloc(x->told_n, sizeof(*x->told));
 	x->feed = event_new(o->base, -1, EV_PERSIST, on_feed, x);

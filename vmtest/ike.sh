@@ -8,10 +8,7 @@
 # and certificates are made by the test. What a test wants otherwise it sets before ike_config: IKE_AUTH,
 # ESP_PROPOSALS, CHILD_REKEY, IKE_MORE (lines of the connection), or a function children() of its own.
 
-for part in ../tests/netns/topology.sh ../tests/netns/gateway.sh kernel_gateway.sh xfrm.sh; do
-	# shellcheck source=/dev/null
-	. "$(dirname "${BASH_SOURCE[0]}")/$part"
-done
+. "$(dirname "${BASH_SOURCE[0]}")/xfrm.sh"
 
 readonly CHARON=/usr/lib/ipsec/charon
 STRONGSWAN= # a tree to take it from, with all that it needs, as debian.sh unpacks one; empty: this system's

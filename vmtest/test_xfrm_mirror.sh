@@ -6,17 +6,9 @@
 # in the kernel's; a replaced SA is followed; what cannot be served is listed and stays with the kernel.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
 . "$(dirname "$0")/xfrm.sh"
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_pair 0x1001 0x2001 1
-xfrm_policies gw1 && xfrm_policies gw2
-xfrm_config gw1
+xfrm_gateways
 gateway_up gw1
 pings hostA 5 10.2.0.2
 expect_served gw1 0x1001 5
@@ -100,6 +92,38 @@ run gw1 ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x3001 mode 
 until_ok 5 sh -c "XESP=1; $(printf '%q ' "$XESP_BUILD/xesp") --pins $(pins_of gw1) --run $TMP/gw1-run sa --unserved | grep -q 'SA 0x00003001 .*if_id 5'"
 pings hostA 3 10.2.0.2
 say "an SA with an if_id is listed as the kernel's"
+
+# From the kernel to xesp and back: a packet that one has received the other one refuses. keyd sleeps while the kernel has 0x2006.
+repeat() { run wire "$PYTHON" "$HERE/wire.py" inject w1 "$CAPTURE" "spi=$1" last=20 | grep -qx 20 || die "nothing to repeat of $1"; }
+kernel_received() { # kernel_received <spi>: packets that the kernel counts, and was told of
+	run gw1 ip -s xfrm state get src 192.0.2.2 dst 192.0.2.1 proto esp spi "$1" | sed -n 's/.*(bytes), \([0-9]*\)(packets).*/\1/p' | head -1
+}
+capture wire w1 200
+kill -STOP "$(pid_of gw1 xesp-keyd)"
+xfrm_pair 0x1006 0x2006 6
+pings hostB 20 10.1.0.2
+expect_equal "packets that the kernel received" "$(kernel_received 0x2006)" 20
+kill -CONT "$(pid_of gw1 xesp-keyd)"
+until_ok 5 is_active gw1 0x2006
+stop_capture wire w1
+repeat 0x2006
+refused() { sa_by_spi gw1 "$1" | jq '[.drops[]] | add // 0'; }
+until_at_least 20 refused 0x2006
+expect_equal "packets that xesp received again" "$(packets_of gw1 0x2006)" 0
+capture wire w1 200
+pings hostB 20 10.1.0.2
+# shellcheck disable=SC2046 # words
+run gw1 ip xfrm state update $(SA_OF gw2 0x2006) mode tunnel reqid 1 flag esn af-unspec replay-window 64 \
+	aead 'rfc4106(gcm(aes))' "0x$(xxd -p -c 64 -l 20 /dev/urandom)" 128 output-mark 1 # the kernel keeps the key it has
+unserved() { xesp gw1 sa --unserved | grep -q "$1"; }
+until_ok 5 unserved 'SA 0x00002006 .*output-mark'
+stop_capture wire w1
+was=$(kernel_received 0x2006)
+repeat 0x2006
+pings hostB 5 10.1.0.2
+expect_equal "packets that the kernel received, 5 new ones and 20 again" "$(($(kernel_received 0x2006) - was))" 5
+say "an SA went from the kernel to xesp and back: what one had received the other one refused"
+xfrm_delete 0x1006 0x2006
 
 # An SA that goes is gone.
 xfrm_delete 0x1005 0x2005

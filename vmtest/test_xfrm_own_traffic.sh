@@ -6,18 +6,10 @@
 # on the wire twice; and while no worker serves, the kernel sends all of it.
 
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/../tests/netns/topology.sh"
-. "$(dirname "$0")/../tests/netns/gateway.sh"
-. "$(dirname "$0")/kernel_gateway.sh"
 . "$(dirname "$0")/xfrm.sh"
 
-topology_up
-kernel_gateway gw1
-kernel_gateway gw2
-xfrm_pair 0x1001 0x2001 1
-xfrm_policies gw1 && xfrm_policies gw2
 ROUTES=install
-xfrm_config gw1 kernel
+xfrm_gateways kernel
 gateway_up gw1
 led() { run gw1 ip -j route get 10.2.0.2 | jq -e '.[0].dev == "xesp0" and .[0].prefsrc == "10.1.0.1"'; }
 until_ok 5 led

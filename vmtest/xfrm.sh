@@ -1,7 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# xfrm.sh - SAs and policies between gw1 and gw2 as `ip xfrm` makes them; sourced after gateway.sh.
+# xfrm.sh - SAs and policies between gw1 and gw2 as `ip xfrm` makes them, with all that such a test needs.
+
+for part in ../tests/netns/topology.sh ../tests/netns/gateway.sh kernel_gateway.sh; do
+	# shellcheck source=/dev/null
+	. "$(dirname "${BASH_SOURCE[0]}")/$part"
+done
+
+REPLAY_WINDOW=64 # of SAs that xfrm_pair makes
+
+# xesp is to be on gw1, beside the kernel's tables, and gw2 is the kernel alone; SAs and policies of one child between them.
+xfrm_gateways() { # xfrm_gateways [fallback of gw1]
+	topology_up
+	kernel_gateway gw1
+	kernel_gateway gw2
+	xfrm_pair 0x1001 0x2001 1
+	xfrm_policies gw1 && xfrm_policies gw2
+	xfrm_config gw1 "$@"
+}
 
 SA_OF() { echo "src $(outer4 "$1") dst $(outer4 "$(peer_of "$1")") proto esp spi $2"; }
 
@@ -9,7 +26,7 @@ SA_OF() { echo "src $(outer4 "$1") dst $(outer4 "$(peer_of "$1")") proto esp spi
 xfrm_pair() { # xfrm_pair <spi of gw1> <spi of gw2> <reqid is 1; number of the key>
 	local k1 k2 gw
 	k1=0x$(xxd -p -c 64 -l 20 /dev/urandom) k2=0x$(xxd -p -c 64 -l 20 /dev/urandom)
-	local tail="mode tunnel reqid 1 flag esn af-unspec replay-window 64"
+	local tail="mode tunnel reqid 1 flag esn af-unspec replay-window $REPLAY_WINDOW"
 	for gw in gw2 gw1; do
 		# shellcheck disable=SC2046,SC2086 # words
 		run $gw ip xfrm state add $(SA_OF gw1 "$1") $tail aead 'rfc4106(gcm(aes))' "$k1" 128

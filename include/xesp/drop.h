@@ -65,7 +65,8 @@
 	X(ENCAP_MISMATCH, "encap-mismatch", "ESP in UDP where the tunnel says bare ESP, or the reverse") \
 	X(LIFETIME, "lifetime", "the SA's lifetime has ended (hard limit): give it a new key") \
 	X(FRAGMENT_UNKNOWN, "fragment-unknown", "later fragment, and ports decide: its first was not seen") \
-	X(NO_SA_UNIQUE, "no-sa-unique", "the policy wants an SA of the packet's own values, and there is none")
+	X(NO_SA_UNIQUE, "no-sa-unique", "the policy wants an SA of the packet's own values, and there is none") \
+	X(HANDOVER, "handover", "its SA passes between xesp and the kernel, and the other one may have had this number")
 
 enum xesp_drop {
 	XESP_DROP_NONE, /* not dropped */

@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #include "xesp/steer.h"
 
-#define XESP_KEYMSG_VERSION 5
+#define XESP_KEYMSG_VERSION 6
 #define XESP_KEYMSG_MAX 16384 /* bytes of the largest message */
 
 enum xesp_keymsg_type {
@@ -62,7 +62,7 @@ struct xesp_keymsg_hello {
 struct xesp_keymsg_id {
 	struct xesp_keymsg h;
 	__u32 id; /* SA id or tunnel id, as the type says */
-	__u32 pad;
+	__u32 wait; /* SA_DEL, 1: answered when no worker holds any SA that was deleted up to here; -EBUSY: one does */
 };
 
 enum xesp_df { XESP_DF_COPY, XESP_DF_SET, XESP_DF_CLEAR };

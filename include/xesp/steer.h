@@ -16,7 +16,7 @@
 #include "xesp/drop.h"
 
 /* Goes up by one with any change below; attach and the daemons refuse pins of another value. */
-#define XESP_STEER_ABI 3
+#define XESP_STEER_ABI 4
 
 #define XESP_PIN_DIR "/sys/fs/bpf/xesp"
 
@@ -342,6 +342,17 @@ struct xesp_sa_in_key {
 struct xesp_sa_in_val {
 	__u32 sa_id; /* index into xesp_sa_state; 0 is never valid */
 	__u32 tunnel;
+	__u32 handover; /* 1: its `holder` says whose the packets are; 0: the workers' */
+};
+
+/*
+ * Whose the packets of an inbound SA are that the kernel has too (`source: xfrm`), while it passes between
+ * the two: who takes it over must know every number that the other one has accepted.
+ */
+enum xesp_holder {
+	XESP_HOLDER_WORKERS,
+	XESP_HOLDER_KERNEL, /* XDP notes how far the numbers went that it let through */
+	XESP_HOLDER_NOBODY, /* dropped as `handover` */
 };
 
 enum xesp_expired { XESP_EXPIRED_NOT, XESP_EXPIRED_SOFT, XESP_EXPIRED_HARD };
@@ -382,7 +393,7 @@ struct xesp_sa_state {
 	__u32 replay_off;   /* inbound: first word of its window in xesp_replay */
 	__u32 replay_words; /* inbound: words, a power of two; the window is 64 * words at most */
 	__u32 window;       /* inbound: packets, 0 no anti-replay */
-	__u32 pad1;
+	__u32 holder;       /* inbound, by keyd: enum xesp_holder, see struct xesp_sa_in_val */
 	/* hot: a cache line, for elements begin at one. Outbound: numbers seq_next .. lease_end may be used,
 	 * RFC 4303 section 3.3.3 */
 	__u64 seq_next;
@@ -396,7 +407,7 @@ struct xesp_sa_state {
 	__u64 last_used_ns; /* CLOCK_BOOTTIME */
 	/* lifetime, RFC 4301 section 4.4.2.1 */
 	__u32 expired;      /* enum xesp_expired: only ever goes up; by keyd and workers */
-	__u32 pad3;
+	__u32 kernel_top;   /* low half of the highest number that XDP let through to a holder KERNEL; 0 none */
 	/* cold from here on */
 	__u64 born_ns;      /* CLOCK_BOOTTIME, by keyd with the identity */
 	__u64 life_packets; /* authenticated in, numbered out: counted while the SA has a limit */
@@ -476,7 +487,7 @@ _Static_assert(sizeof(struct xesp_policy) == 48, "layout");
 _Static_assert(sizeof(struct xesp_natt) == 32, "layout");
 _Static_assert(sizeof(struct xesp_tunnel) == 72 + 32, "layout");
 _Static_assert(sizeof(struct xesp_sa_in_key) == 24, "map key has implicit padding");
-_Static_assert(sizeof(struct xesp_sa_in_val) == 8, "layout");
+_Static_assert(sizeof(struct xesp_sa_in_val) == 12, "layout");
 _Static_assert(sizeof(struct xesp_sa_drops) == 120, "layout");
 _Static_assert(__builtin_offsetof(struct xesp_sa_state, seq_next) == 64, "the hot line");
 _Static_assert(sizeof(struct xesp_sa_state) == 7 * 64, "layout, and each begins a cache line");

@@ -227,14 +227,12 @@ void sad_sync_end(struct sad *s)
 	if (!s->syncing)
 		return;
 	s->syncing = false;
-	for (uint32_t i = 0; i < s->st.max_sas; i++) {
+	for (uint32_t i = 0; i < s->st.max_sas; i++)
 		if (s->shared[i].sa && s->shared[i].sa->cold.named_in != s->sync)
 			sad_del(s, i, NULL);
-	}
-	for (uint32_t i = 0; i < s->tunnels_max; i++) {
+	for (uint32_t i = 0; i < s->tunnels_max; i++)
 		if (s->tunnel[i].tunnel && s->tunnel[i].tunnel->named_in != s->sync)
 			sad_tunnel_del(s, i, NULL);
-	}
 	groups_sweep(&s->groups, s->sync);
 	/* Another keyd, perhaps: what the former was asked, this one has not heard. */
 	lease_forget_all(&s->desk);
@@ -438,6 +436,11 @@ int sad_del(struct sad *s, uint32_t id, struct fault *f)
 	return 0;
 }
 
+int sad_wait(const struct sad *s)
+{
+	return epoch_wait(&s->epoch, epoch_now(&s->epoch));
+}
+
 int sad_lease_grant(struct sad *s, const struct xesp_keymsg_lease *m, struct fault *f)
 {
 	int err = check_sa_id(s, m->id, f);
@@ -499,7 +502,7 @@ static bool move_peer(struct sad *s, uint32_t id, const struct xesp_addr *addr, 
 {
 	struct tunnel_slot *slot = &s->tunnel[id];
 	struct xesp_keymsg_tunnel m;
-	uint32_t *by_worker;
+	uint32_t *by_worker = NULL;
 	struct tunnel *t;
 
 	if (!slot->tunnel || !slot->tunnel->as_told.natt.follow_peer)
@@ -513,9 +516,7 @@ static bool move_peer(struct sad *s, uint32_t id, const struct xesp_addr *addr, 
 	m.natt.peer = *addr;
 	m.natt.peer_port = port;
 	/* Of another family, or no memory: its next packet says so again. */
-	if (cpus_copy(&s->cpus, slot->tunnel->by_worker, &by_worker))
-		return false;
-	if (tunnel_open(&t, &m, NULL)) {
+	if (cpus_copy(&s->cpus, slot->tunnel->by_worker, &by_worker) || tunnel_open(&t, &m, NULL)) {
 		free(by_worker);
 		return false;
 	}
@@ -558,8 +559,7 @@ int sad_acquire_fd(const struct sad *s)
 	return s->acquires.fd;
 }
 
-void sad_tell_acquires(struct sad *s, void (*tell)(void *ctx, const struct acquire_note *n),
-		       void *ctx)
+void sad_tell_acquires(struct sad *s, void (*tell)(void *ctx, const struct acquire_note *n), void *ctx)
 {
 	acquire_take(&s->acquires, tell, ctx);
 }

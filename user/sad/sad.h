@@ -71,6 +71,8 @@ int sad_tunnel_down(struct sad *s, uint32_t id, bool down, struct fault *f);
  */
 int sad_add(struct sad *s, const struct xesp_keymsg_sa *m, struct fault *f);
 int sad_del(struct sad *s, uint32_t id, struct fault *f);
+/* Waits until no worker holds what was deleted up to here, mostly for a batch. -EBUSY: one holds it after a second. */
+int sad_wait(const struct sad *s);
 int sad_lease_grant(struct sad *s, const struct xesp_keymsg_lease *m, struct fault *f);
 void sad_lease_refused(struct sad *s, uint32_t id);
 

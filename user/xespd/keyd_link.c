@@ -328,6 +328,8 @@ static void apply(struct keyd_link *l, const struct xesp_keymsg *h)
 		break;
 	case XESP_KEYMSG_SA_DEL:
 		err = sad_del(sad, id->id, &f);
+		if (id->wait && sad_wait(sad))
+			err = fault_set(&f, -EBUSY, "a worker still holds an SA that was deleted");
 		break;
 	case XESP_KEYMSG_LEASE_GRANT:
 		err = sad_lease_grant(sad, (const void *)h, &f);

@@ -25,8 +25,9 @@ struct xespd {
 	pthread_t thread;
 	uint32_t refuse_spi; /* host byte order */
 	uint32_t die_at_spi; /* hang up when this one comes */
+	bool holds;          /* a worker does not let go of what was deleted */
 	pthread_mutex_t lock;
-	char story[2048]; /* "T1>2,0:5 A3 D4 ...": what it was told, ids behind the letters; 0:5 is CPU 0 on SA 5 */
+	char story[2048]; /* "T1>2,0:5 A3 D4 ...": what it was told, ids behind the letters; 0:5: CPU 0 on SA 5; W: a D that waits */
 };
 
 struct fixture {
@@ -86,8 +87,10 @@ static bool answer(struct xespd *d)
 			return peer_ack(&d->peer, h->seq, -EINVAL, "I will not");
 		return peer_ack(&d->peer, h->seq, 0, "");
 	case XESP_KEYMSG_SA_DEL:
-		tell(d, "D", id->id, 0);
-		return peer_ack(&d->peer, h->seq, 0, "");
+		tell(d, id->wait ? "W" : "D", id->id, 0);
+		if (id->wait && __atomic_load_n(&d->holds, __ATOMIC_RELAXED))
+			return peer_ack(&d->peer, h->seq, -EBUSY, "a worker has it");
+		return peer_ack(&d->peer, h->seq, id->wait ? -ENOENT : 0, id->wait ? "deleted before" : "");
 	case XESP_KEYMSG_LEASE_GRANT:
 		tell(d, "L", (uint32_t)((const struct xesp_keymsg_lease *)h)->first, 0);
 		return peer_ack(&d->peer, h->seq, 0, "");
@@ -392,13 +395,22 @@ static int kernel_received(void *ctx, const struct sad *sad, const struct sa *sa
 	return 0;
 }
 
+static int kernel_given(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
+{
+	(void)ctx;
+	(void)key;
+	(void)sa_id;
+	return -ESRCH;
+}
+
 /*
  * An IKE daemon took its newest SA back while the tables were applied: two rekeyings had met. Switched to it, the
  * tunnel would have no numbers.
  */
 static void test_an_sa_that_is_gone_is_not_switched_to(void)
 {
-	struct grants_kernel kernel = { .sent = kernel_sent, .pass_over = kernel_passes, .received = kernel_received };
+	struct grants_kernel kernel = { .sent = kernel_sent, .pass_over = kernel_passes,
+					.received = kernel_received, .give = kernel_given };
 	struct change_result r;
 	struct fixture x;
 
@@ -411,20 +423,81 @@ static void test_an_sa_that_is_gone_is_not_switched_to(void)
 	kernel_err = -ESRCH;
 	CU_ASSERT_EQUAL(apply(&x, &r, 3, 4, lan_and_more), -ESTALE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(x.k.f.text, "SA 'o' is gone"));
-	expect_story(&x, "D3 D4"); /* of which it was not told yet */
+	expect_story(&x, "D3 D4 W4"); /* of which it was not told yet */
 	CU_ASSERT_EQUAL(x.k.change.maps->conf->generation, 1);
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->id, 1);
 	CU_ASSERT_EQUAL(keyd_sa(&x.k, "o")->standing, SA_ACTIVE);
 	/* A kernel that does not answer is another thing: the SA is there, and will ask for numbers. */
 	kernel_err = -ETIMEDOUT;
 	CU_ASSERT_EQUAL(apply(&x, &r, 5, 6, lan), 0);
-	expect_story(&x, "A5 A6 T1>5 D1 D2");
+	expect_story(&x, "A5 A6 T1>5 D1 D2 W2");
 	/* And when it is so again and again, the rest must not wait for ever. */
 	kernel_err = -ESRCH;
 	kernel.gone_is_fine = true;
 	CU_ASSERT_EQUAL(apply(&x, &r, 7, 8, lan), 0);
-	expect_story(&x, "A7 A8 T1>7 D5 D6");
+	expect_story(&x, "A7 A8 T1>7 D5 D6 W6");
 	finish(&x);
+}
+
+/* Of an inbound SA that goes back to the kernel: where it was when the kernel was told. */
+struct given {
+	struct fixture *x;
+	uint32_t id, n;
+	int err;
+	struct xesp_sa_in_val val;
+	uint32_t holder;
+};
+
+static int note_given(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
+{
+	struct given *g = ctx;
+
+	g->id = sa_id;
+	g->n++;
+	g->holder = g->x->k.change.maps->sa[sa_id].holder;
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(g->x->k.pins.fd[PINS_SA_IN], key, &g->val), 0);
+	expect_story(g->x, "D2 W2"); /* every worker has let go of it before */
+	return g->err;
+}
+
+/* Nobody has it while it passes to the kernel; and it does not pass before the kernel can be told. */
+static void test_an_sa_goes_back_to_the_kernel(void)
+{
+	static const struct {
+		bool holds;
+		int err;
+		uint32_t told;
+		bool stays; /* held in the maps */
+	} rows[] = { { false, 0, 1, false }, { false, -ESRCH, 1, false }, { false, -ETIMEDOUT, 1, true }, { true, 0, 0, true } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct given g = { .err = rows[i].err };
+		struct grants_kernel kernel = { .ctx = &g, .sent = kernel_sent, .pass_over = kernel_passes,
+						.received = kernel_received, .give = note_given };
+		struct xesp_sa_in_key key;
+		struct xesp_sa_in_val val;
+		struct change_result r;
+		struct fixture x;
+		char o[256];
+
+		setup(&x);
+		g.x = &x;
+		kernel_err = 0;
+		x.k.grants.kernel = &kernel;
+		CU_ASSERT_EQUAL_FATAL(apply(&x, &r, 1, 2, ""), 0);
+		start_xespd(&x);
+		expect_story(&x, "T1>1 A1 A2");
+		key = x.k.change.maps->inbound[2].key;
+		CU_ASSERT_EQUAL_FATAL(bpf_map_lookup_elem(x.k.pins.fd[PINS_SA_IN], &key, &val), 0);
+		CU_ASSERT_EQUAL(val.handover, 0);
+		x.d.holds = rows[i].holds;
+		CU_ASSERT_EQUAL(keyd_apply(&x.k, &r, fixture_sa(o, "o", "out", 4097, 1, ", lease: 100"), ""), 0);
+		CU_ASSERT_EQUAL(g.n, rows[i].told);
+		CU_ASSERT(!g.n || (g.id == 2 && g.val.handover && g.holder == XESP_HOLDER_NOBODY));
+		CU_ASSERT_EQUAL(!bpf_map_lookup_elem(x.k.pins.fd[PINS_SA_IN], &key, &val), rows[i].stays);
+		CU_ASSERT(!rows[i].stays || (val.handover && x.k.change.maps->sa[2].holder == XESP_HOLDER_NOBODY));
+		finish(&x);
+	}
 }
 
 static void test_leases_are_granted_and_refused(void)
@@ -507,6 +580,7 @@ static void test_a_cpu_whose_sa_is_refused(void)
 }
 
 CU_TestInfo change_worker_tests[] = {
+	{ "an SA goes back to the kernel: nobody has it until that is told", test_an_sa_goes_back_to_the_kernel },
 	{ "a reload that changes nothing tells xespd nothing", test_connecting_and_unchanged_reloads },
 	{ "another algorithm under the same key", test_another_algorithm_under_the_same_key },
 	{ "new keys: make before break", test_make_before_break },

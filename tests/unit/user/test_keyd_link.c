@@ -306,6 +306,7 @@ static void sync_and_changes(void)
 	keyd_sends(&del, XESP_KEYMSG_SA_DEL, sizeof(del));
 	expect_ack(0);
 	CU_ASSERT_EQUAL(sad_count(t.sad), 1);
+	del.wait = 1; /* no worker is awake, so there is nothing to wait for */
 	keyd_sends(&del, XESP_KEYMSG_SA_DEL, sizeof(del));
 	expect_ack(-ENOENT);
 	CU_ASSERT_TRUE(keyd_link_connected(t.link));

@@ -231,7 +231,9 @@ static void freed_when_let_go(void)
 	CU_ASSERT_PTR_NULL(sad_find(s, PAIR_SA_IN));
 	sad_reclaim(s);
 	CU_ASSERT_EQUAL(keys_open, 3);
+	CU_ASSERT_EQUAL(sad_wait(s), -EBUSY);
 	sad_idle(s, 0, true); /* asleep: holds nothing */
+	CU_ASSERT_EQUAL(sad_wait(s), 0);
 	sad_reclaim(s);
 	CU_ASSERT_EQUAL(keys_open, 0);
 	CU_ASSERT_EQUAL(sad_add(s, &p.in, NULL), 0);
