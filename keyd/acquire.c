@@ -9,6 +9,9 @@
 #include "keyd/acquire.h"
 #include "keyd/config.h"
 #include "keyd/pfp.h"
+#include "keyd/xfrm_entry.h"
+#include "keyd/xfrm_heard.h"
+#include "keyd/xfrm_model.h"
 
 static bool is_of(const struct acquire *e, const char *tunnel, const struct xesp_values *v)
 {
@@ -25,7 +28,7 @@ static void remove_at(struct acquires *a, uint32_t i)
 static struct acquire *take_entry(struct acquires *a, const char *tunnel,
 				  const struct xesp_values *v)
 {
-	struct acquire e = { .values = *v };
+	struct acquire e = { .values = *v, .cpu = XESP_CPU_NONE };
 	uint32_t i;
 
 	for (i = 0; i < a->n && !is_of(&a->entry[i], tunnel, v); i++)
@@ -82,8 +85,42 @@ const struct acquire *acquires_note(struct acquires *a, const struct config *c,
 	return e;
 }
 
+const struct acquire *acquires_note_kernel(struct acquires *a, const struct xfrm_asked *asked, uint64_t now_ns)
+{
+	char name[XESP_NAME_MAX], text[PFP_TEXT_MAX];
+	struct acquire *e;
+	uint64_t suppressed;
+
+	a->in_second = now_ns / 1000000000u == a->second ? a->in_second + 1 : 1;
+	a->second = now_ns / 1000000000u;
+	if (a->in_second > ACQUIRES_A_SECOND)
+		return NULL;
+	a->total++;
+	xfrm_model_tunnel_name(name, &asked->name.src, &asked->name.dst, asked->name.reqid, asked->mode);
+	e = take_entry(a, name, &asked->values);
+	e->last_ns = now_ns;
+	e->by_kernel = true;
+	e->cpu = asked->cpu == XFRM_PCPU_ALL ? XESP_CPU_NONE : asked->cpu;
+	e->proto = asked->proto;
+	if (!e->asked++)
+		e->first_ns = now_ns;
+	snprintf(e->tunnel, sizeof(e->tunnel), "%s", name);
+	snprintf(e->policy, sizeof(e->policy), "out%u", asked->policy);
+	if (log_allowed(&a->log, &suppressed))
+		log_info("acquire: tunnel '%s', policy '%s': the kernel wants an SA: %s (%" PRIu64 " such messages left out)",
+			 e->tunnel, e->policy, pfp_print(&e->values, e->proto, text), suppressed);
+	return e;
+}
+
 static bool has_sa(const struct config *c, const struct acquire *e)
 {
+	if (e->by_kernel) { /* it does not ask for values of its own */
+		for (uint32_t i = 0; i < c->sad.sas_n; i++)
+			if (c->sad.sas[i].dir == XESP_DIR_OUT && c->sad.sas[i].cpu == (e->cpu == XESP_CPU_NONE ? SAD_NONE : e->cpu) &&
+			    !strcmp(c->sad.tunnels[c->sad.sas[i].tunnel].name, e->tunnel))
+				return true;
+		return false;
+	}
 	for (uint32_t i = 0; i < c->sad.sas_n; i++) {
 		const struct sa *sa = &c->sad.sas[i];
 
@@ -105,6 +142,9 @@ void acquire_show(const struct acquire *e, struct json_object *o)
 
 	json_object_object_add(o, "tunnel", json_object_new_string(e->tunnel));
 	json_object_object_add(o, "policy", json_object_new_string(e->policy));
+	json_object_object_add(o, "by", json_object_new_string(e->by_kernel ? "kernel" : "xesp"));
+	if (e->cpu != XESP_CPU_NONE)
+		json_object_object_add(o, "cpu", json_object_new_uint64(e->cpu));
 	pfp_each(&e->values, e->proto, add_value, values);
 	json_object_object_add(o, "selector", values);
 }

@@ -22,6 +22,7 @@
 #include "keyd/pfp.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "keyd/xfrm_moved.h"
 #include "keyd/xfrm_source.h"
 #include "libxesp/addr.h"
 #include "libxesp/drops.h"
@@ -114,7 +115,7 @@ static struct json_object *interfaces_json(const struct daemon *d)
 }
 
 /* Tunnels whose remote end is elsewhere than configured. */
-static struct json_object *moved_json(const struct sad *sad)
+static struct json_object *moved_json(struct daemon *d, const struct sad *sad)
 {
 	struct json_object *list = json_object_new_array();
 	char text[NATT_TEXT_MAX];
@@ -131,6 +132,7 @@ static struct json_object *moved_json(const struct sad *sad)
 		put_text(o, "peer", natt_print_peer(t, text));
 		json_object_array_add(list, o);
 	}
+	xfrm_moved_show(&d->moved, sad, clock_ms(), list);
 	return list;
 }
 
@@ -155,7 +157,7 @@ static int handle_status(void *ctx, struct json_object *params, struct json_obje
 	put_number(worker, "pid", publish_worker_pid(d->change.worker));
 	json_object_object_add(o, "worker", worker);
 	json_object_object_add(o, "interfaces", interfaces_json(d));
-	json_object_object_add(o, "moved", moved_json(&c->sad));
+	json_object_object_add(o, "moved", moved_json(d, &c->sad));
 	json_object_object_add(o, "acquires", acquires_json(&d->acquires, c, clock_ns()));
 	put_text(o, "source", d->xfrm ? "xfrm" : d->journal ? "control" : "file");
 	put_text(o, "fallback", c->fallback ? "kernel" : "drop");

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <limits.h>
+#include <linux/xfrm.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,10 @@
 #include "keyd/netwatch.h"
 #include "keyd/publish_maps.h"
 #include "keyd/publish_worker.h"
+#include "keyd/xfrm_model.h"
+#include "keyd/xfrm_moved.h"
 #include "keyd/xfrm_source.h"
+#include "libxesp/addr.h"
 #include "libxesp/rpc.h"
 #include "xesp/clock.h"
 #include "xesp/log.h"
@@ -143,6 +147,42 @@ static void on_refused(struct change *c, const struct sad *sad, const struct sa 
 		xfrm_source_refused(d->xfrm, sad, sa);
 }
 
+/* xespd has seen it, or the kernel. */
+static void tell_moved(struct daemon *d, const char *tunnel, const char *from, const char *to)
+{
+	if (!xfrm_moved_note(&d->moved, tunnel, from, to, clock_ms()))
+		return;
+	log_info("xfrm: the peer of tunnel '%s' was seen at %s, not %s: the kernel tells the IKE daemon", tunnel, to, from);
+	events_peer_moved(d->events, tunnel, from, to);
+}
+
+/* Of an SA that the kernel serves: the tunnel need not be ours. */
+static void on_kernel_mapped(void *ctx, const struct xfrm_mapped *m)
+{
+	char name[XESP_NAME_MAX], from[NATT_TEXT_MAX], to[NATT_TEXT_MAX];
+	struct daemon *d = ctx;
+	const struct sad *sad = d->change.now ? &d->change.now->sad : NULL;
+
+	xfrm_model_tunnel_name(name, &m->name.dst, &m->name.src, m->name.reqid, XFRM_MODE_TUNNEL);
+	for (uint32_t i = 0; sad && i < sad->tunnels_n; i++) {
+		const struct tunnel *t = &sad->tunnels[i];
+
+		if (t->reqid == m->name.reqid && addr_equal(&t->local, &m->name.dst) && addr_equal(&t->remote, &m->name.src))
+			snprintf(name, sizeof(name), "%s", t->name);
+	}
+	natt_print_place(&m->name.src, m->src_port, from);
+	tell_moved(d, name, from, natt_print_place(&m->peer, m->peer_port, to));
+}
+
+static void on_kernel_asked(void *ctx, const struct xfrm_asked *asked)
+{
+	struct daemon *d = ctx;
+	const struct acquire *a = acquires_note_kernel(&d->acquires, asked, clock_ns());
+
+	if (a)
+		events_acquire(d->events, a);
+}
+
 static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
 {
 	const struct tunnel *t = find_tunnel(ctx, m->tunnel);
@@ -159,14 +199,13 @@ static void on_peer_moved(void *ctx, const struct xesp_keymsg_peer *m)
 		seen = *t;
 		seen.natt.peer = m->addr;
 		seen.natt.peer_port = m->port;
-		log_info("xfrm: the peer of tunnel '%s' was seen at %s, not %s: the kernel tells the IKE daemon", t->name,
-			 natt_print_peer(&seen, to), from);
-		events_peer_moved(d->events, t, from, to);
+		natt_print_peer(&seen, to);
+		tell_moved(d, t->name, from, to);
 		return;
 	}
 	change_peer_moved(ctx, m);
 	if (t && strcmp(from, natt_print_peer(t, to)))
-		events_peer_moved(d->events, t, from, to);
+		events_peer_moved(d->events, t->name, from, to);
 	/* A route into xesp0 must not lead our own ESP back in. */
 	follow_routes(d);
 }
@@ -323,6 +362,7 @@ static int open_xfrm(struct daemon *d, struct config *file, struct fault *f)
 					    .counts = counts_of,
 					    .kernel_sent = kernel_sent,
 					    .note_told = note_told,
+					    .heard = { on_kernel_asked, on_kernel_mapped, d },
 					    .ctx = d,
 					    .max_sas = d->change.maps->max_sas };
 	int err;

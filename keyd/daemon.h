@@ -15,6 +15,7 @@
 #include "keyd/local_addrs.h"
 #include "keyd/routes.h"
 #include "keyd/state_dir.h"
+#include "keyd/xfrm_moved.h"
 #include "xesp/fault.h"
 
 struct event;
@@ -43,6 +44,7 @@ struct daemon {
 	struct change change; /* maps, worker and the configuration in force */
 	struct lifetime *lifetime;
 	struct acquires acquires;
+	struct xfrm_moved moved; /* with `source: xfrm` */
 	struct local_addrs addrs;
 	struct routes routes;
 	struct netwatch *netwatch;

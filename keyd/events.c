@@ -96,14 +96,14 @@ void events_sa(struct events *e, enum change_event what, const struct sad *sad,
 	rpc_server_publish(e->d->control, o);
 }
 
-void events_peer_moved(struct events *e, const struct tunnel *t, const char *from, const char *to)
+void events_peer_moved(struct events *e, const char *tunnel, const char *from, const char *to)
 {
 	struct json_object *o;
 
 	if (!anybody(e))
 		return;
 	o = new_event("peer-moved");
-	put(o, "tunnel", t->name);
+	put(o, "tunnel", tunnel);
 	put(o, "from", from);
 	put(o, "to", to);
 	rpc_server_publish(e->d->control, o);

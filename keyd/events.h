@@ -27,7 +27,7 @@ void events_close(struct events *e);
 void events_sa(struct events *e, enum change_event what, const struct sad *sad,
 	       const struct sa *sa, const char *why);
 /* "peer-moved": from where to where. "peer-dead", "peer-alive" */
-void events_peer_moved(struct events *e, const struct tunnel *t, const char *from, const char *to);
+void events_peer_moved(struct events *e, const char *tunnel, const char *from, const char *to);
 void events_peer_alive(struct events *e, const struct tunnel *t, bool alive);
 /* "worker-up", "worker-gone" */
 /* A packet wants an SA of its own values. */

@@ -169,15 +169,22 @@ bool natt_has_moved(const struct tunnel *t)
 	       (!addr_equal(&t->natt.peer, &t->remote) || t->natt.peer_port != t->natt.remote_port);
 }
 
+const char *natt_print_place(const struct xesp_addr *a, __be16 port, char buf[NATT_TEXT_MAX])
+{
+	char text[ADDR_TEXT_MAX];
+
+	snprintf(buf, NATT_TEXT_MAX, "%s port %u", addr_print(a, text), ntohs(port));
+	return buf;
+}
+
 static const char *print_place(const struct tunnel *t, const struct xesp_addr *a, __be16 port,
 			       char buf[NATT_TEXT_MAX])
 {
 	char text[ADDR_TEXT_MAX];
 
 	if (t->natt.encap == XESP_ENCAP_UDP)
-		snprintf(buf, NATT_TEXT_MAX, "%s port %u", addr_print(a, text), ntohs(port));
-	else
-		snprintf(buf, NATT_TEXT_MAX, "%s", addr_print(a, text));
+		return natt_print_place(a, port, buf);
+	snprintf(buf, NATT_TEXT_MAX, "%s", addr_print(a, text));
 	return buf;
 }
 

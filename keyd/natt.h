@@ -38,6 +38,7 @@ bool natt_has_moved(const struct tunnel *t);
 #define NATT_TEXT_MAX 72
 const char *natt_print_peer(const struct tunnel *t, char buf[NATT_TEXT_MAX]);
 const char *natt_print_remote(const struct tunnel *t, char buf[NATT_TEXT_MAX]);
+const char *natt_print_place(const struct xesp_addr *a, __be16 port, char buf[NATT_TEXT_MAX]); /* with its port */
 
 /* After ids are assigned: peers that had moved, by the maps, are where they were. */
 void natt_carry_over(const struct maps *m, struct sad *sad);

@@ -28,11 +28,19 @@ static uint32_t hash_way(const struct way *w)
 	return h;
 }
 
+void xfrm_model_tunnel_name(char name[XESP_NAME_MAX], const struct xesp_addr *local, const struct xesp_addr *remote,
+			    uint32_t reqid, uint8_t mode)
+{
+	const struct way w = { .local = *local, .remote = *remote, .reqid = reqid, .mode = mode };
+
+	snprintf(name, XESP_NAME_MAX, "r%u.%08x", reqid, hash_way(&w));
+}
+
 /* The tunnel of this way; it is made when it is not there yet. INDEX_NONE: no memory. */
 static uint32_t find_tunnel(struct builder *b, const struct way *w, bool make)
 {
 	uint32_t at = index_find(&b->ways, w), found;
-	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX];
+	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], name[XESP_NAME_MAX];
 	struct raw_tunnel *t;
 
 	if (at != INDEX_NONE || !make)
@@ -44,7 +52,8 @@ static uint32_t find_tunnel(struct builder *b, const struct way *w, bool make)
 		return INDEX_NONE;
 	}
 	t = &b->raw.tunnels[b->raw.tunnels_count++];
-	t->name = builder_text(b, "r%u.%08x", w->reqid, hash_way(w));
+	xfrm_model_tunnel_name(name, &w->local, &w->remote, w->reqid, w->mode);
+	t->name = builder_text(b, "%s", name);
 	t->local = builder_text(b, "%s", addr_print(&w->local, local));
 	t->remote = builder_text(b, "%s", addr_print(&w->remote, remote));
 	t->mode = w->mode == XFRM_MODE_TRANSPORT ? RAW_MODE_TRANSPORT : RAW_MODE_TUNNEL;

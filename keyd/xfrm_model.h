@@ -49,6 +49,10 @@ struct xfrm_model_env {
 	struct xfrm_overlap *overlap;  /* gets what policies nobody decided between; NULL: not asked */
 };
 
+/* The name of the tunnel that such states and policies make. */
+void xfrm_model_tunnel_name(char name[XESP_NAME_MAX], const struct xesp_addr *local, const struct xesp_addr *remote,
+			    uint32_t reqid, uint8_t mode);
+
 /*
  * The configuration that the tables mean; the caller's to free. `unserved` is replaced.
  * -EINVAL: something that is no single entry's fault; -ENOMEM

@@ -15,6 +15,7 @@
 #include "keyd/publish_maps.h"
 #include "keyd/sad.h"
 #include "keyd/xfrm_follow.h"
+#include "keyd/xfrm_heard.h"
 #include "keyd/xfrm_lent.h"
 #include "keyd/xfrm_overlap.h"
 #include "keyd/xfrm_refused.h"
@@ -48,6 +49,7 @@ struct xfrm_source {
 	struct xfrm_follow *follow;
 	struct xfrm_tell *tell;
 	struct xfrm_rival *rival_heard;
+	struct xfrm_heard *heard;
 	struct event *feed, *unlend;
 	struct xfrm_unserved_list unserved;
 	struct grants_kernel kernel;
@@ -436,10 +438,12 @@ void xfrm_source_cpu_wanted(struct xfrm_source *x, const struct tunnel *t, const
 	w.src_len = p->sel.local[0].len;
 	w.dst = p->sel.remote[0].addr;
 	w.dst_len = p->sel.remote[0].len;
-	if (xfrm_tell_want(x->tell, &w, &f))
+	if (xfrm_tell_want(x->tell, &w, &f)) {
 		complain(x, &f);
-	else
-		log_info("xfrm: tunnel '%s' has no SA of CPU %u: the IKE daemon was asked for one", t->name, m->cpu);
+		return;
+	}
+	xfrm_heard_own(x->heard, &w, clock_ms());
+	log_info("xfrm: tunnel '%s' has no SA of CPU %u: the IKE daemon was asked for one", t->name, m->cpu);
 }
 
 void xfrm_source_worker_came(struct xfrm_source *x)
@@ -503,6 +507,8 @@ int xfrm_source_open(struct xfrm_source **out, const struct xfrm_source_opts *o,
 	if (!err)
 		err = xfrm_follow_open(&x->follow, o->base, on_changed, x, f);
 	if (!err)
+		err = xfrm_heard_open(&x->heard, o->base, &o->heard, f);
+	if (!err)
 		err = xfrm_rival_open(&x->rival_heard, o->base, on_kernel_sent, x, f);
 	if (!err && event_add(x->feed, &tv))
 		err = fault_set(f, -ENOMEM, "out of memory");
@@ -526,6 +532,7 @@ void xfrm_source_close(struct xfrm_source *x)
 		return;
 	xfrm_follow_close(x->follow);
 	xfrm_rival_close(x->rival_heard);
+	xfrm_heard_close(x->heard);
 	xfrm_tell_close(x->tell);
 	if (x->feed)
 		event_free(x->feed);

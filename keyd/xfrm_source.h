@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "keyd/grants.h"
+#include "keyd/xfrm_heard.h"
 #include "keyd/xfrm_model.h"
 
 struct change_result;
@@ -42,6 +43,7 @@ struct xfrm_source_opts {
 	bool (*kernel_sent)(void *ctx, uint32_t sa_id, uint64_t last);
 	/* The kernel has them now: kept beside the counters, for whoever follows this process. */
 	void (*note_told)(void *ctx, uint32_t sa_id, uint64_t packets, uint64_t bytes);
+	struct xfrm_heard_calls heard;
 	void *ctx;
 	uint32_t max_sas; /* SA ids are below it */
 };

@@ -59,6 +59,7 @@ through() { # through <gateway that xesp is on>
 	load_end moved
 	until_ok 20 towards_port 32000
 	[ "$me" = gw1 ] || until_ok 10 told "$me" ".event == \"peer-moved\" and .to == \"$NAT port 32000\""
+	[ "$me" = gw1 ] || expect_equal "times it was told" "$(jq -s '[.[] | select(.event == "peer-moved")] | length' "$TMP/$me-events.json")" 1
 	pings hostB 20 10.1.0.2
 	stop_capture wire w2
 	! grep -q ' 0 received' "$TMP/load-moved.log" || die "nothing was answered"

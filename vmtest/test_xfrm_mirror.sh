@@ -130,3 +130,25 @@ xfrm_delete 0x1005 0x2005
 until_ok 5 no_sas gw1
 expect_equal "explain, without an SA" "$(explained 10.1.0.2 10.2.0.2)" "kernel "
 say "deleted SAs are gone"
+
+# What the kernel asks and tells about what it serves. The peer of an unserved SA sends from another port; the answer finds no SA.
+start natt.log gw1 "$PYTHON" -c 'import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 4500))
+s.setsockopt(socket.IPPROTO_UDP, 100, 2) # UDP_ENCAP, UDP_ENCAP_ESPINUDP
+time.sleep(600)'
+bound() { [ -n "$(run gw1 ss -Hlun "sport = :4500")" ]; }
+until_ok 5 bound
+key=0x$(xxd -p -c 64 -l 20 /dev/urandom)
+for at in "gw1 4500 output-mark 1" "gw2 4501"; do
+	read -r gw port more <<<"$at"
+	# shellcheck disable=SC2046,SC2086 # words
+	run $gw ip xfrm state add $(SA_OF gw2 0x2007) mode tunnel reqid 1 flag esn af-unspec replay-window 64 \
+		aead 'rfc4106(gcm(aes))' "$key" 128 encap espinudp $port 4500 0.0.0.0 $more
+done
+until_ok 5 unserved 'SA 0x00002007 .*output-mark'
+status_has() { xesp gw1 status --json | jq -e "any(.keyd.$1[]; $2)"; }
+run hostB ping -q -n -c 1 -W 1 10.1.0.2 >"$TMP/lonely.log" || true # nobody negotiates the SA for the answer
+until_ok 5 status_has moved '.remote == "192.0.2.2 port 4500" and .peer == "192.0.2.2 port 4501"'
+until_ok 5 status_has acquires '.by == "kernel" and .selector.local == "10.1.0.2" and .selector.remote == "10.2.0.2"'
+say "the kernel saw a peer at another port, and wants an SA: both are shown"

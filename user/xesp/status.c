@@ -208,8 +208,9 @@ static void print_acquires(struct json_object *keyd)
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
-		printf("           policy %s, tunnel %s: a packet asks for an SA of its own: ",
-		       show_text(o, "policy"), show_text(o, "tunnel"));
+		printf("           policy %s, tunnel %s: %s: ", show_text(o, "policy"), show_text(o, "tunnel"),
+		       strcmp(show_text(o, "by"), "kernel") ? "a packet asks for an SA of its own" :
+							      "the kernel asks the IKE daemon for an SA");
 		show_values(json_object_object_get(o, "selector"));
 		printf("\n");
 	}
