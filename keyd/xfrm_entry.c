@@ -17,7 +17,8 @@
 /* Newer than the headers that we build with: by number, from the kernel's linux/xfrm.h. */
 #define ATTR_SA_DIR 33
 #define ATTR_IPTFS_FIRST 36
-#define ATTR_MAX 47
+#define ATTR_IPTFS_LAST 41
+#define ATTR_MAX ATTR_IPTFS_LAST /* what comes behind we do not know: it may mean anything */
 #define DIR_IN 1
 #define DIR_OUT 2
 #define MODE_IPTFS 5
@@ -41,6 +42,18 @@ static bool attrs_of(const struct nlmsghdr *h, int fixed, struct nlattr *tb[ATTR
 {
 	return (int)h->nlmsg_len >= NLMSG_LENGTH(fixed) &&
 	       !nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, fixed, tb, ATTR_MAX, NULL);
+}
+
+/* An attribute that is newer than this table; 0: none. */
+static int unknown_attr(const struct nlmsghdr *h, int fixed)
+{
+	const struct nlattr *a;
+	int left;
+
+	nlmsg_for_each_attr(a, (struct nlmsghdr *)(uintptr_t)h, fixed, left)
+		if (nla_type(a) > ATTR_MAX)
+			return nla_type(a);
+	return 0;
 }
 
 static const void *payload(struct nlattr *a, size_t need)
@@ -177,12 +190,52 @@ static void take_direction(struct xfrm_state_entry *s, struct nlattr **tb)
 		s->dir = XFRM_ENTRY_OUT;
 }
 
+static void take_flags(struct xfrm_state_entry *s, const struct xfrm_usersa_info *i, struct nlattr **tb)
+{
+	const uint32_t extra = u32_of(tb[XFRMA_SA_EXTRA_FLAGS]);
+
+	s->noecn = i->flags & XFRM_STATE_NOECN;
+	s->decap_dscp = i->flags & XFRM_STATE_DECAP_DSCP;
+	s->nopmtudisc = i->flags & XFRM_STATE_NOPMTUDISC;
+	s->no_encap_dscp = extra & XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
+	/* WILDRECV, ICMP and AF_UNSPEC: docs/ike.md says why they change nothing. */
+	if (s->proto == IPPROTO_AH && i->family == AF_INET && !(i->flags & XFRM_STATE_ALIGN4))
+		refuse(s->unserved, "AH over IPv4 without flag align4: padded to 8 bytes, against RFC 4302");
+	if (extra & XFRM_SA_XFLAG_OSEQ_MAY_WRAP)
+		refuse(s->unserved, "oseq-may-wrap: xesp sends no number twice");
+	if (extra & ~(uint32_t)(XFRM_SA_XFLAG_DONT_ENCAP_DSCP | XFRM_SA_XFLAG_OSEQ_MAY_WRAP))
+		refuse(s->unserved, "extra flags 0x%x", extra);
+}
+
+/* Of transport mode an end of the SA says what the SA says anyway. */
+static bool selects(const struct xfrm_usersa_info *i, uint8_t prefix, const xfrm_address_t *a,
+		    const xfrm_address_t *end)
+{
+	const bool ip4 = i->family == AF_INET;
+
+	return prefix && (i->mode != XFRM_MODE_TRANSPORT || prefix != (ip4 ? 32 : 128) ||
+			  memcmp(a, end, ip4 ? sizeof(a->a4) : sizeof(a->a6)));
+}
+
+static void judge_selector(struct xfrm_state_entry *s, const struct xfrm_usersa_info *i)
+{
+	const struct xfrm_selector *l = &i->sel;
+
+	if (l->proto || l->sport_mask || l->dport_mask || l->ifindex ||
+	    selects(i, l->prefixlen_s, &l->saddr, &i->saddr) || selects(i, l->prefixlen_d, &l->daddr, &i->id.daddr))
+		refuse(s->unserved, "a selector of its own, beside those of the policies");
+}
+
 static void judge_state(struct xfrm_state_entry *s, const struct xfrm_usersa_info *i,
 			struct nlattr **tb)
 {
+	bool iptfs = i->mode == MODE_IPTFS;
+
+	for (int a = ATTR_IPTFS_FIRST; a <= ATTR_IPTFS_LAST; a++)
+		iptfs |= tb[a] != NULL;
 	if (s->proto != IPPROTO_ESP && s->proto != IPPROTO_AH)
 		refuse(s->unserved, "IP protocol %u: only ESP and AH are served", s->proto);
-	if (i->mode == MODE_IPTFS || tb[ATTR_IPTFS_FIRST])
+	if (iptfs)
 		refuse(s->unserved, "mode IP-TFS (RFC 9347)");
 	else if (i->mode != XFRM_MODE_TUNNEL && i->mode != XFRM_MODE_TRANSPORT)
 		refuse(s->unserved, "mode %u: only tunnel and transport are served", i->mode);
@@ -197,6 +250,8 @@ static void judge_state(struct xfrm_state_entry *s, const struct xfrm_usersa_inf
 		refuse(s->unserved, "padding to %u bytes (tfcpad)", u32_of(tb[XFRMA_TFCPAD]));
 	if (payload(tb[XFRMA_OFFLOAD_DEV], sizeof(struct xfrm_user_offload)))
 		refuse(s->unserved, "offloaded to a device");
+	if (tb[XFRMA_SEC_CTX])
+		refuse(s->unserved, "a security context");
 	if (!s->spi)
 		refuse(s->unserved, "not negotiated yet");
 	if (!s->alg[0] && !s->auth[0])
@@ -228,6 +283,10 @@ bool xfrm_entry_state(const struct nlmsghdr *h, struct xfrm_state_entry *s)
 	take_encap(s, tb);
 	take_direction(s, tb);
 	judge_state(s, i, tb);
+	take_flags(s, i, tb);
+	judge_selector(s, i);
+	if (unknown_attr(h, sizeof(*i)))
+		refuse(s->unserved, "attribute %d, newer than this xesp", unknown_attr(h, sizeof(*i)));
 	return true;
 }
 
@@ -320,5 +379,14 @@ bool xfrm_entry_policy(const struct nlmsghdr *h, struct xfrm_policy_entry *p)
 		       p->if_id);
 	if (p->mark)
 		refuse(p->unserved, "mark 0x%x: packets from the wire carry none", p->mark);
+	if (payload(tb[XFRMA_OFFLOAD_DEV], sizeof(struct xfrm_user_offload)))
+		refuse(p->unserved, "offloaded to a device");
+	if (tb[XFRMA_SEC_CTX])
+		refuse(p->unserved, "a security context");
+	/* LOCALOK and ICMP: docs/ike.md says why they change nothing. */
+	if (i->flags & ~(XFRM_POLICY_LOCALOK | XFRM_POLICY_ICMP | POLICY_CPU_ACQUIRE))
+		refuse(p->unserved, "flags 0x%x", i->flags);
+	if (unknown_attr(h, sizeof(*i)))
+		refuse(p->unserved, "attribute %d, newer than this xesp", unknown_attr(h, sizeof(*i)));
 	return true;
 }

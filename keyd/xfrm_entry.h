@@ -32,6 +32,10 @@ struct xfrm_state_entry {
 	uint8_t mode;              /* XFRM_MODE_TUNNEL, XFRM_MODE_TRANSPORT */
 	uint8_t dir;               /* IN, OUT, or UNKNOWN before kernel 6.10 */
 	bool esn;
+	bool noecn;         /* outbound: Not-ECT outside */
+	bool decap_dscp;    /* inbound: the outer DSCP becomes the inner one */
+	bool nopmtudisc;    /* outbound: no DF outside */
+	bool no_encap_dscp; /* outbound: DSCP 0 outside */
 	bool encap;                /* UDP, with the ports below, host byte order */
 	uint16_t encap_sport, encap_dport;
 	uint32_t pcpu;             /* outbound: sent on by this CPU alone; XFRM_PCPU_ALL, and before kernel 6.13 */

@@ -76,6 +76,32 @@ static void set_encap(struct builder *b, uint32_t tunnel, const struct xfrm_stat
 	t->follow_peer = RAW_NO;     /* likewise: it updates the state */
 }
 
+/* What they say of the outer header: that which sends decides. Transport mode has none. */
+static void set_outer(struct builder *b, uint32_t tunnel, const struct xfrm_state_entry *s)
+{
+	struct raw_tunnel *t = &b->raw.tunnels[tunnel];
+
+	if (s->mode != XFRM_MODE_TUNNEL)
+		return;
+	t->df = s->nopmtudisc ? RAW_DF_CLEAR : RAW_DF_COPY;
+	t->ecn = s->noecn ? RAW_ECN_COMPATIBILITY : RAW_ECN_NORMAL;
+	t->dscp = s->no_encap_dscp ? builder_text(b, "0") : NULL;
+}
+
+/* And of decapsulation: of one tunnel all the same. False: not as those before it. */
+static bool set_inner(struct builder *b, uint32_t tunnel, const struct xfrm_state_entry *s)
+{
+	struct raw_tunnel *t = &b->raw.tunnels[tunnel];
+	const enum raw_dscp_in wanted = s->decap_dscp ? RAW_DSCP_IN_COPY : RAW_DSCP_IN_KEEP;
+
+	if (s->mode != XFRM_MODE_TUNNEL)
+		return true;
+	if (b->has_in[tunnel] && t->dscp_in != wanted)
+		return false;
+	t->dscp_in = wanted;
+	return true;
+}
+
 /* ---- SAs */
 
 static bool way_of_state(const struct builder *b, const struct xfrm_state_entry *s, struct way *w,
@@ -258,8 +284,13 @@ static void add_state(struct builder *b, size_t i)
 	set_encap(b, tunnel, s, out);
 	if (out && !take_slot(b, tunnel, s))
 		return; /* an older one, which the peer still takes, or one that it does not take yet */
-	if (!out)
-		b->has_in[tunnel] = 1;
+	if (out) {
+		set_outer(b, tunnel, s);
+	} else if (!set_inner(b, tunnel, s)) {
+		builder_leave_state(b, i, "decap-dscp is not as of the other SAs between the same ends");
+		return;
+	}
+	b->has_in[tunnel] |= !out;
 	sa = &b->raw.sas[b->raw.sas_count];
 	*sa = (struct raw_sa){
 		.name = builder_text(b, "%08x-%s-%08x", s->spi, out ? "out" : "in", hash_way(&w)),
