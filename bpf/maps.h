@@ -123,8 +123,8 @@ struct {
 
 /* The XDP programs. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, XESP_FLOWS);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, XESP_FLOWS_MIN);
 	__type(key, __u32);
 	__type(value, struct xesp_flow);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -150,7 +150,8 @@ struct {
 
 /* The XDP programs. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, MAPS_SAS);
 	__type(key, __u32);
 	__type(value, struct xesp_policy_hits);

@@ -157,11 +157,18 @@ static __always_inline void ask(__u64 asked[5], const struct spd_search *s)
 		   (__u64)s->dir << 40 | (__u64)s->packet_class << 48;
 }
 
-static __always_inline struct xesp_flow *find_flow(const __u64 asked[5])
+/*
+ * Where this CPU has a flow's answer: the first of the two places, whose neighbour is at ^ 1. Beyond the map, or none, without
+ * memory for flows.
+ */
+static __always_inline __u32 flow_at(__u64 h)
 {
-	__u32 at = (__u32)spd_hash((const spd_word *)asked) & (XESP_FLOWS - 1);
+	const __u32 zero = 0;
+	const struct xesp_conf *conf = bpf_map_lookup_elem(&xesp_conf, &zero);
 
-	return bpf_map_lookup_elem(&xesp_flows, &at);
+	if (!conf || !conf->flows)
+		return ~0u;
+	return bpf_get_smp_processor_id() * conf->flows + ((__u32)h & (conf->flows - 1));
 }
 
 static __always_inline bool is_answered(const struct xesp_flow *f, const __u64 asked[5],
@@ -172,13 +179,39 @@ static __always_inline bool is_answered(const struct xesp_flow *f, const __u64 a
 		 (f->asked[3] ^ asked[3]) | (f->asked[4] ^ asked[4]));
 }
 
+/* By itself and not in the caller, as the next: nested calls share 512 bytes of stack. */
+static __noinline bool recall_answer(const __u64 asked[5], __u32 generation, struct xesp_spd_val *found)
+{
+	__u32 at = flow_at(spd_hash((const spd_word *)asked));
+
+	for (int i = 0; i < 2; i++, at ^= 1) {
+		const struct xesp_flow *f = bpf_map_lookup_elem(&xesp_flows, &at);
+
+		if (!f || !is_answered(f, asked, generation))
+			continue;
+		*found = f->val;
+		return true;
+	}
+	return false;
+}
+
 /*
  * Only this CPU writes the element, and the packet path is not interrupted by itself: softirqs do
  * not nest, and on a preemptible-RT kernel a driver's poll holds its CPU's softirq lock.
+ * A flow prefers one of its two places by its hash: of three that share them one stays; were it the oldest that goes, three in
+ * turn would each be gone every time.
  */
-static __always_inline void keep_answer(struct xesp_flow *f, const __u64 asked[5],
-					const struct spd_search *s)
+static __noinline int keep_answer(const __u64 asked[5], const struct spd_search *s)
 {
+	const __u64 h = spd_hash((const spd_word *)asked);
+	__u32 at = flow_at(h), beside = at ^ 1;
+	struct xesp_flow *f = bpf_map_lookup_elem(&xesp_flows, &at);
+	struct xesp_flow *second = bpf_map_lookup_elem(&xesp_flows, &beside);
+
+	if (!f || !second)
+		return 0;
+	if (f->generation == s->generation && (second->generation != s->generation || h >> 63))
+		f = second;
 	*(volatile __u32 *)&f->generation = 0;
 	f->asked[0] = asked[0];
 	f->asked[1] = asked[1];
@@ -187,6 +220,7 @@ static __always_inline void keep_answer(struct xesp_flow *f, const __u64 asked[5
 	f->asked[4] = asked[4];
 	f->val = s->best;
 	*(volatile __u32 *)&f->generation = s->generation;
+	return 0;
 }
 
 /*
@@ -199,26 +233,21 @@ static __noinline enum xesp_drop spd_match(const struct packet *p, __u32 dir,
 {
 	struct spd_search s = {};
 	enum xesp_drop why = XESP_DROP_STALE_MAPS;
-	struct xesp_flow *flow = NULL;
 	__u64 asked[5];
 
 	orient(&s, p, dir);
 	ask(asked, &s);
-	if (p->fragment == FRAGMENT_NONE)
-		flow = find_flow(asked);
+	if (p->fragment == FRAGMENT_NONE && recall_answer(asked, spd_generation(), found))
+		return XESP_DROP_NONE;
 	s.slot_mask = spd_slot_mask();
 	for (int try = 0; try < 2 && why == XESP_DROP_STALE_MAPS; try++) {
 		s.generation = spd_generation();
 		if (!s.generation)
 			return XESP_DROP_NOT_LOADED;
-		if (flow && is_answered(flow, asked, s.generation)) {
-			*found = flow->val;
-			return XESP_DROP_NONE;
-		}
 		why = search_generation(&s);
 	}
-	if (!why && flow)
-		keep_answer(flow, asked, &s);
+	if (!why && p->fragment == FRAGMENT_NONE)
+		keep_answer(asked, &s);
 	if (!why && p->fragment == FRAGMENT_FIRST)
 		remember_fragment(p, &s);
 	if (!why && s.best.action == XESP_ACTION_FRAGMENT)

@@ -39,11 +39,15 @@ static __noinline int steer_drop(enum xesp_drop why, __u32 policy)
 
 static __always_inline void count_hit(const struct packet *p, __u32 policy)
 {
+	const __u32 zero = 0;
+	const struct xesp_conf *conf = bpf_map_lookup_elem(&xesp_conf, &zero);
 	struct xesp_policy_hits *hits;
+	__u32 at;
 
-	if (!policy)
+	if (!policy || !conf)
 		return;
-	hits = bpf_map_lookup_elem(&xesp_pol_hits, &policy);
+	at = bpf_get_smp_processor_id() * XESP_HITS_OF_CPU(conf->max_policies) + policy;
+	hits = bpf_map_lookup_elem(&xesp_pol_hits, &at);
 	if (hits) {
 		hits->packets++;
 		hits->bytes += p->l3_len;

@@ -361,10 +361,9 @@ struct json_object *control_policy_json(const struct daemon *d, uint32_t rank)
 	const struct policy *p = &d->change.now->spd.policies[rank];
 	const uint32_t id = d->change.now->spd.ids[rank];
 	struct json_object *o = json_object_new_object();
-	struct xesp_policy_hits hits;
+	const struct xesp_policy_hits hits = maps_policy_hits(d->change.maps, id);
 
 	_Static_assert(XESP_DIR_OUT == 0 && XESP_DIR_IN == 1, "dirs[] is by bits");
-	maps_policy_hits(d->change.maps, id, &hits);
 	put_number(o, "id", id);
 	put_text(o, "name", p->name);
 	put_number(o, "rank", rank);

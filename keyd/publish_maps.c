@@ -57,7 +57,10 @@ static int map_memory(struct maps *m, struct fault *f)
 		m->replay = pins_mmap(&m->pins, PINS_REPLAY, 1, &m->replay_len, f);
 	if (m->replay)
 		m->drops = pins_mmap(&m->pins, PINS_POLICY_DROPS, 0, &m->drops_len, f);
-	return m->drops ? 0 : -EIO;
+	if (m->drops)
+		m->hits = pins_mmap(&m->pins, PINS_POLICY_HITS, 1, &m->hits_len, f);
+	m->hits_cpus = pins_entries(&m->pins, PINS_POLICY_HITS) / XESP_HITS_OF_CPU(m->max_policies);
+	return m->hits ? 0 : -EIO;
 }
 
 static int read_names(struct maps *m, struct fault *f)
@@ -124,6 +127,7 @@ void maps_close(struct maps *m)
 	unmap(m->sa, m->sa_len);
 	unmap(m->replay, m->replay_len);
 	unmap(m->drops, m->drops_len);
+	unmap(m->hits, m->hits_len);
 	pins_close(&m->pins);
 	free(m->policies);
 	free(m->tunnels);
@@ -192,21 +196,19 @@ static struct xesp_tunnel tunnel_value(const struct sad *sad, const struct tunne
 }
 
 /* Another policy had this id before: its counters end here. */
+static struct xesp_policy_hits *hits_of(const struct maps *m, uint32_t cpu, uint32_t id)
+{
+	return &m->hits[(size_t)cpu * XESP_HITS_OF_CPU(m->max_policies) + id];
+}
+
+/* Of an id that no policy has, so that nobody counts meanwhile. */
 static int clear_counters(struct maps *m, uint32_t id, struct fault *f)
 {
 	static const struct xesp_policy_drops none;
-	int cpus = libbpf_num_possible_cpus();
-	struct xesp_policy_hits *zero;
-	int err;
 
-	if (cpus < 1)
-		return fault_set(f, -EIO, "cannot count the CPUs");
-	zero = calloc((size_t)cpus, sizeof(*zero));
-	if (!zero)
-		return fault_set(f, -ENOMEM, "out of memory");
-	err = write_element(m, PINS_POLICY_HITS, id, zero, f);
-	free(zero);
-	return err ? err : write_element(m, PINS_POLICY_DROPS, id, &none, f);
+	for (uint32_t cpu = 0; cpu < m->hits_cpus; cpu++)
+		*hits_of(m, cpu, id) = (struct xesp_policy_hits){ 0 };
+	return write_element(m, PINS_POLICY_DROPS, id, &none, f);
 }
 
 static int write_policy(struct maps *m, uint32_t id, const struct xesp_policy *v, struct fault *f)
@@ -524,24 +526,13 @@ void maps_set_kernel(struct maps *m, uint32_t kernel)
 	__atomic_store_n(&m->conf->kernel, kernel, __ATOMIC_RELAXED);
 }
 
-int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum)
+struct xesp_policy_hits maps_policy_hits(const struct maps *m, uint32_t id)
 {
-	int cpus = libbpf_num_possible_cpus();
-	struct xesp_policy_hits *each;
-	int err = 0;
+	struct xesp_policy_hits sum = { 0 };
 
-	*sum = (struct xesp_policy_hits){ 0 };
-	if (cpus < 1)
-		return -EIO;
-	each = calloc((size_t)cpus, sizeof(*each));
-	if (!each)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(m->pins.fd[PINS_POLICY_HITS], &id, each))
-		err = -errno;
-	for (int i = 0; i < cpus && !err; i++) {
-		sum->packets += each[i].packets;
-		sum->bytes += each[i].bytes;
+	for (uint32_t cpu = 0; cpu < m->hits_cpus; cpu++) {
+		sum.packets += hits_of(m, cpu, id)->packets;
+		sum.bytes += hits_of(m, cpu, id)->bytes;
 	}
-	free(each);
-	return err;
+	return sum;
 }

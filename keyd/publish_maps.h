@@ -34,7 +34,9 @@ struct maps {
 	struct xesp_sa_state *sa;       /* mapped, [max_sas] */
 	uint64_t *replay;               /* mapped, [replay_words] */
 	struct xesp_policy_drops *drops; /* mapped, read only, [max_policies] */
-	size_t sa_len, replay_len, drops_len;
+	struct xesp_policy_hits *hits;   /* mapped, [hits_cpus][XESP_HITS_OF_CPU(max_policies)] */
+	size_t sa_len, replay_len, drops_len, hits_len;
+	uint32_t hits_cpus;
 	uint32_t max_sas, max_policies, max_tunnels, replay_words;
 	uint32_t max_sa_in, max_endpoints;
 	/* What the maps hold: keyd is their only writer. */
@@ -107,7 +109,7 @@ void maps_show_tunnel(struct maps *m, const struct sad *sad, const struct tunnel
 void maps_set_kernel(struct maps *m, uint32_t kernel);
 
 /* Packets and bytes that matched a policy, over all CPUs. */
-int maps_policy_hits(const struct maps *m, uint32_t id, struct xesp_policy_hits *sum);
+struct xesp_policy_hits maps_policy_hits(const struct maps *m, uint32_t id);
 
 
 #endif /* XESP_KEYD_PUBLISH_MAPS_H */

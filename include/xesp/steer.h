@@ -95,7 +95,7 @@ struct xesp_conf {
 	__u32 replay_words; /* entries of xesp_replay */
 	__u32 spd_slots;    /* slots in xesp_spd_slot, a power of two */
 	__u32 kernel; /* keyd: bit of enum xesp_kernel */
-	__u32 pad;
+	__u32 flows;  /* of each CPU in xesp_flows, a power of two, 2 at least */
 };
 
 /* Map xesp_ifaces, HASH by ifindex (__u32). Written by `xesp attach` and `xesp detach`. */
@@ -250,10 +250,13 @@ struct xesp_fragment {
 };
 
 /*
- * Map xesp_flows, PERCPU_ARRAY of XESP_FLOWS: the last answer for a flow, by the hash of what was
- * asked. Written by XDP. Good for its generation only, so a commit empties it.
+ * Map xesp_flows, ARRAY of xesp_conf.flows for each CPU, one CPU's behind the other's: the last answers for flows, in
+ * two neighbours by the hash of what was asked. Written by XDP, each CPU its own. Good for its generation only, so a
+ * commit empties it. Not a PERCPU_ARRAY: that one costs two cache misses, for it leads over a pointer an element.
  */
-#define XESP_FLOWS 4096 /* a power of two */
+#define XESP_FLOWS_MIN 4096u       /* of a CPU */
+#define XESP_FLOWS_MAX (1u << 18)
+#define XESP_FLOWS_ALL (1u << 22)  /* of all CPUs: 256 MB; fewer for each where there are many */
 
 struct xesp_flow {
 	__u64 asked[5]; /* struct spd_search: local, remote, and ports, protocol, direction, class */
@@ -272,7 +275,12 @@ struct xesp_policy {
 	__u8 pad[6];
 };
 
-/* Map xesp_pol_hits, PERCPU_ARRAY by policy id: packets that matched, counted by XDP. */
+/*
+ * Map xesp_pol_hits, ARRAY (mmapable): packets that matched, counted by XDP, each CPU for itself: of policy id on CPU c at
+ * c * XESP_HITS_OF_CPU(xesp_conf.max_policies) + id, so that no line is two CPUs'. Why no PERCPU_ARRAY: see xesp_flows.
+ */
+#define XESP_HITS_OF_CPU(policies) (((policies) + 3) & ~3u)
+
 struct xesp_policy_hits {
 	__u64 packets;
 	__u64 bytes; /* IP length */

@@ -260,10 +260,10 @@ static int say_warnings(enum libbpf_print_level level, const char *fmt, va_list 
 
 static void load_program(struct bench *b, uint32_t policies)
 {
-	static const enum pins_map by_policy[] = { PINS_POLICIES, PINS_POLICY_HITS,
-						   PINS_POLICY_DROPS, PINS_SPD_RULE };
+	static const enum pins_map by_policy[] = { PINS_POLICIES, PINS_POLICY_DROPS,
+						   PINS_SPD_RULE };
 	struct xesp_conf conf = { .abi = XESP_STEER_ABI, .spd_slots = 1024 };
-	const uint32_t ids = policies + 1024, zero = 0;
+	const uint32_t ids = policies + 1024, zero = 0, cpus = (uint32_t)libbpf_num_possible_cpus();
 	struct bpf_map *map;
 	const void *bytes;
 	size_t size;
@@ -278,6 +278,10 @@ static void load_program(struct bench *b, uint32_t policies)
 		bpf_map__set_pin_path(map, NULL);
 	for (size_t i = 0; i < sizeof(by_policy) / sizeof(by_policy[0]); i++)
 		size_map(b, by_policy[i], ids);
+	conf.max_policies = ids;
+	conf.flows = XESP_FLOWS_MIN;
+	size_map(b, PINS_FLOWS, cpus * conf.flows);
+	size_map(b, PINS_POLICY_HITS, cpus * XESP_HITS_OF_CPU(ids));
 	size_map(b, PINS_SPD_ENTRY, ids * 8);
 	size_map(b, PINS_SPD_SLOT, XESP_SPD_ROOM(conf.spd_slots));
 	if (bpf_object__load(b->obj))

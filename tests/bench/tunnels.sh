@@ -13,6 +13,7 @@
 # measured are stopped. What XDP takes is measured by the kernel's clock around the program, for
 # on a veth it runs on the generator's CPU.
 
+# shellcheck source-path=SCRIPTDIR/../netns
 BENCH_DIR=$(dirname "$0")
 ROUNDS=5 SECONDS_EACH=1 SIZES="64 512 1420" TUNNELS=1,1000,100000 JSON='' XESPD_OPTIONS=() DIRECTIONS="encap decap"
 usage() {
@@ -49,9 +50,8 @@ done
 [ "${#TUNNELS[@]}" -le 5 ] || { usage >&2; exit 2; }
 MORE_NAMESPACES=(gw3 gw4 gw5)
 
-# shellcheck source-path=SCRIPTDIR/../netns
-. "$BENCH_DIR/../netns/topology.sh"
-. "$BENCH_DIR/../netns/gateway.sh"
+. "$(dirname "$0")/../netns/topology.sh"
+. "$(dirname "$0")/../netns/gateway.sh"
 need ip nsenter ethtool jq taskset
 [ "$(nproc)" -ge 2 ] || skip "a generator and a gateway need a CPU each"
 readonly GEN_CPU=0 GW_CPU=1 AES_KEY=00112233445566778899aabbccddeeff
@@ -76,9 +76,12 @@ installed() { # installed <gateway> <SAs>
 	xesp "$1" status --json | jq -e ".keyd.sas == $2 and .keyd.worker.connected and (.xespd.ports | length) > 0"
 }
 
+build_of() { # build_of <tunnels[@build]>
+	case $1 in *@*) echo "${1#*@}" ;; *) echo "$XESP_BUILD" ;; esac
+}
+
 lane_up() { # lane_up <lane> <tunnels[@build]>
-	local gw=gw$1 n=${2%%@*} began=$SECONDS XESP_BUILD=$XESP_BUILD
-	[ "$n" = "$2" ] || XESP_BUILD=${2#*@}
+	local gw=gw$1 n=${2%%@*} began=$SECONDS XESP_BUILD=$XESP_BUILD; XESP_BUILD=$(build_of "$2")
 	lane_link "$1"
 	ATTACH_OPTIONS=(--max-sas $((2 * n + 64)) --max-policies $((n + 64)))
 	"$PYTHON" "$BENCH_DIR/tunnels_config.py" "$TMP/$gw.yaml" "$n"
@@ -143,12 +146,13 @@ for ((round = 0; round < ROUNDS; round++)); do
 		done
 	done
 done
-for i in "${!TUNNELS[@]}"; do
-	gw=gw$((i + 1))
-	kill -CONT "$(pid_of $gw xespd)"
-	drops=$(xesp $gw counters --json | jq -c '.drops | with_entries(select(.value > 0))')
+lane_down() { # lane_down <lane> <tunnels[@build]>
+	local gw=gw$1 drops XESP_BUILD=$XESP_BUILD; XESP_BUILD=$(build_of "$2")
+	kill -CONT "$(pid_of "$gw" xespd)"
+	drops=$(xesp "$gw" counters --json | jq -c '.drops | with_entries(select(.value > 0))')
 	[ "$drops" = '{}' ] || say "$gw dropped: $drops"
-	kill_daemon $gw xespd TERM
+	kill_daemon "$gw" xespd TERM
 	! grep -E 'ERROR|frames, but' "$TMP/$gw-xespd.log" || die "$gw: see above"
-done
+}
+for i in "${!TUNNELS[@]}"; do lane_down $((i + 1)) "${TUNNELS[i]}"; done
 "$PYTHON" "$BENCH_DIR/tunnels_report.py" "$RESULTS" "${JSON:-/dev/null}" "$XESP_BUILD" "${XESPD_OPTIONS[*]}"

@@ -57,6 +57,9 @@ static const void *object_bytes(const char *program, size_t *size)
 	return xdp_onearm__elf_bytes(size);
 }
 
+#define CPUS_MAX 64
+_Static_assert(GATEWAY_IDS == XESP_HITS_OF_CPU(GATEWAY_IDS) && GATEWAY_IDS * CPUS_MAX >= XESP_DROP_SLOTS, "no gaps, and room");
+
 static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 
@@ -79,7 +82,9 @@ static void size_spd(struct gateway *g, const char *program)
 		uint32_t entries;
 	} sizes[] = { { PINS_SPD_SLOT, XESP_SPD_ROOM(GATEWAY_SLOTS) },
 		      { PINS_SPD_ENTRY, GATEWAY_SLOTS / 4 },
-		      { PINS_SPD_RULE, GATEWAY_RULES } };
+		      { PINS_SPD_RULE, GATEWAY_RULES },
+		      { PINS_FLOWS, GATEWAY_FLOWS * CPUS_MAX },
+		      { PINS_POLICY_HITS, GATEWAY_IDS * CPUS_MAX } };
 
 	for (unsigned int i = 0; i < LEN(sizes); i++) {
 		struct bpf_map *map =
@@ -92,7 +97,7 @@ static void size_spd(struct gateway *g, const char *program)
 
 static void load(struct gateway *g, const char *program)
 {
-	static const enum pins_map small[] = { PINS_POLICIES, PINS_POLICY_HITS, PINS_POLICY_DROPS,
+	static const enum pins_map small[] = { PINS_POLICIES, PINS_POLICY_DROPS,
 					       PINS_TUNNELS, PINS_SA_STATE, PINS_REPLAY };
 	struct bpf_program *prog;
 	struct bpf_map *map;
@@ -221,6 +226,7 @@ void gateway_generation(struct gateway *g, uint32_t generation)
 		.max_policies = GATEWAY_IDS,
 		.replay_words = GATEWAY_IDS,
 		.spd_slots = GATEWAY_SLOTS,
+		.flows = GATEWAY_FLOWS,
 	};
 	const uint32_t zero = 0;
 
@@ -281,13 +287,12 @@ struct counters {
 /* All elements at once: the tests read them thousands of times. */
 static void read_map(const struct gateway *g, enum pins_map map, uint32_t n, void *values)
 {
-	uint32_t keys[GATEWAY_IDS > XESP_DROP_SLOTS ? GATEWAY_IDS : XESP_DROP_SLOTS], next, got = n;
+	static uint32_t keys[GATEWAY_IDS * CPUS_MAX];
+	uint32_t next, got = n;
 
 	if (bpf_map_lookup_batch(g->map[map], NULL, &next, keys, values, &got, NULL) || got != n)
 		die("%s: %u of %u elements: %s", pins_name(map), got, n, strerror(errno));
 }
-
-#define CPUS_MAX 64
 
 static void read_counters(const struct gateway *g, struct counters *c)
 {
@@ -299,13 +304,13 @@ static void read_counters(const struct gateway *g, struct counters *c)
 		die("%d CPUs?", g->cpus);
 	memset(c, 0, sizeof(*c));
 	read_map(g, PINS_DROPS, XESP_DROP_SLOTS, drops);
-	read_map(g, PINS_POLICY_HITS, GATEWAY_IDS, hits);
+	read_map(g, PINS_POLICY_HITS, GATEWAY_IDS * CPUS_MAX, hits);
 	read_map(g, PINS_POLICY_DROPS, GATEWAY_IDS, c->policy);
 	for (uint32_t i = 0; i < XESP_DROP_SLOTS * cpus; i++)
 		c->drops[i / cpus] += drops[i];
-	for (uint32_t i = 0; i < GATEWAY_IDS * cpus; i++) {
-		c->hits[i / cpus].packets += hits[i].packets;
-		c->hits[i / cpus].bytes += hits[i].bytes;
+	for (uint32_t i = 0; i < GATEWAY_IDS * CPUS_MAX; i++) {
+		c->hits[i % GATEWAY_IDS].packets += hits[i].packets;
+		c->hits[i % GATEWAY_IDS].bytes += hits[i].bytes;
 	}
 }
 

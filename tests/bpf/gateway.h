@@ -21,6 +21,7 @@
 
 #define GATEWAY_PORT 3    /* of loopback in xesp_xsks */
 #define GATEWAY_IDS 64    /* policies that have counters, and SAs */
+#define GATEWAY_FLOWS 16u /* remembered by XDP for each CPU */
 #define GATEWAY_GENERATION 7
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -217,6 +217,31 @@ static void flows(void)
 	gateway_close(&g);
 }
 
+/* More flows than places, each time around, by two verdicts; and with places for none. */
+static void crowded(void)
+{
+	static const struct expect good = { XDP_DROP, XESP_DROP_DISCARD, 1 }, other = { XDP_PASS, 0, 2 };
+	static const uint32_t places[] = { GATEWAY_FLOWS, 2, 0 };
+	struct gateway g;
+	struct frame f;
+
+	gateway_open(&g, "xdp_inner");
+	gateway_policies(&g, GEN, two, LEN(two), XESP_ACTION_DISCARD);
+	for (uint32_t k = 0; k < LEN(places); k++) {
+		g.spd.conf->flows = places[k];
+		for (uint32_t i = 0; i < 8 * GATEWAY_FLOWS; i++) {
+			struct frame_spec spec = web;
+
+			spec.sport = (uint16_t)(1000 + i % (4 * GATEWAY_FLOWS));
+			if (i % 3)
+				spec.dst = "10.3.0.9";
+			frame_build(&f, &spec);
+			CU_ASSERT_TRUE(gateway_expect(&g, "one of many flows", &f, f.len, i % 3 ? &other : &good));
+		}
+	}
+	gateway_close(&g);
+}
+
 static void stale(void)
 {
 	static const struct expect stale = { XDP_DROP, XESP_DROP_STALE_MAPS, 0 },
@@ -397,6 +422,7 @@ CU_TestInfo spd_match_tests[] = {
 	{ "as many tuples as there can be", all_tuples },
 	{ "the search ends by rank", search_ends_by_rank },
 	{ "answers kept by flow", flows },
+	{ "more flows than places", crowded },
 	{ "maps of another generation", stale },
 	{ "maps of another generation, ciphertext side", stale_outer },
 	{ "commits under traffic let nothing slip", commits_under_traffic },

@@ -36,7 +36,7 @@ shows xesp_sa_state name fingerprint spi seq_next lease_end replay_top packets d
 shows xesp_wkr_stats rx_packets encap_packets drops
 
 conf=$(bpftool -j map dump pinned "$PINS/xesp_conf" | jq -c '.[0].formatted.value | [.abi, .generation, .max_sas, .max_policies]')
-[ "$conf" = "[3,0,16,16]" ] || die "xesp_conf reads $conf"
+[ "$conf" = "[4,0,16,16]" ] || die "xesp_conf reads $conf"
 roles=$(bpftool -j map dump pinned "$PINS/xesp_ifaces" | jq -c '[.[].formatted.value | [.port, .role]] | sort')
 [ "$roles" = "[[0,1],[1,2]]" ] || die "xesp_ifaces reads $roles"
 say "$(bpftool map dump pinned "$PINS/xesp_conf" | tr -s ' \n' ' ')"

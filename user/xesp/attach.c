@@ -67,6 +67,7 @@ static int write_conf(struct attach_run *r, struct fault *f)
 		.max_policies = p->maps.max_policies,
 		.replay_words = p->maps.replay_words,
 		.spd_slots = program_spd_slots(&p->maps),
+		.flows = program_flows(&p->maps),
 	};
 	const __u32 zero = 0;
 	struct bpf_map *map;

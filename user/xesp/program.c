@@ -26,6 +26,13 @@ const char *program_name(uint32_t role)
 	return programs[role].name;
 }
 
+static uint32_t possible_cpus(void)
+{
+	const int n = libbpf_num_possible_cpus();
+
+	return n > 0 ? (uint32_t)n : 1;
+}
+
 /* Ranges are cut into prefixes, and a policy has an entry for each direction. */
 static uint32_t program_spd_entries(const struct program_maps *maps)
 {
@@ -42,6 +49,20 @@ uint32_t program_spd_slots(const struct program_maps *maps)
 	return n;
 }
 
+/*
+ * Twice as many as there may be policies: one flow of each is what many tunnels look like. Places are taken in pairs by a hash, and
+ * with as many flows as policies one in seven or so finds its pair full.
+ */
+uint32_t program_flows(const struct program_maps *maps)
+{
+	const uint32_t cpus = possible_cpus();
+	uint32_t n = XESP_FLOWS_MIN;
+
+	while (n < 2 * maps->max_policies && n < XESP_FLOWS_MAX && 2 * n * cpus <= XESP_FLOWS_ALL)
+		n *= 2;
+	return n;
+}
+
 static int resize(struct bpf_object *obj, const struct program_maps *maps)
 {
 	const struct {
@@ -53,11 +74,12 @@ static int resize(struct bpf_object *obj, const struct program_maps *maps)
 		{ "xesp_tunnels", maps->max_sas },
 		{ "xesp_replay", maps->replay_words },
 		{ "xesp_policies", maps->max_policies },
-		{ "xesp_pol_hits", maps->max_policies },
+		{ "xesp_pol_hits", possible_cpus() * XESP_HITS_OF_CPU(maps->max_policies) },
 		{ "xesp_pol_drops", maps->max_policies },
 		{ "xesp_spd_rule", maps->max_policies },
 		{ "xesp_spd_entry", program_spd_entries(maps) },
 		{ "xesp_spd_slot", XESP_SPD_ROOM(program_spd_slots(maps)) },
+		{ "xesp_flows", possible_cpus() * program_flows(maps) },
 	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

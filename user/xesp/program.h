@@ -31,6 +31,9 @@ struct program_maps {
 /* Slots in xesp_spd_slot, for struct xesp_conf. */
 uint32_t program_spd_slots(const struct program_maps *maps);
 
+/* Of each CPU in xesp_flows, for struct xesp_conf. */
+uint32_t program_flows(const struct program_maps *maps);
+
 /* "xdp_outer", ... of an enum xesp_role. */
 const char *program_name(uint32_t role);
 

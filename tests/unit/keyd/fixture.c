@@ -50,12 +50,13 @@ const char *fixture_sa(char buf[256], const char *name, const char *direction, u
 }
 
 #define FIXTURE_SLOTS 16384
+#define FIXTURE_CPUS 2
 
 bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, mapped, .map_flags = BPF_F_MMAPABLE);
 	LIBBPF_OPTS(bpf_map_create_opts, sparse, .map_flags = BPF_F_NO_PREALLOC);
-	const struct xesp_conf conf = { .abi = XESP_STEER_ABI, .spd_slots = FIXTURE_SLOTS };
+	const struct xesp_conf conf = { .abi = XESP_STEER_ABI, .spd_slots = FIXTURE_SLOTS, .max_policies = max_sas };
 	const struct bpf_map_create_opts *none = NULL;
 	const uint32_t zero = 0;
 	const struct {
@@ -79,13 +80,13 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 				     FIXTURE_SLOTS / 4, &mapped },
 		[PINS_SPD_RULE] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_spd_rule), max_sas,
 				    &mapped },
-		[PINS_FLOWS] = { BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xesp_flow), 4, none },
+		[PINS_FLOWS] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_flow), 4, none },
 		[PINS_FRAGMENTS] = { BPF_MAP_TYPE_LRU_HASH, sizeof(struct xesp_fragment_key),
 				     sizeof(struct xesp_fragment), 64, none },
 		[PINS_POLICIES] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_policy), max_sas,
 				    none },
-		[PINS_POLICY_HITS] = { BPF_MAP_TYPE_PERCPU_ARRAY, 4,
-				       sizeof(struct xesp_policy_hits), max_sas, none },
+		[PINS_POLICY_HITS] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_policy_hits),
+				       FIXTURE_CPUS * XESP_HITS_OF_CPU(max_sas), &mapped },
 		[PINS_POLICY_DROPS] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_policy_drops),
 					max_sas, &mapped },
 		[PINS_TUNNELS] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_tunnel), max_sas,
