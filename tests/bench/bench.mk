@@ -6,7 +6,7 @@ $(B)/tests/bench/spd: $(B)/tests/bench/spd.o $(KEYD_OBJS) $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(KEYD_LIBS)
 
-$(B)/tests/bench/cores: $(B)/tests/bench/cores.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
+$(B)/tests/bench/cores: $(B)/tests/bench/cores.o $(B)/tests/bench/queues.o $(B)/tests/pair.a $(B)/tests/rooms.a $(LIBXESP_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(XESPD_LIBS)
 
@@ -83,7 +83,7 @@ bench-spd: $(B)/tests/bench/spd ## what a look-up in 10 to 100 000 policies cost
 bench-sas: programs ## 100 000 SAs installed and deleted, one policy of 100 000 changed: file and control socket (root; SAS_ARGS=--help)
 	@XESP_BUILD=$(B) tests/bench/sas.sh $(SAS_ARGS)
 
-bench-cores: programs $(B)/tests/bench/cores ## one tunnel over 1 to as many threads as there are CPUs, in memory (BENCH_ARGS=--json)
+bench-cores: programs $(B)/tests/bench/cores ## one tunnel over 1 to as many threads as there are CPUs, in memory: one queue spread, and several queues (BENCH_ARGS=--json)
 	@$(B)/tests/bench/cores $(BENCH_ARGS)
 
 bench-sockets: programs $(BENCH_PROGRAMS) ## one queue over two cores: one socket with xespd's dispatcher, two sockets (SOCKETS_ARGS=--help)

@@ -8,6 +8,8 @@
  * written by the owner before each batch (headers before encap, the whole packet before decap), and
  * counts. "owner" is the time the owner spends for a packet beside the engine: its inverse is
  * what one queue can do however many cores there are.
+ * "queues" are the other way to more cores, where the NIC spreads the traffic (queues.h): as many queues as threads, all
+ * on one SA or each on its CPU's own.
  * All is measured in turn within each round, and a ratio is between two figures of one round.
  */
 #include <getopt.h>
@@ -22,6 +24,8 @@
 #include <unistd.h>
 
 #include "crypto/choice.h"
+#include "tests/bench/cores.h"
+#include "tests/bench/queues.h"
 #include "tests/pair/pair.h"
 #include "worker/crew.h"
 #include "worker/dispatch.h"
@@ -37,9 +41,10 @@
 #define CHUNKS 16
 #define IDLE_LOOKS 20000
 
-enum kind { ENGINE, ENCAP, DECAP, KINDS };
+enum kind { ENGINE, ENCAP, DECAP, ONE_SA, OWN_OUT, OWN_IN, KINDS };
 
-static const char *const names[KINDS] = { "engine", "encap", "decap" };
+static const char *const names[KINDS] = { "engine", "encap", "decap", "encap, queues", "encap, own SAs",
+					  "decap, own SAs" };
 static const uint32_t sizes[SIZES] = { 64, 512, 1420, 9000 };
 static const uint32_t passes[SIZES] = { 16, 12, 8, 3 };
 
@@ -62,6 +67,7 @@ struct bench {
 	struct crew *crew;
 	struct lane *lane;
 	struct dispatch d;
+	struct queues *queues;
 	struct helper helper[THREADS_MAX];
 	bool stop; /* atomic */
 	struct frame *frame, *sealed; /* [PACKETS] */
@@ -92,8 +98,7 @@ static cpu_set_t cpu_of(uint32_t index)
 	return one;
 }
 
-/* On a CPU of its own from the beginning: a run is too short for the scheduler to find one. */
-static void start_thread(pthread_t *thread, uint32_t index, void *(*run)(void *), void *arg)
+void cores_start_thread(pthread_t *thread, uint32_t index, void *(*run)(void *), void *arg)
 {
 	const cpu_set_t cpu = cpu_of(index);
 	pthread_attr_t attr;
@@ -161,7 +166,7 @@ static struct figure measure_engine(struct bench *b, uint32_t threads)
 	pthread_barrier_init(&b->start, NULL, threads);
 	for (uint32_t i = 0; i < threads; i++) {
 		run[i] = (struct engine_run){ .b = b, .index = i };
-		start_thread(&run[i].thread, i, engine_thread, &run[i]);
+		cores_start_thread(&run[i].thread, i, engine_thread, &run[i]);
 	}
 	for (uint32_t i = 0; i < threads; i++) {
 		pthread_join(run[i].thread, NULL);
@@ -199,7 +204,7 @@ static void start_helpers(struct bench *b, uint32_t n)
 {
 	b->stop = false;
 	for (uint32_t i = 0; i < n; i++)
-		start_thread(&b->helper[i].thread, i + 1, help, &b->helper[i]);
+		cores_start_thread(&b->helper[i].thread, i + 1, help, &b->helper[i]);
 }
 
 static void stop_helpers(struct bench *b, uint32_t n)
@@ -336,11 +341,20 @@ static void seal_packets(struct bench *b)
 	}
 }
 
+/* No more queues than there are: for more threads it is as with the most. */
+static struct figure measure_queues(struct bench *b, enum queues_kind kind, uint32_t threads)
+{
+	const uint32_t n = threads < QUEUES_MAX ? threads : QUEUES_MAX;
+
+	return (struct figure){ queues_measure(b->queues, kind, n, passes[b->s]), 0 };
+}
+
 static void run_round(struct bench *b, uint32_t round)
 {
 	for (b->s = 0; b->s < SIZES; b->s++) {
 		pair_make(&b->model, 4, sizes[b->s]);
 		seal_packets(b);
+		queues_size(b->queues, sizes[b->s]);
 		for (uint32_t t = 1; t <= b->threads; t++) {
 			struct figure *of[KINDS];
 
@@ -349,6 +363,9 @@ static void run_round(struct bench *b, uint32_t round)
 			*of[ENGINE] = measure_engine(b, t);
 			*of[ENCAP] = measure_queue(b, XESP_DIR_OUT, t);
 			*of[DECAP] = measure_queue(b, XESP_DIR_IN, t);
+			*of[ONE_SA] = measure_queues(b, QUEUES_ONE_SA, t);
+			*of[OWN_OUT] = measure_queues(b, QUEUES_OWN_OUT, t);
+			*of[OWN_IN] = measure_queues(b, QUEUES_OWN_IN, t);
 		}
 	}
 }
@@ -363,6 +380,7 @@ static void open_bench(struct bench *b)
 	struct fault f = { "" };
 
 	pair_open(&b->pair, &o);
+	b->queues = queues_open();
 	b->lane = aligned_alloc(64, sizeof(*b->lane));
 	b->frame = calloc(PACKETS, sizeof(*b->frame));
 	b->sealed = calloc(PACKETS, sizeof(*b->sealed));
@@ -389,6 +407,7 @@ static void close_bench(struct bench *b)
 	crew_close(b->crew);
 	esp_worker_close(b->esp);
 	pair_close(&b->pair);
+	queues_close(b->queues);
 	free(b->lane);
 	free(b->frame);
 	free(b->sealed);
@@ -438,14 +457,14 @@ static void print_table(const struct bench *b)
 {
 	printf("One tunnel over threads: AES-128-GCM by %s, batch %d, %u rounds; ns a packet of the whole\n\n",
 	       chosen()->name, BATCH, b->rounds);
-	printf("%6s  %-6s %7s %8s %8s %8s   %6s %6s %6s   %8s\n", "bytes", "", "threads", "min", "median",
+	printf("%6s  %-14s %7s %8s %8s %8s   %6s %6s %6s   %8s\n", "bytes", "", "threads", "min", "median",
 	       "max", "ratio", "median", "max", "owner");
 	for (uint32_t s = 0; s < SIZES; s++)
 		for (int k = 0; k < KINDS; k++)
 			for (uint32_t t = 0; t < b->threads; t++) {
 				struct row r = row_of(b, s, k, t);
 
-				printf("%6u  %-6s %7u %8.1f %8.1f %8.1f   %6.2f %6.2f %6.2f", sizes[s],
+				printf("%6u  %-14s %7u %8.1f %8.1f %8.1f   %6.2f %6.2f %6.2f", sizes[s],
 				       names[k], t + 1, r.ns.min, r.ns.median, r.ns.max, r.ratio.min,
 				       r.ratio.median, r.ratio.max);
 				printf(r.owner.median > 0 ? "   %8.1f\n" : "\n", r.owner.median);
@@ -533,6 +552,7 @@ int main(int argc, char **argv)
 	open_bench(&b);
 	for (uint32_t r = 0; r < b.rounds; r++)
 		run_round(&b, r);
+	b.bad += queues_bad(b.queues);
 	if (b.bad) {
 		fprintf(stderr, "%u packets were dropped\n", b.bad);
 		return 70;

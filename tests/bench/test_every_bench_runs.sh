@@ -44,7 +44,7 @@ verdict "pipeline" ".rows | length == 4 and all(.[]; (.whole_ns | $three) and (.
 	"$build/xesp" bench pipeline --json --rounds 1 --sizes 64 --tunnels 1,1000
 verdict "pipeline, of 9000 bytes by openssl" ".engine == \"openssl\" and (.rows | length == 2 and all(.[]; .whole_ns | $three))" \
 	"$build/xesp" bench pipeline --json --rounds 1 --sizes 9000 --tunnels 10 --engine openssl --no-instructions
-verdict "cores" "(.rows | length == 24 and all(.[]; (.ns | $three) and (.ratio | $three)))" \
+verdict "cores" "(.rows | length == 48 and all(.[]; (.ns | $three) and (.ratio | $three)))" \
 	"$build/tests/bench/cores" --json --rounds 1 --threads 2
 
 if [ "$(id -u)" != 0 ]; then
