@@ -38,15 +38,20 @@ static struct xesp_sa_in_key sa_in_key(const struct sad *sad, const struct sa *s
 					.proto = sa->proto };
 }
 
-/* Unless the SPI is another SA's by now. */
+/* Or is the SPI another SA's by now? */
+static bool is_its(const struct maps *m, uint32_t id)
+{
+	struct xesp_sa_in_val val;
+
+	return !bpf_map_lookup_elem(m->pins.fd[PINS_SA_IN], &m->inbound[id].key, &val) && val.sa_id == id;
+}
+
 static int drop_sa_in(struct maps *m, uint32_t id)
 {
 	struct maps_inbound *in = &m->inbound[id];
-	struct xesp_sa_in_val val;
 	int err = 0;
 
-	if (!bpf_map_lookup_elem(m->pins.fd[PINS_SA_IN], &in->key, &val) && val.sa_id == id &&
-	    bpf_map_delete_elem(m->pins.fd[PINS_SA_IN], &in->key) && errno != ENOENT)
+	if (is_its(m, id) && bpf_map_delete_elem(m->pins.fd[PINS_SA_IN], &in->key) && errno != ENOENT)
 		err = -errno;
 	in->there = in->handover = false;
 	return err;
@@ -139,10 +144,8 @@ uint32_t publish_inbound_hold(struct maps *m, const struct sad *sad)
 	for (uint32_t id = 1; id < m->max_sas; id++) {
 		struct maps_inbound *in = &m->inbound[id];
 		const struct xesp_sa_in_val val = { id, in->tunnel, 1 };
-		struct xesp_sa_in_val now;
 
-		if (!goes(m, sad, id) || bpf_map_lookup_elem(m->pins.fd[PINS_SA_IN], &in->key, &now) ||
-		    now.sa_id != id) /* the SPI is another SA's by now */
+		if (!goes(m, sad, id) || !is_its(m, id))
 			continue;
 		set_holder(m, id, XESP_HOLDER_NOBODY);
 		/* Should it fail, packets still go to the workers, who will have no such SA. */
@@ -164,7 +167,7 @@ int publish_inbound_settle(struct maps *m, const struct sad *sad, const struct g
 		if (!goes(m, sad, id))
 			continue;
 		/* While it has not heard of them it does not get the packets: the next change tries again. */
-		if (kernel && m->inbound[id].handover)
+		if (kernel && m->inbound[id].handover && is_its(m, id))
 			bad = kernel->give(kernel->ctx, &m->inbound[id].key, id);
 		if (!bad || bad == -ESRCH)
 			bad = drop_sa_in(m, id);

@@ -214,11 +214,15 @@ static void on_kernel_sent(void *ctx, const struct xfrm_name *name, uint64_t las
 	note_rival(x, sa);
 }
 
-/* What is new of an SA, an inbound one with `seq`; `all`: what the kernel has then. 0, -ESRCH, -errno. */
-static int feed(struct xfrm_source *x, const struct xfrm_name *name, uint32_t sa_id, uint64_t seq,
+/*
+ * What is new of an SA, an inbound one with `seq`; `added` as in struct xfrm_news; `all`: what the kernel has then.
+ * 0, -ESRCH, -errno.
+ */
+static int feed(struct xfrm_source *x, const struct xfrm_name *name, uint32_t sa_id, uint64_t seq, uint64_t added,
 		const struct xfrm_source_counts *now, struct xfrm_counts *all)
 {
 	const struct xfrm_news news = { .seq = seq,
+					.added = added,
 					.add_bytes = now->bytes - now->told_bytes,
 					.add_packets = now->packets - now->told_packets,
 					.used = used_time(now->used_ns),
@@ -239,10 +243,12 @@ static int give(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
 	const struct xfrm_name name = { .dst = key->dst, .spi = ntohl(key->spi), .proto = key->proto };
 	struct xfrm_source_counts now = { 0 };
 	struct xfrm_source *x = ctx;
+	const struct config *c = x->o.present(x->o.ctx);
+	const uint32_t at = c ? sad_find(&c->sad, sa_id) : SAD_NONE;
 	struct xfrm_counts all;
 
 	x->o.counts(x->o.ctx, sa_id, &now);
-	return feed(x, &name, sa_id, now.top, &now, &all);
+	return feed(x, &name, sa_id, now.top, at == SAD_NONE ? 0 : c->sad.sas[at].kernel_added, &now, &all);
 }
 
 static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct sa *sa)
@@ -257,7 +263,7 @@ static void feed_one(struct xfrm_source *x, const struct sad *sad, const struct 
 	x->o.counts(x->o.ctx, sa->id, &now);
 	if (now.packets == now.told_packets && now.top == t->top)
 		return;
-	if (feed(x, &name, sa->id, sa->dir == XESP_DIR_IN ? now.top : 0, &now, &all))
+	if (feed(x, &name, sa->id, sa->dir == XESP_DIR_IN ? now.top : 0, sa->kernel_added, &now, &all))
 		return;
 	t->top = now.top;
 	if (sa->dir == XESP_DIR_OUT && x->o.kernel_sent(x->o.ctx, sa->id, all.oseq))

@@ -284,6 +284,8 @@ int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const stru
 
 	if (err)
 		return fail(f, err, name, "cannot ask for its numbers");
+	if (news->added && k.life.add_time && news->added != k.life.add_time)
+		return fail(f, -ESRCH, name, "it is another one of this name");
 	if (news->oseq_free && oseq_of(&k) >= news->oseq_free)
 		return fail(f, -EAGAIN, name, "the kernel has sent numbers of the lease's beginning");
 	raised = raise(&k, news);

@@ -51,6 +51,7 @@ struct xfrm_news {
 	uint64_t oseq_free; /* with oseq: the kernel must not have got so far; 0: it may have */
 	uint64_t add_bytes, add_packets;
 	uint64_t used;
+	uint64_t added; /* when the kernel got the state, seconds since 1970: another one is none of ours (-ESRCH); 0: whichever */
 	struct xfrm_counts *all; /* gets what the kernel has then, its own and ours; NULL: not asked */
 };
 int xfrm_tell_news(struct xfrm_tell *x, const struct xfrm_name *name, const struct xfrm_news *news,

@@ -395,12 +395,27 @@ static int kernel_received(void *ctx, const struct sad *sad, const struct sa *sa
 	return 0;
 }
 
-static int kernel_given(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
+/* Of an inbound SA that goes back to the kernel: where it was when the kernel was told. */
+struct given {
+	struct fixture *x;
+	uint32_t id, n;
+	int err;
+	struct xesp_sa_in_val val;
+	uint32_t holder;
+};
+
+static int note_given(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
 {
-	(void)ctx;
-	(void)key;
-	(void)sa_id;
-	return -ESRCH;
+	struct given *g = ctx;
+
+	if (!g)
+		return -ESRCH;
+	g->id = sa_id;
+	g->n++;
+	g->holder = g->x->k.change.maps->sa[sa_id].holder;
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(g->x->k.pins.fd[PINS_SA_IN], key, &g->val), 0);
+	expect_story(g->x, "D2 W2"); /* every worker has let go of it before */
+	return g->err;
 }
 
 /*
@@ -410,7 +425,7 @@ static int kernel_given(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa
 static void test_an_sa_that_is_gone_is_not_switched_to(void)
 {
 	struct grants_kernel kernel = { .sent = kernel_sent, .pass_over = kernel_passes,
-					.received = kernel_received, .give = kernel_given };
+					.received = kernel_received, .give = note_given };
 	struct change_result r;
 	struct fixture x;
 
@@ -439,28 +454,10 @@ static void test_an_sa_that_is_gone_is_not_switched_to(void)
 	finish(&x);
 }
 
-/* Of an inbound SA that goes back to the kernel: where it was when the kernel was told. */
-struct given {
-	struct fixture *x;
-	uint32_t id, n;
-	int err;
-	struct xesp_sa_in_val val;
-	uint32_t holder;
-};
-
-static int note_given(void *ctx, const struct xesp_sa_in_key *key, uint32_t sa_id)
-{
-	struct given *g = ctx;
-
-	g->id = sa_id;
-	g->n++;
-	g->holder = g->x->k.change.maps->sa[sa_id].holder;
-	CU_ASSERT_EQUAL(bpf_map_lookup_elem(g->x->k.pins.fd[PINS_SA_IN], key, &g->val), 0);
-	expect_story(g->x, "D2 W2"); /* every worker has let go of it before */
-	return g->err;
-}
-
-/* Nobody has it while it passes to the kernel; and it does not pass before the kernel can be told. */
+/*
+ * Nobody has it while it passes to the kernel; and it does not pass before the kernel can be told. Of another SA that has its
+ * SPI the kernel hears nothing.
+ */
 static void test_an_sa_goes_back_to_the_kernel(void)
 {
 	static const struct {
@@ -468,7 +465,9 @@ static void test_an_sa_goes_back_to_the_kernel(void)
 		int err;
 		uint32_t told;
 		bool stays; /* held in the maps */
-	} rows[] = { { false, 0, 1, false }, { false, -ESRCH, 1, false }, { false, -ETIMEDOUT, 1, true }, { true, 0, 0, true } };
+		bool again; /* another SA has its SPI */
+	} rows[] = { { false, 0, 1, false, false }, { false, -ESRCH, 1, false, false }, { false, -ETIMEDOUT, 1, true, false },
+		     { true, 0, 0, true, false }, { false, 0, 0, false, true } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct given g = { .err = rows[i].err };
@@ -478,7 +477,7 @@ static void test_an_sa_goes_back_to_the_kernel(void)
 		struct xesp_sa_in_val val;
 		struct change_result r;
 		struct fixture x;
-		char o[256];
+		char both[512];
 
 		setup(&x);
 		g.x = &x;
@@ -491,10 +490,14 @@ static void test_an_sa_goes_back_to_the_kernel(void)
 		CU_ASSERT_EQUAL_FATAL(bpf_map_lookup_elem(x.k.pins.fd[PINS_SA_IN], &key, &val), 0);
 		CU_ASSERT_EQUAL(val.handover, 0);
 		x.d.holds = rows[i].holds;
-		CU_ASSERT_EQUAL(keyd_apply(&x.k, &r, fixture_sa(o, "o", "out", 4097, 1, ", lease: 100"), ""), 0);
+		fixture_sa(both, "o", "out", 4097, 1, ", lease: 100");
+		if (rows[i].again)
+			fixture_sa(both + strlen(both), "i", "in", 8194, 3, "");
+		CU_ASSERT_EQUAL(keyd_apply(&x.k, &r, both, ""), 0);
 		CU_ASSERT_EQUAL(g.n, rows[i].told);
 		CU_ASSERT(!g.n || (g.id == 2 && g.val.handover && g.holder == XESP_HOLDER_NOBODY));
-		CU_ASSERT_EQUAL(!bpf_map_lookup_elem(x.k.pins.fd[PINS_SA_IN], &key, &val), rows[i].stays);
+		CU_ASSERT_EQUAL(!bpf_map_lookup_elem(x.k.pins.fd[PINS_SA_IN], &key, &val), rows[i].stays || rows[i].again);
+		CU_ASSERT(!rows[i].again || (val.sa_id == 3 && !val.handover));
 		CU_ASSERT(!rows[i].stays || (val.handover && x.k.change.maps->sa[2].holder == XESP_HOLDER_NOBODY));
 		finish(&x);
 	}
