@@ -15,6 +15,7 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "xesp/dropped.h"
 #include "xesp/steer.h"
 
 #define MAPS_SAS 16384        /* SA ids; tunnels and policies are as many */
@@ -235,5 +236,24 @@ struct {
 	__type(value, struct xesp_worker_stats);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xesp_wkr_stats SEC(".maps");
+
+/* The XDP programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, XESP_LAST_RECORDS);
+	__type(key, __u32);
+	__type(value, struct xesp_dropped);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_last_xdp SEC(".maps");
+
+/* xespd: each worker XESP_LAST_RECORDS elements of its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, XESP_WORKERS_MAX * XESP_LAST_RECORDS);
+	__type(key, __u32);
+	__type(value, struct xesp_dropped);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xesp_last_wkr SEC(".maps");
 
 #endif /* XESP_BPF_MAPS_H */

@@ -36,11 +36,11 @@ static __always_inline int steer_natt(struct xdp_md *ctx, struct packet *p)
 	case NATT_CONTENT_IKE:
 		return NATT_GO_ON;
 	case NATT_CONTENT_KEEPALIVE:
-		return steer_drop(XESP_DROP_NATT_KEEPALIVE, 0);
+		return steer_drop(ctx, p, XESP_DROP_NATT_KEEPALIVE, 0);
 	case NATT_CONTENT_SHORT:
-		return steer_drop(XESP_DROP_NATT_SHORT, 0);
+		return steer_drop(ctx, p, XESP_DROP_NATT_SHORT, 0);
 	default:
-		return steer_drop(XESP_DROP_MALFORMED_L4, 0);
+		return steer_drop(ctx, p, XESP_DROP_MALFORMED_L4, 0);
 	}
 }
 

@@ -16,15 +16,56 @@
 #include "sa_match.h"
 #include "spd_match.h"
 
-/* The one place where packets are dropped. `policy` 0: none is known. */
-static __noinline int steer_drop(enum xesp_drop why, __u32 policy)
+/*
+ * Who it was, for `xesp drops`: see xesp/dropped.h. The other end of the order of stores is in user/xesp/last.c. Where the
+ * place was written in this tick of the clock already, a flood pays a look-up and a comparison.
+ */
+static __always_inline void record_drop(struct xdp_md *ctx, const struct packet *p, __u32 why,
+					__u32 policy, __u64 number)
+{
+	__u32 at = XESP_LAST_AT(why, (__u32)number);
+	struct xesp_dropped *d = bpf_map_lookup_elem(&xesp_last_xdp, &at);
+	__u64 tick = bpf_jiffies64();
+	__u32 seq;
+
+	if (!d || (d->number && d->tick == tick))
+		return;
+	*(volatile __u64 *)&d->check = number;
+	barrier();
+	d->tick = tick;
+	d->time_ns = bpf_ktime_get_boot_ns();
+	d->src = p->src;
+	d->dst = p->dst;
+	d->spi = p->spi;
+	d->seq = p->spi && handover_number(ctx, p, &seq) ? seq : 0;
+	d->sa = 0;
+	d->policy = policy;
+	d->ifindex = ctx->ingress_ifindex;
+	d->queue = (__u16)ctx->rx_queue_index;
+	d->len = (__u16)p->l3_len;
+	d->sport = p->sport;
+	d->dport = p->dport;
+	d->reason = (__u8)why;
+	d->proto = p->proto;
+	d->family = p->family;
+	d->way = p->spi ? XESP_DROPPED_INBOUND : XESP_DROPPED_CLEAR;
+	d->fields = p->ports_known;
+	barrier();
+	*(volatile __u64 *)&d->number = number;
+}
+
+/* The one place where packets are dropped. `policy` 0: none is known. *p as far as it was parsed. */
+static __noinline int steer_drop(struct xdp_md *ctx, const struct packet *p, enum xesp_drop why,
+				 __u32 policy)
 {
 	__u32 reason = why;
 	struct xesp_policy_drops *drops;
 	__u64 *n = bpf_map_lookup_elem(&xesp_drops, &reason);
 
-	if (n)
+	if (n) {
 		(*n)++; /* per CPU */
+		record_drop(ctx, p, reason, policy, *n);
+	}
 	if (!policy)
 		return XDP_DROP;
 	drops = bpf_map_lookup_elem(&xesp_pol_drops, &policy);
@@ -89,7 +130,8 @@ static __always_inline bool is_kernels(enum xesp_kernel what)
 #define WITHOUT_WORKER (-1) /* no verdict: none serves this queue, and the frame is as it was */
 
 /* Frame pointers are void afterwards. */
-static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta *meta)
+static __always_inline int to_worker(struct xdp_md *ctx, const struct packet *p,
+				     const struct xesp_meta *meta)
 {
 	__u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index;
 	const struct xesp_iface *iface = bpf_map_lookup_elem(&xesp_ifaces, &ifindex);
@@ -97,7 +139,7 @@ static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta 
 	if (!iface || iface->port >= XESP_PORTS_MAX || queue >= XESP_QUEUES_MAX)
 		return WITHOUT_WORKER;
 	if (!lay_meta(ctx, meta))
-		return steer_drop(XESP_DROP_NO_HEADROOM, meta->policy);
+		return steer_drop(ctx, p, XESP_DROP_NO_HEADROOM, meta->policy);
 	/* With no socket at the key the helper returns its flags. */
 	if (bpf_redirect_map(&xesp_xsks, iface->port * XESP_QUEUES_MAX + queue, XDP_DROP) !=
 	    XDP_REDIRECT) {
@@ -111,14 +153,14 @@ static __always_inline int to_worker(struct xdp_md *ctx, const struct xesp_meta 
 static __always_inline int esp_without_worker(struct xdp_md *ctx, const struct packet *p, __u32 sa_id)
 {
 	if (!is_kernels(XESP_KERNEL_FALLBACK))
-		return steer_drop(XESP_DROP_NO_WORKER, 0);
-	return handover_is_new(ctx, p, sa_id) ? XDP_PASS : steer_drop(XESP_DROP_HANDOVER, 0);
+		return steer_drop(ctx, p, XESP_DROP_NO_WORKER, 0);
+	return handover_is_new(ctx, p, sa_id) ? XDP_PASS : steer_drop(ctx, p, XESP_DROP_HANDOVER, 0);
 }
 
 static __always_inline int esp_to_worker(struct xdp_md *ctx, const struct packet *p,
 					 const struct xesp_meta *meta)
 {
-	int verdict = to_worker(ctx, meta);
+	int verdict = to_worker(ctx, p, meta);
 
 	return verdict == WITHOUT_WORKER ? esp_without_worker(ctx, p, meta->id) : verdict;
 }
@@ -141,9 +183,9 @@ static __always_inline int steer_esp_at(struct xdp_md *ctx, const struct packet 
 	if (why == XESP_DROP_NO_SA && is_kernels(XESP_KERNEL_SPIS))
 		return XDP_PASS;
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, p, why, 0);
 	if (p->l4_off > 4 * 0xff) /* the metadata could not say where ESP begins */
-		return steer_drop(XESP_DROP_EXTHDR_DEPTH, 0);
+		return steer_drop(ctx, p, XESP_DROP_EXTHDR_DEPTH, 0);
 	meta.id = sa.sa_id;
 	if (!sa.handover)
 		return esp_to_worker(ctx, p, &meta);
@@ -153,7 +195,7 @@ static __always_inline int steer_esp_at(struct xdp_md *ctx, const struct packet 
 	case HANDOVER_KERNEL:
 		return XDP_PASS;
 	default:
-		return steer_drop(XESP_DROP_HANDOVER, 0);
+		return steer_drop(ctx, p, XESP_DROP_HANDOVER, 0);
 	}
 }
 
@@ -163,15 +205,17 @@ static __always_inline int steer_esp(struct xdp_md *ctx, const struct packet *p)
 }
 
 /* A verdict of the SPD for a packet that is not for this machine. */
-static __always_inline int steer_default(const struct xesp_spd_val *v)
+static __always_inline int steer_default(struct xdp_md *ctx, const struct packet *p,
+					 const struct xesp_spd_val *v)
 {
-	return v->action == XESP_ACTION_BYPASS ? XDP_PASS : steer_drop(XESP_DROP_NO_POLICY, 0);
+	return v->action == XESP_ACTION_BYPASS ? XDP_PASS : steer_drop(ctx, p, XESP_DROP_NO_POLICY, 0);
 }
 
-static __always_inline int steer_discard(const struct packet *p, const struct xesp_spd_val *v)
+static __always_inline int steer_discard(struct xdp_md *ctx, const struct packet *p,
+					 const struct xesp_spd_val *v)
 {
 	count_hit(p, v->policy);
-	return steer_drop(XESP_DROP_DISCARD, v->policy);
+	return steer_drop(ctx, p, XESP_DROP_DISCARD, v->policy);
 }
 
 static __always_inline int steer_bypass(const struct packet *p, const struct xesp_spd_val *v)
@@ -205,14 +249,14 @@ static __always_inline int steer_protect(struct xdp_md *ctx, const struct packet
 
 	count_hit(p, v->policy);
 	if (is_link_group(ctx))
-		return steer_drop(XESP_DROP_LINK_GROUP, v->policy);
-	verdict = to_worker(ctx, &meta);
+		return steer_drop(ctx, p, XESP_DROP_LINK_GROUP, v->policy);
+	verdict = to_worker(ctx, p, &meta);
 	if (verdict != WITHOUT_WORKER)
 		return verdict;
 	/* The kernel's own policies protect it then, or drop it. */
 	if (is_kernels(XESP_KERNEL_FALLBACK))
 		return XDP_PASS;
-	return steer_drop(XESP_DROP_NO_WORKER, v->policy);
+	return steer_drop(ctx, p, XESP_DROP_NO_WORKER, v->policy);
 }
 
 /*
@@ -245,11 +289,11 @@ static __always_inline int steer_outbound(struct xdp_md *ctx, struct packet *p)
 	if (!why)
 		why = p->flaw;
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, p, why, 0);
 	if (!found.policy) {
 		if (found.action != XESP_ACTION_BYPASS && match_quoted(ctx, p, &by_quote))
 			return steer_protect(ctx, p, &by_quote);
-		return steer_default(&found);
+		return steer_default(ctx, p, &found);
 	}
 	switch (found.action) {
 	case XESP_ACTION_PROTECT:
@@ -257,7 +301,7 @@ static __always_inline int steer_outbound(struct xdp_md *ctx, struct packet *p)
 	case XESP_ACTION_BYPASS:
 		return steer_bypass(p, &found);
 	default:
-		return steer_discard(p, &found);
+		return steer_discard(ctx, p, &found);
 	}
 }
 
@@ -273,7 +317,8 @@ static __always_inline bool is_exempt(const struct packet *p)
  * SPD said on a one-armed gateway (bypass or no match), NULL elsewhere. An address of ours must
  * stay reachable before policies are loaded; afterwards policies hold for it too.
  */
-static __always_inline int steer_inbound(const struct packet *p, const struct xesp_spd_val *out)
+static __always_inline int steer_inbound(struct xdp_md *ctx, const struct packet *p,
+					 const struct xesp_spd_val *out)
 {
 	struct xesp_spd_val found;
 	bool local = is_local(p);
@@ -285,21 +330,21 @@ static __always_inline int steer_inbound(const struct packet *p, const struct xe
 	if (!why)
 		why = p->flaw;
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, p, why, 0);
 	if (!found.policy && out && out->policy)
 		return steer_bypass(p, out);
 	if (!found.policy)
-		return local ? XDP_PASS : steer_default(&found);
+		return local ? XDP_PASS : steer_default(ctx, p, &found);
 	switch (found.action) {
 	case XESP_ACTION_PROTECT:
 		if (local && is_exempt(p))
 			return steer_bypass(p, &found);
 		count_hit(p, found.policy);
-		return steer_drop(XESP_DROP_CLEAR_PROTECTED, found.policy);
+		return steer_drop(ctx, p, XESP_DROP_CLEAR_PROTECTED, found.policy);
 	case XESP_ACTION_BYPASS:
 		return steer_bypass(p, &found);
 	default:
-		return steer_discard(p, &found);
+		return steer_discard(ctx, p, &found);
 	}
 }
 

@@ -24,7 +24,7 @@ int xdp_inner(struct xdp_md *ctx)
 	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end,
 			  bpf_xdp_get_buff_len(ctx), &p);
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, &p, why, 0);
 	if (!p.family)
 		return XDP_PASS;
 	return steer_outbound(ctx, &p);

@@ -32,7 +32,7 @@ int xdp_onearm(struct xdp_md *ctx)
 	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end,
 			  bpf_xdp_get_buff_len(ctx), &p);
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, &p, why, 0);
 	if (!p.family)
 		return XDP_PASS;
 	if (sa_is_ours(&p))
@@ -45,20 +45,20 @@ int xdp_onearm(struct xdp_md *ctx)
 	if (packet_stays_on_link(&p))
 		return XDP_PASS;
 	if (is_local(&p)) /* nothing outbound about it */
-		return steer_inbound(&p, NULL);
+		return steer_inbound(ctx, &p, NULL);
 
 	why = spd_match(&p, XESP_DIR_OUT, &out);
 	if (!why)
 		why = p.flaw;
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, &p, why, 0);
 	if (out.policy && out.action == XESP_ACTION_PROTECT)
 		return steer_protect(ctx, &p, &out);
 	if (out.policy && out.action != XESP_ACTION_BYPASS)
-		return steer_discard(&p, &out);
+		return steer_discard(ctx, &p, &out);
 	if (!out.policy && out.action != XESP_ACTION_BYPASS && match_quoted(ctx, &p, &by_quote))
 		return steer_protect(ctx, &p, &by_quote);
-	return steer_inbound(&p, &out);
+	return steer_inbound(ctx, &p, &out);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

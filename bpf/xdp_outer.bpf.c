@@ -29,7 +29,7 @@ int xdp_outer(struct xdp_md *ctx)
 	why = parse_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end,
 			  bpf_xdp_get_buff_len(ctx), &p);
 	if (why)
-		return steer_drop(why, 0);
+		return steer_drop(ctx, &p, why, 0);
 	if (!p.family)
 		return XDP_PASS;
 	if (sa_is_ours(&p))
@@ -41,7 +41,7 @@ int xdp_outer(struct xdp_md *ctx)
 	}
 	if (packet_stays_on_link(&p))
 		return XDP_PASS;
-	return steer_inbound(&p, NULL);
+	return steer_inbound(ctx, &p, NULL);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

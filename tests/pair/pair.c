@@ -15,6 +15,7 @@
 #include "libxesp/line.h"
 #include "libxesp/secret.h"
 #include "tests/pair/pair.h"
+#include "xesp/dropped.h"
 #include "xesp/fault.h"
 
 #define POLICIES 8
@@ -111,11 +112,12 @@ static void alloc_maps(struct sad_state *st)
 		.replay = line_alloc(PAIR_WORDS * sizeof(*st->replay)),
 		.policy = line_alloc(POLICIES * sizeof(*st->policy)),
 		.worker = line_alloc(XESP_WORKERS_MAX * sizeof(*st->worker)),
+		.last = line_alloc(PAIR_WORKERS * XESP_LAST_RECORDS * sizeof(*st->last)),
 		.max_sas = PAIR_SAS,
 		.replay_words = PAIR_WORDS,
 		.max_policies = POLICIES,
 	};
-	if (!st->sa || !st->replay || !st->policy || !st->worker)
+	if (!st->sa || !st->replay || !st->policy || !st->worker || !st->last)
 		exit(70);
 }
 
@@ -242,6 +244,7 @@ void pair_close(struct pair *p)
 	free(p->st.replay);
 	free(p->st.policy);
 	free(p->st.worker);
+	free(p->st.last);
 }
 
 struct pkt pair_clear(struct frame *f, uint32_t len)

@@ -10,6 +10,7 @@
 #include "esp/esp.h"
 #include "esp/onward.h"
 #include "esp/populate.h"
+#include "esp/record.h"
 #include "esp/stage.h"
 #include "libxesp/drops.h"
 #include "libxesp/line.h"
@@ -112,6 +113,7 @@ void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 	if (w->dry)
 		return;
 	stage_add_own(&w->stats->drops[why], 1);
+	record_drop(w, p, why, w->stats->drops[why]);
 	/* Other workers may serve the same SA and policy; xespd's predecessor's counts go on. */
 	if (p->sa)
 		drops_count(&p->sa->state->drops, why);
@@ -122,8 +124,8 @@ void stage_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 void stage_wipe_and_drop(struct esp_worker *w, struct pkt *p, const struct stage_pkt *x,
 			 enum xesp_drop why)
 {
+	stage_drop(w, p, why); /* its headers are looked at */
 	OPENSSL_cleanse(x->text, x->text_len);
-	stage_drop(w, p, why);
 }
 
 void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
@@ -134,6 +136,11 @@ void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why)
 void stage_begin(struct esp_worker *w)
 {
 	w->now_ns = clock_boot_ns();
+}
+
+void esp_begin(struct esp_worker *w)
+{
+	stage_begin(w);
 }
 
 static void add_run(struct sa *sa, uint64_t packets, uint64_t bytes, uint64_t now)

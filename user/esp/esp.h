@@ -86,6 +86,9 @@ void esp_finish(struct esp_worker *w, struct batch *b);
 /* Counts one more drop that happened to this packet outside esp_*(), where the others stand. */
 void esp_count_drop(struct esp_worker *w, struct pkt *p, enum xesp_drop why);
 
+/* A batch begins that may end before esp_*(): its drops are of now. */
+void esp_begin(struct esp_worker *w);
+
 /* The worker's own row of xesp_wkr_stats, for what ports and routes count. */
 struct xesp_worker_stats *esp_worker_stats(struct esp_worker *w);
 

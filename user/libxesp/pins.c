@@ -33,6 +33,8 @@ static const char *const map_names[PINS_MAX] = {
 	[PINS_REPLAY] = "xesp_replay",
 	[PINS_DROPS] = "xesp_drops",
 	[PINS_WORKER_STATS] = "xesp_wkr_stats",
+	[PINS_LAST_XDP] = "xesp_last_xdp",
+	[PINS_LAST_WORKERS] = "xesp_last_wkr",
 };
 
 const char *pins_name(enum pins_map map)
@@ -47,6 +49,8 @@ static int open_one(struct pins *p, enum pins_map map, struct fault *f)
 
 	snprintf(path, sizeof(path), "%s/%s", p->dir, map_names[map]);
 	fd = bpf_obj_get(path);
+	if (fd < 0 && errno == ENOENT && map >= PINS_LAST_XDP)
+		return 0;
 	if (fd < 0 && errno == ENOENT)
 		return fault_set(f, -ENOENT, "%s is missing: run `xesp attach` first", path);
 	if (fd < 0)

@@ -37,6 +37,9 @@ enum pins_map {
 	PINS_REPLAY,
 	PINS_DROPS,
 	PINS_WORKER_STATS,
+	/* may be missing, in pins of before they were: fd -1 */
+	PINS_LAST_XDP,
+	PINS_LAST_WORKERS,
 	PINS_MAX
 };
 
@@ -62,7 +65,7 @@ int pins_open(struct pins *p, const char *dir, struct fault *f);
 void pins_close(struct pins *p);
 
 /*
- * Maps an mmapable array (SPD_*, POLICY_DROPS, SA_STATE, REPLAY, WORKER_STATS) shared, for reading and,
+ * Maps an mmapable array (SPD_*, POLICY_DROPS, SA_STATE, REPLAY, WORKER_STATS, LAST_WORKERS) shared, for reading and,
  * with `writable`, for writing. *len gets the bytes; end with munmap(). NULL on failure.
  */
 void *pins_mmap(const struct pins *p, enum pins_map map, int writable, size_t *len,

@@ -22,6 +22,7 @@ struct sa;
 struct sad;
 struct spd_memory;
 struct uniques;
+struct xesp_dropped;
 
 /* The mapped state that the SAD works on; borrowed, all of it outlives the SAD. */
 struct sad_state {
@@ -29,6 +30,7 @@ struct sad_state {
 	uint64_t *replay;                  /* [replay_words] */
 	struct xesp_policy_drops *policy;  /* [max_policies] */
 	struct xesp_worker_stats *worker;  /* [XESP_WORKERS_MAX] */
+	struct xesp_dropped *last; /* [XESP_WORKERS_MAX * XESP_LAST_RECORDS]; NULL: nobody keeps them */
 	const struct spd_memory *spd;      /* the inbound check; NULL: nothing may come in */
 	uint32_t max_sas, replay_words, max_policies;
 };

@@ -34,6 +34,7 @@ enum way { WAY_TUN, WAY_WIRE, WAY_TUNNEL, WAY_TELL };
 void slow_hold_sas(struct slow *s)
 {
 	sad_idle(s->o.sad, s->o.worker, false);
+	esp_begin(s->o.esp);
 }
 
 void slow_let_sas_go(struct slow *s)

@@ -14,6 +14,7 @@
 #include "xesp/command.h"
 #include "xesp/counters.h"
 #include "xesp/detach.h"
+#include "xesp/drops.h"
 #include "xesp/events.h"
 #include "xesp/explain.h"
 #include "xesp/fault.h"
@@ -57,6 +58,11 @@ static const struct command {
 	{ "counters", counters_command, "[--all]",
 	  "dropped packets by reason; works without daemons",
 	  "  --all             also the reasons that never happened\n" },
+	{ "drops", drops_command, "[--last N] [--reason NAME] [--follow]",
+	  "the last packets that were dropped, and why; works without daemons",
+	  "  --last N          so many of the newest (default 20)\n"
+	  "  --reason NAME     only of this reason, as `xesp counters` has it\n"
+	  "  --follow          go on with new ones until interrupted\n" },
 	{ "explain", explain_command, "[--in] [--size N] LOCAL REMOTE [PROTOCOL [NUMBER [NUMBER]]]",
 	  "what would happen to a packet, and why; sends none",
 	  "  LOCAL, REMOTE     inner addresses, as in policies, in both directions\n"

@@ -45,7 +45,7 @@ struct daemon {
 	struct pins pins;
 	struct sad_state state; /* the mapped maps */
 	struct spd_memory spd;  /* likewise */
-	size_t state_len[4];    /* of sa, replay, policy, worker: for munmap() */
+	size_t state_len[5];    /* of sa, replay, policy, worker, last: for munmap() */
 	struct event_base *base;
 	const struct engine *engine;
 	struct pool *pool;

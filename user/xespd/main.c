@@ -232,6 +232,8 @@ static int map_state(struct daemon *d, struct fault *f)
 		s->policy = pins_mmap(&d->pins, PINS_POLICY_DROPS, 1, &d->state_len[2], f);
 	if (s->policy)
 		s->worker = pins_mmap(&d->pins, PINS_WORKER_STATS, 1, &d->state_len[3], f);
+	if (s->worker && d->pins.fd[PINS_LAST_WORKERS] >= 0)
+		s->last = pins_mmap(&d->pins, PINS_LAST_WORKERS, 1, &d->state_len[4], f);
 	if (!s->worker || spd_memory_map(&d->spd, &d->pins, false, f))
 		return -EINVAL;
 	s->spd = &d->spd;
@@ -240,7 +242,8 @@ static int map_state(struct daemon *d, struct fault *f)
 
 static void unmap_state(struct daemon *d)
 {
-	void *const maps[] = { d->state.sa, d->state.replay, d->state.policy, d->state.worker };
+	void *const maps[] = { d->state.sa, d->state.replay, d->state.policy, d->state.worker,
+			       d->state.last };
 
 	for (size_t i = 0; i < LEN(maps); i++)
 		if (maps[i])

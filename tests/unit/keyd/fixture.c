@@ -99,6 +99,8 @@ bool fixture_pins(struct pins *p, uint32_t max_sas, uint32_t replay_words)
 		[PINS_DROPS] = { BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, XESP_DROP_SLOTS, none },
 		[PINS_WORKER_STATS] = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xesp_worker_stats), 2,
 					&mapped },
+		[PINS_LAST_XDP] = { BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1, none },
+		[PINS_LAST_WORKERS] = { BPF_MAP_TYPE_ARRAY, 4, 8, 1, &mapped },
 	};
 
 	memset(p, 0, sizeof(*p));
