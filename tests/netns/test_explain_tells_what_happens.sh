@@ -199,6 +199,24 @@ for wrong in "10.1.0.2" "10.1.0.2 2001:db8::1" "10.1.0.2 10.2.0.2 any" "10.1.0.2
 	[ -s "$TMP/refused" ] || die "explain refuses without a sentence: $wrong"
 done
 
+# The same of the sockets: a line of nulls, or of another type, is answered.
+asked() { # asked <socket> <params>
+	"$PYTHON" -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(sys.argv[1])
+s.sendall(b"{\"request\": \"explain\", \"params\": %s}\n" % sys.argv[2].encode())
+print(s.makefile().readline())' "$TMP/gw1-run/$1" "$2"
+}
+for socket in keyd.sock xespd.sock; do
+	for value in null 7 '[]' '{}' '"x"'; do
+		answer=$(asked $socket "{\"local\": \"10.1.0.2\", \"remote\": \"10.2.0.2\", \"direction\": $value, \"own\": $value, \"verbose\": $value}")
+		[[ $answer == *'"ok":'* ]] || die "$socket answers a direction $value: '$answer'"
+		answer=$(asked $socket "{\"local\": $value, \"remote\": $value}")
+		[[ $answer == *'"ok":false'* ]] || die "$socket takes an address $value: '$answer'"
+	done
+done
+
 # Without xespd: packets find no worker.
 kill_daemon gw1 xespd TERM
 expect_equal "without xespd" "$(explained . 10.1.0.2 10.2.0.2)" "drop no-worker"

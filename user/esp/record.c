@@ -82,7 +82,7 @@ void record_drop(struct esp_worker *w, const struct pkt *p, enum xesp_drop why, 
 	d.way = way_of(p);
 	take_header(&d, p);
 	take_spi(&d, p);
-	/* The order that dropped.h promises; the other end is in xesp/drops.c. */
+	/* The order that dropped.h promises; the other end is in xesp/last.c. */
 	__atomic_store_n(&to->check, number, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy(&to->time_ns, &d.time_ns, offsetof(struct xesp_dropped, check) - offsetof(struct xesp_dropped, time_ns));

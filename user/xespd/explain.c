@@ -100,6 +100,7 @@ static int take(struct question *q, struct json_object *params, struct fault *f)
 	q->second = (uint16_t)second;
 	q->own = json_object_object_get_ex(params, "own", &value) && json_object_get_boolean(value);
 	q->in = json_object_object_get_ex(params, "direction", &value) &&
+		json_object_is_type(value, json_type_string) &&
 		!strcmp(json_object_get_string(value), "in");
 	return err;
 }
